@@ -1,0 +1,120 @@
+//! The mallook trace format, version 1, byte by byte, and the ring protocol that fills it.
+//!
+//! One traced process writes one file through a shared mapping. The file is a row of blocks of
+//! [`BLOCK_SIZE`] bytes; block 0 is the [header](FileHeader), every other one holds 16-byte
+//! [slots](Slot) of one thread at a time. All numbers are little-endian. Bytes called *reserved*
+//! are zero when written and ignored when read.
+//!
+//! ```text
+//! byte 0          16384            32768            49152
+//! | header         | block of       | block of       | …
+//! |                | thread 17      | thread 18      |
+//! ```
+//!
+//! # Header
+//!
+//! | bytes | field | meaning |
+//! |---|---|---|
+//! | 0..8 | `magic` | `"MALLOOK\0"` |
+//! | 8..12 | `version` | 1 |
+//! | 12..16, 16..20, 20..24 | `header_size`, `block_size`, `slot_size` | 16384, 16384, 16 |
+//! | 24..28 | `mode` | 1 = full, 2 = ring ([`Mode`]) |
+//! | 28..32 | `clock` | 1 = TSC, 2 = `CLOCK_MONOTONIC` ([`Clock`]) |
+//! | 32..40 | `ring_blocks` | number of blocks behind the header in a ring, 0 in full mode |
+//! | 40..48 | `max_blocks` | the bound on blocks in full mode, 0 for none |
+//! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
+//! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
+//! | 80..84 | `page_size` | bytes |
+//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec |
+//! | 88..96 | `epoch` | Unix seconds, as in the file's name |
+//! | 128..192 | `hostname` | padded with zeros |
+//! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
+//! | 704..2048 | `command_line` | zero-separated, only when asked for |
+//! | 2048..2056 | claim cursor | blocks claimed so far; bit 63: closed ([`CURSOR_CLOSED`]) |
+//! | 2176..2184 | control word | [`Control`] |
+//! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]) |
+//! | 4352..16384 | reserved | |
+//!
+//! # Block
+//!
+//! A 128-byte [`BlockHeader`], then [`SLOTS`] slots. Its first word says whose turn it is:
+//!
+//! ```text
+//! state   bits 0..2 phase | 2 parity | 3..64 claim sequence     (0: never used)
+//! phase   0 closed · 1 being prepared · 2 open
+//! ```
+//!
+//! Claims are numbered by the cursor. Claim *s* uses block `1 + s` of the file in full mode and
+//! block `1 + s mod ring_blocks` in a ring. Each reuse of a block flips its parity; a slot belongs
+//! to the present use when its own parity bit agrees. `totals[p]` holds the number of call moments
+//! that were ever written to the block up to the end of its last use with parity *p*, so that
+//! `totals[1 - parity]` is always the number that has been overwritten.
+//!
+//! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it: call stacks, module
+//! lists and strings will be blocks of kinds of their own, and a reader passes over kinds that it
+//! does not know.
+//!
+//! # Slot
+//!
+//! ```text
+//! word 0   bits 0..48 address | 48..54 kind (0: not written) | 54 parity | 55 reserved | 56..64 aux
+//! word 1   bits 0..32 size    | 32..64 ticks since the base
+//! ```
+//!
+//! Word 1 is written first, word 0 last and with release order, so a slot is there whole or not at
+//! all. Slots that are not written can stand anywhere (a signal handler came between) and are
+//! passed over. The [`Kind`] says what the slot is:
+//!
+//! * *call moments*: one for each allocation and each release, two for each `realloc` (the old
+//!   block dies before the call, the new one is born after it; between the two another thread may
+//!   own the old address). `aux` is the binary logarithm of the alignment for the aligned functions,
+//!   and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. An address of 0 is a
+//!   failed allocation. The size is the requested one, saturated at `u64::MAX` for an overflowing
+//!   `calloc`.
+//! * *markers*: start, fork, exec, end of the process. The address field holds a PID where there is
+//!   one.
+//! * *prefixes*, which speak about what follows them in the same block and carry a 64-bit value
+//!   ([`Slot::prefix`]: low 48 bits in the address, the others in the low bits of the size): a new
+//!   base for the ticks ([`Kind::Ticks`] followed by [`Kind::Nanos`]), whatever does not fit the
+//!   next moment ([`Kind::WideSize`], [`Kind::WideAddress`], [`Kind::WideAlignment`]), and a new
+//!   owner of the block ([`Kind::Thread`], then two [`Kind::Name`] with eight bytes each).
+//!
+//! Within a block, times never go back from slot to slot.
+//!
+//! # Clock
+//!
+//! Every block and every `Ticks`/`Nanos` pair ties ticks to `CLOCK_MONOTONIC` nanoseconds; between
+//! two ties time is linear. The header ties both to Unix time.
+#![cfg_attr(not(any(test, loom)), no_std)]
+
+mod block;
+mod error;
+mod header;
+mod kind;
+mod loss;
+pub mod ring;
+mod slot;
+mod sync;
+
+pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
+pub use error::HeaderError;
+pub use header::{
+    CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock, Control, FLAG_RESTART, FileHeader,
+    LOSS_OFFSET, LOSS_STRIPES, LiveWords, MAGIC, Mode, VERSION,
+};
+pub use kind::Kind;
+pub use loss::Loss;
+pub use slot::{PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
+
+/// Size of every block of a file, the header's included, in bytes.
+pub const BLOCK_SIZE: usize = 16 * 1024;
+/// Size of a slot in bytes.
+pub const SLOT_SIZE: usize = 16;
+/// Size of the header of a block in bytes.
+pub const BLOCK_HEADER_SIZE: usize = 128;
+/// Number of slots in a block.
+#[cfg(not(loom))]
+pub const SLOTS: usize = (BLOCK_SIZE - BLOCK_HEADER_SIZE) / SLOT_SIZE;
+/// Number of slots in a block: the model checker explores every interleaving of them.
+#[cfg(loom)]
+pub const SLOTS: usize = 2;

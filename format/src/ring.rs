@@ -1,0 +1,299 @@
+//! The protocol by which threads share the blocks of a file, both halves of it.
+//!
+//! *The writer's half.* A thread takes a number from the cursor and [takes](BlockCell::take) the
+//! block that the number stands for; if that is still in use, it skips it and takes the next
+//! number: a block is never stolen from a living thread. It [opens](BlockCell::open) the block,
+//! [commits](SlotCell::commit) slots, and [closes](BlockCell::close) it when it is full. A block of
+//! a dead thread is closed by whoever finds it, once that is its only owner.
+//!
+//! *The reader's half.* [`BlockCell::snapshot`] copies a block that may change meanwhile, and says
+//! whether the copy is of one single use.
+//!
+//! The block's state word is a sequence lock: its sequence and parity change before any other word
+//! of a new use does. A slot belongs to the present use if it carries its parity; closing a block
+//! wipes what the use did not write, so at any time a block holds slots of two successive uses at
+//! the most, and one bit tells them apart without zeroing the block.
+
+use crate::sync::{AtomicU64, Ordering, fence};
+use crate::{BlockHeader, Kind, PARITY_SHIFT, Phase, SLOTS, Slot, State};
+
+/// How often a reader tries to copy a block that is being reused under its eyes.
+const SNAPSHOT_TRIES: usize = 16;
+
+/// A slot in the shared mapping.
+#[repr(C)]
+pub struct SlotCell {
+    /// Publishes the slot: a kind, and the parity of the present use.
+    word0: AtomicU64,
+    /// Written before `word0`.
+    word1: AtomicU64,
+}
+
+impl SlotCell {
+    /// Writes the slot. `word0` carries the parity of the block's use.
+    #[inline(always)]
+    pub fn commit(&self, word0: u64, word1: u64) {
+        // Relaxed: published by the store below.
+        self.word1.store(word1, Ordering::Relaxed);
+        // Release: pairs with the Acquire of word 0 in `BlockCell::snapshot`.
+        self.word0.store(word0, Ordering::Release);
+    }
+}
+
+/// A block in the shared mapping: a [`BlockHeader`] and its slots.
+#[repr(C)]
+pub struct BlockCell {
+    /// [`State`]. Moves from closed to preparing by compare-and-swap, otherwise written by the
+    /// owner alone.
+    state: AtomicU64,
+    /// Written by the owner when it closes the block; `totals[1 - parity]` rests while it is open.
+    totals: [AtomicU64; 2],
+    ident: AtomicU64,
+    base_ticks: AtomicU64,
+    base_ns: AtomicU64,
+    owner: AtomicU64,
+    name: [AtomicU64; 2],
+    reserved: [AtomicU64; 7],
+    /// Written by the owner.
+    slots: [SlotCell; SLOTS],
+}
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<BlockCell>() == crate::BLOCK_SIZE, "blocks stand side by side");
+
+/// What a block is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening {
+    /// Base of the ticks.
+    pub base_ticks: u64,
+    /// `CLOCK_MONOTONIC` nanoseconds at `base_ticks`.
+    pub base_ns: u64,
+    /// Thread ID in bits 0..32, anything in bits 32..64.
+    pub owner: u64,
+    /// The thread's name.
+    pub name: [u64; 2],
+}
+
+/// Why a block could not be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is in use; this is its owner word.
+    InUse(u64),
+    /// It is being taken, or was, by a newer claim.
+    Outrun,
+}
+
+/// A copy of a block.
+#[derive(Clone, Debug)]
+#[repr(C, align(64))]
+pub struct BlockCopy {
+    /// Its header.
+    pub header: BlockHeader,
+    /// Its slots, those of the previous use included.
+    pub slots: [Slot; SLOTS],
+}
+
+impl BlockCopy {
+    /// A block that was never used.
+    pub const EMPTY: BlockCopy = BlockCopy {
+        header: BlockHeader {
+            state: 0,
+            totals: [0; 2],
+            ident: 0,
+            base_ticks: 0,
+            base_ns: 0,
+            owner: 0,
+            name: [0; 2],
+            reserved: [0; 7],
+        },
+        slots: [Slot { word0: 0, word1: 0 }; SLOTS],
+    };
+}
+
+impl BlockCell {
+    /// Takes the block for claim `sequence`, which must come from the cursor and is used once. The
+    /// block is then the caller's to [`open`](BlockCell::open).
+    ///
+    /// # Errors
+    /// Somebody else has it.
+    pub fn take(&self, sequence: u64) -> Result<State, Refusal> {
+        // Acquire: pairs with the Release in `finish`, so that the slots and totals of the last use
+        // come before ours.
+        let word = self.state.load(Ordering::Acquire);
+        let Some(last) = State::from_word(word) else { return Err(Refusal::Outrun) };
+        match last.phase {
+            Phase::Closed if word == 0 || last.sequence < sequence => {}
+            // Relaxed: the owner is only a hint where to look; whoever acts on it synchronises by
+            // other means.
+            Phase::Open => return Err(Refusal::InUse(self.owner.load(Ordering::Relaxed))),
+            _ => return Err(Refusal::Outrun),
+        }
+        let state = State { sequence, parity: last.parity ^ 1, phase: Phase::Preparing };
+        // Acquire on success: as above. On failure nothing is read behind it.
+        self.state
+            .compare_exchange(word, state.word(), Ordering::Acquire, Ordering::Relaxed)
+            .map_err(|_| Refusal::Outrun)?;
+        Ok(state)
+    }
+
+    /// Opens a block that was just taken; from here on its slots may be written.
+    pub fn open(&self, taken: State, opening: &Opening) {
+        // Release: pairs with the Acquire fence in `snapshot`. A reader that sees any of the
+        // following stores also sees that the block has changed hands.
+        fence(Ordering::Release);
+        // Relaxed: published by the store of the state below.
+        self.ident.store(BlockHeader::EVENTS, Ordering::Relaxed);
+        self.base_ticks.store(opening.base_ticks, Ordering::Relaxed);
+        self.base_ns.store(opening.base_ns, Ordering::Relaxed);
+        self.owner.store(opening.owner, Ordering::Relaxed);
+        for (word, value) in self.name.iter().zip(opening.name) {
+            word.store(value, Ordering::Relaxed);
+        }
+        // Release: pairs with the Acquire in `snapshot`, publishes the header of the block.
+        self.state.store(taken.with_phase(Phase::Open).word(), Ordering::Release);
+    }
+
+    /// The state of the present use, for its owner.
+    pub fn own_state(&self) -> Option<State> {
+        // Relaxed: the owner wrote it.
+        State::from_word(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Closes an open block that belongs to the caller, after which anybody may take it.
+    ///
+    /// `reserved` is the number of slots that were handed out. If one of them is not written yet
+    /// (its hook was interrupted by the signal handler that now fills the block up), the block
+    /// stays open and `false` is returned: close it later.
+    #[must_use]
+    pub fn close(&self, reserved: usize) -> bool {
+        let Some(state) = self.own_state() else { return false };
+        let (handed_out, rest) = self.slots.split_at(reserved.min(SLOTS));
+        let mut moments = 0;
+        for slot in handed_out {
+            match state.in_use(slot) {
+                Some(kind) => moments += u64::from(kind < Kind::Start as u8),
+                None => return false,
+            }
+        }
+        rest.iter().for_each(SlotCell::wipe);
+        self.finish(state, moments);
+        true
+    }
+
+    /// Closes an open block whose owner is dead and whose last owner the caller has become: slots
+    /// that were handed out and never written are given up.
+    pub fn close_abandoned(&self) {
+        let Some(state) = self.own_state() else { return };
+        let mut moments = 0;
+        for slot in &self.slots {
+            match state.in_use(slot) {
+                Some(kind) => moments += u64::from(kind < Kind::Start as u8),
+                None => slot.wipe(),
+            }
+        }
+        self.finish(state, moments);
+    }
+
+    /// Whether each of the first `reserved` slots of a block that belongs to the caller is written.
+    pub fn is_whole(&self, reserved: usize) -> bool {
+        let state = self.own_state();
+        state.is_some_and(|state| {
+            self.slots.iter().take(reserved).all(|slot| state.in_use(slot).is_some())
+        })
+    }
+
+    fn finish(&self, state: State, moments: u64) {
+        let [this, other] = [state.parity as usize & 1, state.parity as usize & 1 ^ 1];
+        // Relaxed: only the owner writes totals, and the store below publishes them.
+        let before = self.totals[other].load(Ordering::Relaxed);
+        self.totals[this].store(before.wrapping_add(moments), Ordering::Relaxed);
+        // Release: pairs with the Acquire in `take`.
+        self.state.store(state.with_phase(Phase::Closed).word(), Ordering::Release);
+    }
+
+    /// The slot at this position.
+    pub fn slot(&self, position: usize) -> Option<&SlotCell> {
+        self.slots.get(position)
+    }
+
+    /// Copies the block, whatever is being done to it. `true`: all of the copy is of one use of the
+    /// block, slots with that use's parity are whole, and those that were written before the call
+    /// are in it. `false`: the block was reused again and again meanwhile.
+    #[must_use]
+    pub fn snapshot(&self, copy: &mut BlockCopy) -> bool {
+        (0..SNAPSHOT_TRIES).any(|_| self.try_snapshot(copy))
+    }
+
+    fn try_snapshot(&self, copy: &mut BlockCopy) -> bool {
+        // Relaxed: ordered by the fence, or by the Acquire of the state.
+        let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release of the state in `open`: the header is at least that new.
+        let before = self.state.load(Ordering::Acquire);
+        copy.header = BlockHeader {
+            state: before,
+            totals: [read(&self.totals[0]), read(&self.totals[1])],
+            ident: read(&self.ident),
+            base_ticks: read(&self.base_ticks),
+            base_ns: read(&self.base_ns),
+            owner: read(&self.owner),
+            name: [read(&self.name[0]), read(&self.name[1])],
+            reserved: [0; 7],
+        };
+        for (to, from) in copy.slots.iter_mut().zip(&self.slots) {
+            // Acquire: pairs with the Release in `commit`: word 1 is at least that new.
+            to.word0 = from.word0.load(Ordering::Acquire);
+            to.word1 = read(&from.word1);
+        }
+        // Acquire: pairs with the Release fence in `open`: if anything above came from a later use,
+        // the state below is that use's.
+        fence(Ordering::Acquire);
+        let after = self.state.load(Ordering::Relaxed);
+        // The phase may have moved from open to closed: that does not change what was written.
+        before >> 2 == after >> 2
+    }
+}
+
+impl State {
+    /// The raw kind of the slot if this use of the block wrote it.
+    fn in_use(self, slot: &SlotCell) -> Option<u8> {
+        // Relaxed: the owner's own slots, or those of an owner whose death has been seen.
+        let word0 = slot.word0.load(Ordering::Relaxed);
+        let kind = Slot { word0, word1: 0 }.raw_kind();
+        (kind != 0 && (word0 >> PARITY_SHIFT) & 1 == self.parity).then_some(kind)
+    }
+}
+
+impl SlotCell {
+    /// Makes the slot one that is not written.
+    fn wipe(&self) {
+        // Relaxed: whoever sees a slot of an earlier use instead ignores it for its parity.
+        self.word0.store(0, Ordering::Relaxed);
+    }
+}
+
+#[cfg(any(test, loom))]
+impl BlockCell {
+    /// A block that was never used, outside of any file.
+    pub fn unused() -> BlockCell {
+        let zero = || AtomicU64::new(0);
+        BlockCell {
+            state: zero(),
+            totals: [zero(), zero()],
+            ident: zero(),
+            base_ticks: zero(),
+            base_ns: zero(),
+            owner: zero(),
+            name: [zero(), zero()],
+            reserved: std::array::from_fn(|_| zero()),
+            slots: std::array::from_fn(|_| SlotCell { word0: zero(), word1: zero() }),
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+#[path = "ring_tests.rs"]
+mod tests;
+
+#[cfg(all(test, loom))]
+#[path = "ring_loom.rs"]
+mod models;

@@ -1,0 +1,150 @@
+//! Exhaustive models. Run with `RUSTFLAGS="--cfg loom" cargo test -p mallook-format --release`.
+
+use loom::sync::Arc;
+use loom::thread;
+
+use super::*;
+
+const OPENING: Opening = Opening { base_ticks: 0, base_ns: 0, owner: 1, name: [0; 2] };
+
+/// Explores every execution with up to this many involuntary switches between the threads.
+const PREEMPTIONS: usize = 2;
+
+fn bounded(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(PREEMPTIONS);
+    builder.check(model);
+}
+
+struct Ring {
+    cursor: AtomicU64,
+    blocks: [BlockCell; 2],
+}
+
+impl Ring {
+    fn new() -> Arc<Ring> {
+        let blocks = std::array::from_fn(|_| BlockCell::unused());
+        Arc::new(Ring { cursor: AtomicU64::new(0), blocks })
+    }
+
+    /// The writer's claim: numbers from the cursor until one can be had.
+    fn claim(&self, tries: usize) -> Option<(&BlockCell, State)> {
+        (0..tries).find_map(|_| {
+            let sequence = self.cursor.fetch_add(1, Ordering::Relaxed);
+            let block = &self.blocks[sequence as usize % self.blocks.len()];
+            let state = block.take(sequence).ok()?;
+            block.open(state, &OPENING);
+            Some((block, state))
+        })
+    }
+}
+
+/// Address and size repeat the sequence, so that a slot mixed from two uses shows.
+fn commit(block: &BlockCell, state: State, position: usize) {
+    let value = state.sequence + 1;
+    let word0 = Slot::word0(Kind::Malloc, 0, value) | state.parity << PARITY_SHIFT;
+    block.slots[position].commit(word0, value);
+}
+
+/// Every slot that the copy shows as present must be whole and of the copy's own use.
+fn check(copy: &BlockCopy) -> usize {
+    let state = State::from_word(copy.header.state).unwrap();
+    let mut present = 0;
+    if state.phase == Phase::Preparing {
+        return 0;
+    }
+    for slot in copy.slots {
+        if slot.raw_kind() != 0 && slot.parity() == state.parity {
+            assert_eq!(slot.address(), state.sequence + 1, "a slot of another use");
+            assert_eq!(slot.word1, state.sequence + 1, "a torn slot");
+            present += 1;
+        }
+    }
+    present
+}
+
+/// Commit against a reader, over two uses of one block, the second of them partly filled.
+#[test]
+fn a_reader_sees_whole_slots_of_one_use() {
+    bounded(|| {
+        let block = Arc::new(BlockCell::unused());
+        let writer = thread::spawn({
+            let block = block.clone();
+            move || {
+                for (sequence, slots) in [(0, 2), (1, 1)] {
+                    let state = block.take(sequence).unwrap();
+                    block.open(state, &OPENING);
+                    (0..slots).for_each(|position| commit(&block, state, position));
+                    assert!(block.close(slots));
+                }
+            }
+        });
+        let mut copy = BlockCopy::EMPTY;
+        if block.try_snapshot(&mut copy) {
+            check(&copy);
+        }
+        writer.join().unwrap();
+        assert!(block.try_snapshot(&mut copy));
+        assert_eq!(check(&copy), 1);
+        assert_eq!(copy.header.totals, [3, 2], "all, and the overwritten");
+    });
+}
+
+/// Two threads that each claim, fill and close twice in a ring of two blocks: nobody writes where
+/// somebody else does, and what is present and what was overwritten add up.
+#[test]
+fn claims_are_exclusive_and_every_moment_is_accounted_for() {
+    bounded(|| {
+        let ring = Ring::new();
+        let work = |ring: &Ring| {
+            let mut written = 0;
+            for _ in 0..2 {
+                if let Some((block, state)) = ring.claim(2) {
+                    commit(block, state, 0);
+                    assert!(block.close(1), "somebody else wrote here");
+                    written += 1;
+                }
+            }
+            written
+        };
+        let other = thread::spawn({
+            let ring = ring.clone();
+            move || work(&ring)
+        });
+        let written = work(&ring) + other.join().unwrap();
+        let mut accounted = 0;
+        for block in &ring.blocks {
+            let mut copy = BlockCopy::EMPTY;
+            assert!(block.try_snapshot(&mut copy));
+            let parity = State::from_word(copy.header.state).unwrap().parity as usize;
+            accounted += check(&copy) as u64 + copy.header.totals[parity ^ 1];
+        }
+        assert_eq!(accounted, written);
+    });
+}
+
+/// A slow thread keeps its block open: others skip it, and its late slot is not lost.
+#[test]
+fn an_open_block_is_skipped() {
+    bounded(|| {
+        let ring = Ring::new();
+        let (slow, state) = ring.claim(1).unwrap();
+        let other = thread::spawn({
+            let ring = ring.clone();
+            move || {
+                for _ in 0..2 {
+                    let (block, state) = ring.claim(2).expect("one block is always free");
+                    assert_ne!(state.sequence % 2, 0, "the slow thread's block");
+                    commit(block, state, 0);
+                    assert!(block.close(1));
+                }
+            }
+        });
+        commit(slow, state, 0);
+        other.join().unwrap();
+        let mut copy = BlockCopy::EMPTY;
+        assert!(slow.try_snapshot(&mut copy));
+        assert_eq!(check(&copy), 1);
+        assert!(slow.close(1));
+    });
+}

@@ -1,0 +1,355 @@
+//! A thread's cell: the block that it writes into, and how far it has come.
+//!
+//! A thread finds its cell through one thread-local word; the cells lie in memory that is wiped on
+//! fork, so a forked child finds zeros there and starts anew. There is no destructor: the cell of a
+//! dead thread, with its half-filled block, goes to the next thread that needs one.
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+
+use mallook_format::ring::{BlockCell, Opening, SlotCell};
+use mallook_format::{
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, Clock, Kind, Loss, Mode, PARITY_SHIFT, SLOT_SIZE, Slot,
+};
+
+use crate::block::Claimed;
+use crate::clock::Tie;
+use crate::state::{CELLS, Session, WIPED};
+use crate::{sys, tls};
+
+/// How far the first ticks of a cell reach. Each new base multiplies it by 16, up to what a slot can
+/// hold: so that even a short trace that is cut off has two ties of its clocks well apart.
+const FIRST_REACH: u64 = 1 << 16;
+const MOST_REACH: u64 = u32::MAX as u64;
+/// Cells looked at for a dead owner before a new one is used.
+const CANDIDATES: usize = 16;
+/// Blocks that wait for a slot of an interrupted hook.
+const DEFERRED: usize = 4;
+
+/// Number of the next cell that was never used, in this process or the ones it was forked from.
+/// Not wiped on fork: a thread of a forked child that has not recorded yet may still point at the
+/// cell that it had in the parent, so that must not become another thread's.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+/// One thread's place. All fields but `owner` are touched by the owner alone, hence Relaxed: a hook
+/// and the signal handlers that interrupt it run on one thread, and a new owner has seen the death
+/// of the old one.
+#[repr(C)]
+pub struct Cell {
+    /// Address of the next free slot.
+    cursor: AtomicUsize,
+    /// The cursor's end for the hot path: that of the block, or 0 if the clock is not the TSC.
+    fast_limit: AtomicUsize,
+    /// Ticks that the next slot's count from.
+    base: AtomicU64,
+    /// The most ticks that may pass since then.
+    reach: AtomicU64,
+    /// The parity of the block's use, in place.
+    tag: AtomicU64,
+    /// The cursor's end.
+    limit: AtomicUsize,
+    /// Thread ID in bits 0..32, 0 for none; the number of owners so far above it.
+    owner: AtomicU64,
+    /// Address of the block, 0 for none.
+    block: AtomicUsize,
+    /// Blocks that are full but for slots of hooks that a signal handler interrupted.
+    deferred: [AtomicUsize; DEFERRED],
+}
+
+/// What one look at a cell says about the next slot.
+pub struct Place {
+    pub cursor: usize,
+    pub base: u64,
+    pub reach: u64,
+    pub tag: u64,
+}
+
+impl Cell {
+    /// The calling thread's cell, or the one that belongs to nobody.
+    #[inline(always)]
+    pub fn current() -> &'static Cell {
+        let start = (&raw const WIPED.cells).cast::<u8>();
+        // SAFETY: the thread-local word is 0 or was set by `take`, to the offset of a cell.
+        let cell = unsafe { start.add(tls::get()) };
+        // SAFETY: as above; cells are atomics and never move.
+        unsafe { &*cell.cast::<Cell>() }
+    }
+
+    /// The next slot, if the hot path may use one.
+    #[inline(always)]
+    pub fn fast_place(&self) -> Option<Place> {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        (cursor < self.fast_limit.load(Ordering::Relaxed)).then(|| self.place(cursor))
+    }
+
+    /// The next slot, if there are as many as `slots`.
+    pub fn roomy_place(&self, slots: usize) -> Option<Place> {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        let room = self.limit.load(Ordering::Relaxed).saturating_sub(cursor);
+        (room >= slots * SLOT_SIZE).then(|| self.place(cursor))
+    }
+
+    #[inline(always)]
+    fn place(&self, cursor: usize) -> Place {
+        Place {
+            cursor,
+            base: self.base.load(Ordering::Relaxed),
+            reach: self.reach.load(Ordering::Relaxed),
+            tag: self.tag.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Reserves slots if nothing else was reserved since the place was looked at: then nothing
+    /// else in the cell has changed either, and no time of a later slot can be earlier.
+    ///
+    /// One instruction, without a lock prefix: atomic towards signal handlers of this thread, and
+    /// other threads have no business here.
+    #[inline(always)]
+    pub fn reserve(&self, place: &Place, slots: usize) -> bool {
+        let found: usize;
+        // SAFETY: changes the thread's own cursor.
+        unsafe {
+            core::arch::asm!(
+                "cmpxchg qword ptr [{cursor}], {next}",
+                cursor = in(reg) self.cursor.as_ptr(),
+                next = in(reg) place.cursor + slots * SLOT_SIZE,
+                inlateout("rax") place.cursor => found,
+                options(nostack),
+            );
+        }
+        found == place.cursor
+    }
+
+    /// Number of free slots.
+    pub fn room(&self) -> usize {
+        let limit = self.limit.load(Ordering::Relaxed);
+        limit.saturating_sub(self.cursor.load(Ordering::Relaxed)) / SLOT_SIZE
+    }
+
+    /// Ticks since the base, if the next slot can hold them.
+    pub fn reaches(&self, now: u64) -> bool {
+        now.wrapping_sub(self.base.load(Ordering::Relaxed)) <= self.reach.load(Ordering::Relaxed)
+    }
+
+    /// Writes a slot. With signals blocked, by the owner, who knows that there is room.
+    pub fn push(&self, slot: Slot) {
+        if let Some(place) = self.roomy_place(1) {
+            self.cursor.store(place.cursor + SLOT_SIZE, Ordering::Relaxed);
+            slot_at(place.cursor).commit(slot.word0 | place.tag, slot.word1);
+        }
+    }
+
+    /// Sets a new base for the ticks and writes it down. As [`Cell::push`], two slots.
+    pub fn rebase(&self, tie: Tie) {
+        self.push(Slot::prefix(Kind::Ticks, 0, tie.ticks));
+        self.push(Slot::prefix(Kind::Nanos, 0, tie.monotonic_ns));
+        self.base.store(tie.ticks, Ordering::Relaxed);
+        let reach = self.reach.load(Ordering::Relaxed);
+        self.reach.store((reach * 16).min(MOST_REACH), Ordering::Relaxed);
+    }
+
+    /// Writes down whose the slots are from here on. As [`Cell::push`], three slots.
+    pub fn push_owner(&self) {
+        self.push(Slot::prefix(Kind::Thread, 0, self.tid().into()));
+        for (half, name) in (0..).zip(sys::thread_name()) {
+            self.push(Slot::prefix(Kind::Name, half, name));
+        }
+    }
+
+    /// Goes on in a new block.
+    pub fn start(&self, claimed: &Claimed, tie: Tie, clock: Clock) {
+        let address = core::ptr::from_ref(claimed.block) as usize;
+        let number = (core::ptr::from_ref(self) as usize)
+            .wrapping_sub(&raw const WIPED.cells as usize)
+            / size_of_val(&WIPED.cells[0]);
+        claimed.block.open(
+            claimed.state,
+            &Opening {
+                base_ticks: tie.ticks,
+                base_ns: tie.monotonic_ns,
+                owner: u64::from(self.tid()) | (number as u64) << 32,
+                name: sys::thread_name(),
+            },
+        );
+        let limit = address + BLOCK_SIZE;
+        self.block.store(address, Ordering::Relaxed);
+        self.base.store(tie.ticks, Ordering::Relaxed);
+        self.reach.fetch_max(FIRST_REACH, Ordering::Relaxed);
+        self.tag.store(claimed.state.parity << PARITY_SHIFT, Ordering::Relaxed);
+        self.limit.store(limit, Ordering::Relaxed);
+        self.cursor.store(address + BLOCK_HEADER_SIZE, Ordering::Relaxed);
+        let fast = if clock == Clock::Tsc { limit } else { 0 };
+        self.fast_limit.store(fast, Ordering::Relaxed);
+    }
+
+    /// Finishes the block, and those that were waiting. With signals blocked.
+    pub fn finish(&self, session: &Session) {
+        for waiting in &self.deferred {
+            let address = waiting.load(Ordering::Relaxed);
+            if address != 0 && close(session, address, address + BLOCK_SIZE) {
+                waiting.store(0, Ordering::Relaxed);
+            }
+        }
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        let address = self.forget();
+        if address != 0 && !close(session, address, cursor) {
+            // With all places taken the block stays open until the thread is dead.
+            let free = self.deferred.iter().find(|place| place.load(Ordering::Relaxed) == 0);
+            if let Some(place) = free {
+                place.store(address, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Leaves the block; returns its address.
+    fn forget(&self) -> usize {
+        self.fast_limit.store(0, Ordering::Relaxed);
+        self.limit.store(0, Ordering::Relaxed);
+        self.cursor.store(0, Ordering::Relaxed);
+        self.block.swap(0, Ordering::Relaxed)
+    }
+
+    fn tid(&self) -> u32 {
+        self.owner.load(Ordering::Relaxed) as u32
+    }
+
+    /// Takes the cell over from a thread that is dead, or from nobody.
+    fn adopt(&self, session: &Session, tid: u32) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        let dead = owner as u32;
+        if dead != 0 && !sys::thread_is_dead(session.pid(), dead) {
+            return false;
+        }
+        let next = ((owner >> 32).wrapping_add(1) << 32) | u64::from(tid);
+        // Acquire: pairs with the Release in `evict`; a dead thread's stores are visible since the
+        // kernel has switched away from it for good. The count of owners makes the exchange fail if
+        // somebody else was faster, even if thread IDs were reused.
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        if self.owner.compare_exchange(owner, next, acquire, relaxed).is_err() {
+            return false;
+        }
+        // Release: pairs with the Acquire fence in `BlockCell::snapshot`, as in `BlockCell::open`,
+        // for the slots that the new owner will write.
+        fence(Ordering::Release);
+        for waiting in &self.deferred {
+            close_abandoned(session, waiting.swap(0, Ordering::Relaxed));
+        }
+        let block = self.block.load(Ordering::Relaxed);
+        let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
+        if block != 0 && !block_at(block).is_whole(handed_out) {
+            close_abandoned(session, self.forget());
+        }
+        true
+    }
+}
+
+/// Number of slots of the block before this address.
+fn slots_before(block: usize, cursor: usize) -> usize {
+    cursor.saturating_sub(block + BLOCK_HEADER_SIZE) / SLOT_SIZE
+}
+
+/// Closes a block of the caller's. `false` if a slot before the cursor is not written yet.
+fn close(session: &Session, address: usize, cursor: usize) -> bool {
+    let block = block_at(address);
+    let sequence = block.own_state().map_or(0, |state| state.sequence);
+    let closed = block.close(slots_before(address, cursor));
+    if closed && session.mode() == Mode::Full {
+        WIPED.windows.note_closed(sequence);
+    }
+    closed
+}
+
+/// Closes a block that a dead thread has left, if there is one.
+fn close_abandoned(session: &Session, address: usize) {
+    if address != 0 {
+        let block = block_at(address);
+        let sequence = block.own_state().map_or(0, |state| state.sequence);
+        block.close_abandoned();
+        if session.mode() == Mode::Full {
+            WIPED.windows.note_closed(sequence);
+        }
+    }
+}
+
+fn block_at(address: usize) -> &'static BlockCell {
+    // SAFETY: the address of a block that a cell holds: it is mapped until it is closed, and only
+    // its owner closes it. Blocks are atomics.
+    unsafe { &*(address as *const BlockCell) }
+}
+
+/// The slot at an address that a cell's cursor had.
+#[inline(always)]
+pub fn slot_at(address: usize) -> &'static SlotCell {
+    // SAFETY: cursors stay within a block of the cell, which is mapped until it is closed, and that
+    // waits for slots that were handed out. Slots are atomics.
+    unsafe { &*(address as *const SlotCell) }
+}
+
+/// The number that a session's first cell will have; numbers go round in the table.
+pub fn first_unused() -> usize {
+    NEXT.load(Ordering::Relaxed)
+}
+
+/// The cell with this number. Cell 0 is nobody's.
+fn numbered(number: usize) -> &'static Cell {
+    let index = number % (CELLS - 1);
+    WIPED.cells[1..].get(index).unwrap_or(&WIPED.cells[1])
+}
+
+/// Who records: the calling thread. A child that shares our memory (vfork) is not a thread of this
+/// process; what it records counts as the main thread's, which lives as long as anybody does.
+fn recording_tid(session: &Session) -> u32 {
+    if sys::pid() == session.pid() { sys::tid() } else { session.pid() }
+}
+
+/// The calling thread's own cell; `true` if it was another thread's. With signals blocked.
+///
+/// # Errors
+/// There are as many threads as cells.
+pub fn own(session: &Session) -> Result<(&'static Cell, bool), Loss> {
+    let cell = Cell::current();
+    if cell.tid() != 0 {
+        return Ok((cell, false));
+    }
+    let tid = recording_tid(session);
+    let first = session.first_cell.load(Ordering::Relaxed);
+    let used = first_unused().wrapping_sub(first);
+    let start = (tid as usize).checked_rem(used).unwrap_or(0);
+    for candidate in 0..used.min(CANDIDATES) {
+        let number = first + (start + candidate) % used;
+        if numbered(number).adopt(session, tid) {
+            return Ok((take(number), true));
+        }
+    }
+    loop {
+        let number = NEXT.load(Ordering::Relaxed);
+        if number.wrapping_sub(first) >= CELLS - 1 {
+            return Err(Loss::Threads);
+        }
+        let (relaxed, next) = (Ordering::Relaxed, number.wrapping_add(1));
+        if NEXT.compare_exchange(number, next, relaxed, relaxed).is_ok() {
+            numbered(number).owner.store(tid.into(), relaxed);
+            return Ok((take(number), false));
+        }
+    }
+}
+
+/// Makes a cell the calling thread's.
+fn take(number: usize) -> &'static Cell {
+    let cell = numbered(number);
+    tls::set((core::ptr::from_ref(cell) as usize).wrapping_sub(&raw const WIPED.cells as usize));
+    cell
+}
+
+/// Closes the blocks of a cell whose owner is dead, so that a ring can use them again; `false` if
+/// it lives.
+pub fn evict(session: &Session, index: usize) -> bool {
+    let Some(cell) = WIPED.cells.get(index).filter(|_| index != 0) else { return false };
+    if !cell.adopt(session, session.pid()) {
+        return false;
+    }
+    close_abandoned(session, cell.forget());
+    let owners = cell.owner.load(Ordering::Relaxed) >> 32;
+    // Release: pairs with the Acquire in `adopt`: the cell is empty for its next owner.
+    cell.owner.store(owners << 32, Ordering::Release);
+    true
+}

@@ -1,0 +1,63 @@
+//! Time: the time-stamp counter where it can be trusted, `CLOCK_MONOTONIC` otherwise.
+
+use core::arch::x86_64::{__cpuid, _rdtsc};
+
+use mallook_format::Clock;
+
+use crate::sys;
+
+/// One moment on the trace's clock and on the system's.
+#[derive(Clone, Copy, Debug)]
+pub struct Tie {
+    pub ticks: u64,
+    pub monotonic_ns: u64,
+}
+
+/// The time-stamp counter.
+#[inline(always)]
+pub fn tsc() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction; a process that forbade it to itself was
+    // found out by `sys::tsc_is_readable`, and its traces use the other clock. In that case the
+    // hot path is never reached, as its cells have no room (`Cell::fast_limit`).
+    unsafe { _rdtsc() }
+}
+
+/// The ticks of this clock now.
+#[inline]
+pub fn now(clock: Clock) -> u64 {
+    match clock {
+        Clock::Tsc => tsc(),
+        Clock::Monotonic => nanoseconds(libc::CLOCK_MONOTONIC),
+    }
+}
+
+/// A system clock in nanoseconds.
+pub fn nanoseconds(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the structure is written; both clocks that we ask for exist everywhere, so the call
+    // does not fail and leaves errno alone.
+    unsafe { libc::clock_gettime(clock, &mut time) };
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+/// Ties the clocks together, to half the time that reading the system's takes.
+pub fn tie(clock: Clock) -> Tie {
+    let before = now(clock);
+    let monotonic_ns = nanoseconds(libc::CLOCK_MONOTONIC);
+    match clock {
+        Clock::Monotonic => Tie { ticks: monotonic_ns, monotonic_ns },
+        Clock::Tsc => {
+            let span = tsc().saturating_sub(before);
+            Tie { ticks: before.saturating_add(span / 2), monotonic_ns }
+        }
+    }
+}
+
+/// Whether the counter runs at one rate on all processors and in all power states
+/// (AMD APM vol. 3, E.4.7; Intel SDM vol. 3B, 18.17.1), and may be read.
+pub fn tsc_is_invariant() -> bool {
+    const POWER_MANAGEMENT: u32 = 0x8000_0007;
+    __cpuid(0x8000_0000).eax >= POWER_MANAGEMENT
+        && __cpuid(POWER_MANAGEMENT).edx & (1 << 8) != 0
+        && sys::tsc_is_readable()
+}

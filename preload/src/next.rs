@@ -1,0 +1,211 @@
+//! The next definition of each hooked function in load order: another preloaded or linked
+//! allocator, or libc.
+//!
+//! All are resolved at the first call of any, when the process has a single thread; that takes no
+//! memory. What nobody defines is composed from what somebody does.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::marker::PhantomData;
+use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::elf::{self, Object};
+
+/// The next definition of a function of type `F`.
+#[repr(C)]
+pub struct Next<F> {
+    /// 0 until resolved; the same value whoever resolves it, hence Relaxed. First, since the exec
+    /// trampolines jump through it.
+    address: AtomicUsize,
+    function: PhantomData<F>,
+}
+
+impl<F: Copy> Next<F> {
+    const fn new() -> Next<F> {
+        const { assert!(size_of::<F>() == size_of::<usize>(), "F is a function pointer") };
+        Next { address: AtomicUsize::new(0), function: PhantomData }
+    }
+
+    /// The function.
+    #[inline(always)]
+    pub fn get(&self) -> F {
+        let mut address = self.address.load(Relaxed);
+        if address == 0 {
+            resolve();
+            address = self.address.load(Relaxed);
+        }
+        // SAFETY: `F` is a pointer to a function, and `resolve` has stored the address of one with
+        // this name or of a stand-in with this type.
+        unsafe { core::mem::transmute_copy(&address) }
+    }
+}
+
+type Pointer = *mut c_void;
+type Strings = *const *const c_char;
+
+type Entry = (&'static CStr, &'static AtomicUsize, usize);
+
+macro_rules! next {
+    ($($name:ident $symbol:ident: ($($argument:ty),*) $(-> $result:ty)?, else $stand_in:expr;)*) => {
+        $(
+            #[doc = concat!("The next `", stringify!($symbol), "`.")]
+            pub static $name: Next<unsafe extern "C" fn($($argument),*) $(-> $result)?> = Next::new();
+        )*
+
+        const FUNCTIONS: usize = [$(stringify!($symbol)),*].len();
+
+        /// Each function: its name, where its address goes, and what stands in for it.
+        fn table() -> [Entry; FUNCTIONS] {
+            [$({
+                let stand_in: unsafe extern "C" fn($($argument),*) $(-> $result)? = $stand_in;
+                let name = concat!(stringify!($symbol), "\0");
+                // A name with a zero at its end and nowhere else always converts.
+                let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
+                (name, &$name.address, stand_in as *const () as usize)
+            }),*]
+        }
+    };
+}
+
+next! {
+    MALLOC malloc: (usize) -> Pointer, else nothing::malloc;
+    CALLOC calloc: (usize, usize) -> Pointer, else nothing::calloc;
+    REALLOC realloc: (Pointer, usize) -> Pointer, else nothing::realloc;
+    FREE free: (Pointer), else nothing::free;
+    FREE_SIZED free_sized: (Pointer, usize), else nothing::free_sized;
+    FREE_ALIGNED_SIZED free_aligned_sized: (Pointer, usize, usize), else nothing::free_aligned_sized;
+    POSIX_MEMALIGN posix_memalign: (*mut Pointer, usize, usize) -> c_int, else nothing::posix_memalign;
+    ALIGNED_ALLOC aligned_alloc: (usize, usize) -> Pointer, else nothing::memalign;
+    MEMALIGN memalign: (usize, usize) -> Pointer, else nothing::memalign;
+    VALLOC valloc: (usize) -> Pointer, else nothing::malloc;
+    PVALLOC pvalloc: (usize) -> Pointer, else nothing::malloc;
+    FORK fork: () -> libc::pid_t, else nothing::fork;
+    EXECVE execve: (*const c_char, Strings, Strings) -> c_int, else nothing::execve;
+    EXECVEAT execveat: (c_int, *const c_char, Strings, Strings, c_int) -> c_int, else nothing::execveat;
+    FEXECVE fexecve: (c_int, Strings, Strings) -> c_int, else nothing::fexecve;
+    EXECV execv: (*const c_char, Strings) -> c_int, else nothing::execv;
+    EXECVP execvp: (*const c_char, Strings) -> c_int, else nothing::execv;
+    EXECVPE execvpe: (*const c_char, Strings, Strings) -> c_int, else nothing::execve;
+    EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+}
+
+/// What stands in for a function that nobody defines: composed from others where that is possible,
+/// a failure otherwise.
+mod nothing {
+    use super::{FREE, Pointer, Strings, c_char, c_int};
+
+    fn out_of_memory() -> Pointer {
+        super::set_errno(libc::ENOMEM);
+        core::ptr::null_mut()
+    }
+    pub unsafe extern "C" fn malloc(_size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn calloc(_count: usize, _size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn realloc(_old: Pointer, _size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn memalign(_alignment: usize, _size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn free(_block: Pointer) {}
+    pub unsafe extern "C" fn free_sized(block: Pointer, _size: usize) {
+        // SAFETY: as the caller's; C23 7.24.3.5 defines this as `free` with a hint.
+        unsafe { FREE.get()(block) }
+    }
+    pub unsafe extern "C" fn free_aligned_sized(block: Pointer, _alignment: usize, _size: usize) {
+        // SAFETY: as the caller's; C23 7.24.3.4 defines this as `free` with hints.
+        unsafe { FREE.get()(block) }
+    }
+    pub unsafe extern "C" fn posix_memalign(_: *mut Pointer, _: usize, _: usize) -> c_int {
+        libc::ENOMEM
+    }
+
+    fn not_there() -> c_int {
+        super::set_errno(libc::ENOSYS);
+        -1
+    }
+    pub unsafe extern "C" fn fork() -> libc::pid_t {
+        not_there()
+    }
+    pub unsafe extern "C" fn execve(_: *const c_char, _: Strings, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn execveat(
+        directory: c_int,
+        path: *const c_char,
+        arguments: Strings,
+        environment: Strings,
+        flags: c_int,
+    ) -> c_int {
+        // SAFETY: as the caller's; glibc before 2.34 has the call but no function for it.
+        let result = unsafe {
+            libc::syscall(libc::SYS_execveat, directory, path, arguments, environment, flags)
+        };
+        result as c_int
+    }
+    pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
+        not_there()
+    }
+}
+
+/// Sets `errno` for a call that fails without any allocator below us having seen it.
+pub fn set_errno(value: c_int) {
+    // SAFETY: returns the address of the thread's errno.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *place = value };
+}
+
+/// Resolves every function, unless that was done.
+pub fn resolve_once() {
+    if FREE.address.load(Relaxed) == 0 {
+        resolve();
+    }
+}
+
+/// Resolves every function. Nothing is called through a stand-in if anybody defines the function.
+#[cold]
+#[inline(never)]
+fn resolve() {
+    let table = table();
+    let mut found = [0; FUNCTIONS];
+    let here = &raw const FREE as usize;
+    let mut behind_us = false;
+    elf::for_each_object(&mut |object| {
+        if object.contains(here) {
+            behind_us = true;
+        } else if behind_us {
+            look(object, &table, &mut found);
+        }
+        ControlFlow::Continue(())
+    });
+    // Loaded late, by dlopen, everything is before us.
+    elf::for_each_object(&mut |object| {
+        if !object.contains(here) {
+            look(object, &table, &mut found);
+        }
+        ControlFlow::Continue(())
+    });
+    for ((_, place, stand_in), address) in table.iter().zip(found) {
+        place.store(if address == 0 { *stand_in } else { address }, Relaxed);
+    }
+}
+
+fn look(object: &Object, table: &[Entry], found: &mut [usize]) {
+    for ((name, ..), address) in table.iter().zip(found) {
+        if *address == 0 {
+            *address = object.function(name).unwrap_or(0);
+        }
+    }
+}
