@@ -224,13 +224,13 @@ impl BlockCell {
         (0..SNAPSHOT_TRIES).any(|_| self.try_snapshot(copy))
     }
 
-    fn try_snapshot(&self, copy: &mut BlockCopy) -> bool {
-        // Relaxed: ordered by the fence, or by the Acquire of the state.
+    /// Copies the header alone. Its words may be of two uses of the block.
+    pub fn peek(&self) -> BlockHeader {
+        // Relaxed: ordered by the Acquire of the state, and by the fence in `try_snapshot`.
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
-        // Acquire: pairs with the Release of the state in `open`: the header is at least that new.
-        let before = self.state.load(Ordering::Acquire);
-        copy.header = BlockHeader {
-            state: before,
+        BlockHeader {
+            // Acquire: pairs with the Release of the state in `open`: the rest is at least that new.
+            state: self.state.load(Ordering::Acquire),
             totals: [read(&self.totals[0]), read(&self.totals[1])],
             ident: read(&self.ident),
             base_ticks: read(&self.base_ticks),
@@ -238,11 +238,17 @@ impl BlockCell {
             owner: read(&self.owner),
             name: [read(&self.name[0]), read(&self.name[1])],
             reserved: [0; 7],
-        };
+        }
+    }
+
+    fn try_snapshot(&self, copy: &mut BlockCopy) -> bool {
+        copy.header = self.peek();
+        let before = copy.header.state;
         for (to, from) in copy.slots.iter_mut().zip(&self.slots) {
             // Acquire: pairs with the Release in `commit`: word 1 is at least that new.
             to.word0 = from.word0.load(Ordering::Acquire);
-            to.word1 = read(&from.word1);
+            // Relaxed: ordered by the load above and the fence below.
+            to.word1 = from.word1.load(Ordering::Relaxed);
         }
         // Acquire: pairs with the Release fence in `open`: if anything above came from a later use,
         // the state below is that use's.

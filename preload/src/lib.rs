@@ -22,6 +22,7 @@
 //! * Mutable state that must not survive a fork lives in [`state::Wiped`], which the kernel zeroes
 //!   in a forked child however it was forked; zero means "not started yet" everywhere.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(test, allow(dead_code, reason = "unit tests export no hooks, so nothing is reached"))]
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("mallook records on Linux on x86-64 only");

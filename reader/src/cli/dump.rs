@@ -1,0 +1,160 @@
+//! What `mallook-dump` does.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use indicatif::{ProgressBar, ProgressStyle};
+use mallook_reader::render::Renderer;
+use mallook_reader::{Event, Filter, Summary, Trace, Tree, follow};
+
+use crate::cli::Arguments;
+
+/// Output is handed on in pieces of about this size, in bytes.
+const PIECE: usize = 1 << 16;
+/// The progress bar moves once in so many events.
+const STEP: u64 = 1 << 16;
+
+/// Runs the command; the exit code says whether all could be read.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let mut output = open_output(arguments)?;
+    if arguments.follow {
+        return run_follow(arguments, &mut *output);
+    }
+    let traces =
+        arguments.files.iter().map(|path| Trace::open(path)).collect::<Result<Vec<_>, _>>()?;
+    if arguments.info {
+        print_info(&traces, &mut *output)?;
+    } else {
+        print_events(arguments, &traces, &mut *output)?;
+    }
+    output.flush().context("cannot write the output")?;
+    Ok(report_damage(&traces))
+}
+
+/// Whoever reads our output has seen enough.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == ErrorKind::BrokenPipe)
+}
+
+fn open_output(arguments: &Arguments) -> Result<Box<dyn Write>> {
+    Ok(match &arguments.output {
+        None => Box::new(io::stdout().lock()),
+        Some(path) => {
+            let same = |file: &std::path::PathBuf| matches!((file.canonicalize(), path.canonicalize()), (Ok(a), Ok(b)) if a == b);
+            ensure!(!arguments.files.iter().any(same), "{}: is a trace itself", path.display());
+            Box::new(File::create(path).with_context(|| path.display().to_string())?)
+        }
+    })
+}
+
+fn filter(arguments: &Arguments, traces: &[Trace]) -> Filter {
+    let start = traces.iter().map(|trace| trace.header().realtime_ns).min().unwrap_or(0);
+    Filter {
+        since_ns: arguments.since.map(|time| time.unix_ns(start)),
+        until_ns: arguments.until.map(|time| time.unix_ns(start)),
+        functions: arguments.functions.clone(),
+        tids: arguments.tids.clone(),
+        min_size: arguments.min_size,
+        max_size: arguments.max_size,
+    }
+}
+
+fn print_info(traces: &[Trace], output: &mut dyn Write) -> Result<()> {
+    for (position, trace) in traces.iter().enumerate() {
+        let blank = if position == 0 { "" } else { "\n" };
+        write!(output, "{blank}{}", Summary::of(trace)).context("cannot write the output")?;
+    }
+    Ok(())
+}
+
+fn print_events(arguments: &Arguments, traces: &[Trace], output: &mut dyn Write) -> Result<()> {
+    let filter = filter(arguments, traces);
+    let renderer = Renderer::new(arguments.format.into(), traces);
+    let mut piece = Vec::with_capacity(PIECE + 1024);
+    renderer.begin(&mut piece);
+    let progress = progress_bar(arguments, traces);
+    let mut tree = Tree::of(traces);
+    for (position, event) in (1..).zip(&mut tree) {
+        if filter.is_past(event.time_ns) {
+            break;
+        }
+        if filter.wants(&event) {
+            renderer.event(&event, &mut piece);
+        }
+        if piece.len() >= PIECE {
+            output.write_all(&piece).context("cannot write the output")?;
+            piece.clear();
+        }
+        if position % STEP == 0 {
+            progress.set_position(position);
+        }
+    }
+    progress.finish_and_clear();
+    output.write_all(&piece).context("cannot write the output")?;
+    if tree.repairs() != 0 {
+        let order = "order between threads repaired by causality";
+        eprintln!("mallook-dump: {} events: {order}", tree.repairs());
+    }
+    Ok(())
+}
+
+/// A bar on stderr, if a person is looking at it and at nothing else. It appears after a second.
+fn progress_bar(arguments: &Arguments, traces: &[Trace]) -> ProgressBar {
+    let visible =
+        io::stderr().is_terminal() && (arguments.output.is_some() || !io::stdout().is_terminal());
+    if !visible {
+        return ProgressBar::hidden();
+    }
+    let blocks: usize = traces.iter().map(|trace| trace.blocks().len()).sum();
+    let bar = ProgressBar::new((blocks * mallook_format::SLOTS) as u64).with_style(
+        ProgressStyle::with_template("{bar:40} {percent}% of {human_len} events, {eta} to go")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    bar.enable_steady_tick(Duration::from_secs(1));
+    bar
+}
+
+fn run_follow(arguments: &Arguments, output: &mut dyn Write) -> Result<ExitCode> {
+    let [path] = &arguments.files[..] else {
+        anyhow::bail!("--follow takes one file, found {}", arguments.files.len());
+    };
+    let trace = [Trace::open(path)?];
+    let filter = filter(arguments, &trace);
+    let renderer = Renderer::new(arguments.format.into(), &trace);
+    let mut piece = Vec::new();
+    renderer.begin(&mut piece);
+    let mut written = Ok(());
+    follow(path, |_, event: &Event| {
+        if filter.wants(event) {
+            renderer.event(event, &mut piece);
+        }
+        written = output.write_all(&piece).and_then(|()| output.flush());
+        piece.clear();
+        written.is_ok() && !filter.is_past(event.time_ns)
+    })?;
+    written.context("cannot write the output")?;
+    let end = [Trace::open(path)?];
+    Ok(report_damage(&end))
+}
+
+/// Says what could not be read.
+fn report_damage(traces: &[Trace]) -> ExitCode {
+    let mut code = ExitCode::SUCCESS;
+    for trace in traces {
+        let (damage, more) = trace.damage();
+        for damage in &damage {
+            eprintln!("mallook-dump: {}: {damage}", trace.path().display());
+        }
+        if more != 0 {
+            eprintln!("mallook-dump: {}: {more} more places damaged", trace.path().display());
+        }
+        if !damage.is_empty() {
+            code = ExitCode::from(1);
+        }
+    }
+    code
+}

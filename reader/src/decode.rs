@@ -1,0 +1,162 @@
+//! The slots of a block, taken apart.
+
+use mallook_format::ring::BlockCopy;
+use mallook_format::{Kind, SLOTS, Slot, WIDE_ALIGNMENT};
+
+use crate::Damage;
+use crate::trace::{Block, Trace};
+
+/// One moment or marker of a thread, with everything that its prefixes say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// When, on the trace's clock.
+    pub ticks: u64,
+    pub tid: u32,
+    pub kind: Kind,
+    pub aux: u8,
+    pub address: u64,
+    pub size: u64,
+    /// Alignment that is no power of two.
+    pub odd_alignment: Option<u64>,
+}
+
+/// Takes the slots of one block apart, in order.
+pub struct Decoder<'a> {
+    copy: &'a BlockCopy,
+    parity: u64,
+    position: usize,
+    tid: u32,
+    base: u64,
+    /// No time of a later slot is earlier.
+    earliest: u64,
+    wide: Wide,
+    /// Slots of the other parity have no business here.
+    first_use: bool,
+    /// Stop at the first slot that is not written yet.
+    stop_at_gap: bool,
+}
+
+/// What prefixes have said about the next moment.
+#[derive(Clone, Copy, Default)]
+struct Wide {
+    size: Option<u64>,
+    address: Option<u64>,
+    alignment: Option<u64>,
+}
+
+/// What stands in a slot.
+pub enum Step {
+    /// A moment or a marker.
+    Moment(Moment),
+    /// The position of a slot that makes no sense.
+    Damaged(usize),
+}
+
+impl<'a> Decoder<'a> {
+    pub fn new(copy: &'a BlockCopy, block: &Block) -> Decoder<'a> {
+        Decoder {
+            copy,
+            parity: block.parity,
+            position: 0,
+            tid: copy.header.tid(),
+            base: copy.header.base_ticks,
+            earliest: 0,
+            wide: Wide::default(),
+            first_use: block.first_use,
+            stop_at_gap: false,
+        }
+    }
+
+    /// A decoder of a block that is being written: it stops where a slot is missing.
+    pub fn until_gap(copy: &'a BlockCopy, block: &Block) -> Decoder<'a> {
+        Decoder { stop_at_gap: true, ..Decoder::new(copy, block) }
+    }
+
+    /// Ties of ticks and nanoseconds in the block.
+    pub fn ties(copy: &BlockCopy, parity: u64) -> impl Iterator<Item = (u64, u64)> {
+        copy.slots.windows(2).filter_map(move |pair| {
+            let is = |slot: Slot, kind| slot.kind() == Some(kind) && slot.parity() == parity;
+            let [ticks, nanos] = [pair[0], pair[1]];
+            (is(ticks, Kind::Ticks) && is(nanos, Kind::Nanos))
+                .then(|| (ticks.value(), nanos.value()))
+        })
+    }
+
+    fn prefix(&mut self, kind: Kind, slot: Slot) {
+        let value = slot.value();
+        match kind {
+            Kind::Ticks => self.base = value,
+            Kind::WideSize => self.wide.size = Some(value),
+            Kind::WideAddress => self.wide.address = Some(value),
+            Kind::WideAlignment => self.wide.alignment = Some(value),
+            Kind::Thread => {
+                self.tid = value as u32;
+                // What the last owner began and did not finish concerns nobody.
+                self.wide = Wide::default();
+            }
+            _ => {}
+        }
+    }
+
+    fn moment(&mut self, kind: Kind, slot: Slot) -> Moment {
+        let wide = std::mem::take(&mut self.wide);
+        self.earliest = self.earliest.max(self.base.saturating_add(slot.ticks().into()));
+        Moment {
+            ticks: self.earliest,
+            tid: self.tid,
+            kind,
+            aux: slot.aux(),
+            address: wide.address.unwrap_or(slot.address()),
+            size: wide.size.unwrap_or(slot.size().into()),
+            odd_alignment: wide.alignment.filter(|_| slot.aux() == WIDE_ALIGNMENT),
+        }
+    }
+}
+
+impl Iterator for Decoder<'_> {
+    type Item = Step;
+
+    fn next(&mut self) -> Option<Step> {
+        while self.position < SLOTS {
+            let slot = *self.copy.slots.get(self.position)?;
+            let written = slot.raw_kind() != 0 && slot.parity() == self.parity;
+            if !written && self.stop_at_gap {
+                return None;
+            }
+            let position = self.position;
+            self.position += 1;
+            match slot.kind() {
+                _ if slot.word0 == 0 => {}
+                _ if slot.parity() != self.parity && !self.first_use => {}
+                Some(kind) if written && slot.reserved_is_zero() => {
+                    if !kind.is_prefix() {
+                        return Some(Step::Moment(self.moment(kind, slot)));
+                    }
+                    self.prefix(kind, slot);
+                }
+                _ => return Some(Step::Damaged(position)),
+            }
+        }
+        None
+    }
+}
+
+/// Copies a block and appends its moments; slots that make no sense are reported to the trace.
+pub fn moments(trace: &Trace, block: &Block, copy: &mut BlockCopy, into: &mut Vec<Moment>) {
+    if !trace.copy(block, copy) {
+        return;
+    }
+    for step in Decoder::new(copy, block) {
+        match step {
+            Step::Moment(moment) => into.push(moment),
+            Step::Damaged(position) => {
+                let slot = copy.slots[position];
+                trace.report(Damage::new(
+                    Trace::slot_offset(block, position),
+                    format!("{:#018x} {:#018x}", slot.word0, slot.word1),
+                    "a slot of a known kind and of this use of the block",
+                ));
+            }
+        }
+    }
+}

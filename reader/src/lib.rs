@@ -1,0 +1,51 @@
+//! Reads mallook traces: of processes that are gone, that still run, or that were cut off, and of
+//! files that somebody has damaged.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), mallook_reader::Error> {
+//! let trace = mallook_reader::Trace::open("mallook.out.4711.1700000000.0".as_ref())?;
+//! for event in mallook_reader::Events::of(&trace) {
+//!     println!("{event:?}");
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! The law of the modules, each of which uses only those above it:
+//!
+//! ```text
+//! error  source      bytes: a slice, or a mapped file that may be changing
+//! clock              ticks to Unix time
+//! trace              header, index of blocks, damage
+//! decode             slots of a block to moments
+//! merge              the moments of all threads in one order
+//! events             moments to calls: reallocations paired, inversions repaired
+//! tree               the events of several processes in one order
+//! summary  follow    what --info says; a trace that is being written
+//! filter  render     what is wanted, and how it looks
+//! ```
+//!
+//! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
+//! by the number of blocks of memory that the traced process had at once.
+
+mod clock;
+mod decode;
+mod error;
+mod events;
+mod filter;
+mod follow;
+mod merge;
+pub mod render;
+mod source;
+mod summary;
+mod trace;
+mod tree;
+
+pub use clock::ClockMap;
+pub use error::{Damage, Error};
+pub use events::{Call, Event, Events, What};
+pub use filter::Filter;
+pub use follow::follow;
+pub use source::Source;
+pub use summary::{Ending, Summary};
+pub use trace::{Block, Trace};
+pub use tree::Tree;

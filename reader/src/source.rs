@@ -1,0 +1,186 @@
+//! Where the bytes of a trace come from.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use bytemuck::Zeroable;
+use mallook_format::ring::{BlockCell, BlockCopy};
+use mallook_format::{
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_OFFSET, Control, FileHeader,
+    LOSS_OFFSET, LOSS_STRIPES, Loss,
+};
+use memmap2::{MmapOptions, MmapRaw};
+
+/// The bytes of a trace.
+pub enum Source<'a> {
+    /// Bytes that do not change.
+    Bytes(&'a [u8]),
+    /// A file, which a traced process may be writing to.
+    Mapped(Mapped),
+}
+
+/// A mapped file. Its whole blocks are read by the live protocol of
+/// [`mallook_format::ring`]; what remains was read when it was opened.
+pub struct Mapped {
+    map: Option<MmapRaw>,
+    rest: Vec<u8>,
+}
+
+/// A copy of the words of the header that change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LiveCopy {
+    pub cursor: u64,
+    pub control: Control,
+    pub lost: [u64; Loss::ALL.len()],
+}
+
+impl Source<'_> {
+    /// Maps a file as it is now. A file that grows later is to be opened again; one that a third
+    /// party cuts while it is mapped ends the reader, as it does with every program that maps.
+    ///
+    /// # Errors
+    /// The file cannot be read or mapped.
+    pub fn open(file: &File) -> std::io::Result<Source<'static>> {
+        let length = file.metadata()?.len();
+        let whole = usize::try_from(length).unwrap_or(usize::MAX) / BLOCK_SIZE * BLOCK_SIZE;
+        let mut rest = vec![0; (length - whole as u64) as usize];
+        let mut filled = 0;
+        while filled < rest.len() {
+            match file.read_at(&mut rest[filled..], (whole + filled) as u64)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        rest.truncate(filled);
+        let map = match whole {
+            0 => None,
+            _ => Some(MmapOptions::new().len(whole).map_raw_read_only(file)?),
+        };
+        Ok(Source::Mapped(Mapped { map, rest }))
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Source::Bytes(bytes) => bytes.len() as u64,
+            Source::Mapped(mapped) => (mapped.whole() * BLOCK_SIZE + mapped.rest.len()) as u64,
+        }
+    }
+
+    /// There are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies the block that starts at `index * BLOCK_SIZE`; the part of it that is not there is
+    /// zero. `false`: the process reuses the block faster than it can be copied.
+    pub(crate) fn copy_block(&self, index: u64, copy: &mut BlockCopy) -> bool {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        match self {
+            Source::Bytes(bytes) => {
+                let start = index.saturating_mul(BLOCK_SIZE).min(bytes.len());
+                copy_bytes(&bytes[start..], copy);
+                true
+            }
+            Source::Mapped(mapped) => match mapped.cell(index) {
+                Some(cell) => cell.snapshot(copy),
+                None if index == mapped.whole() => {
+                    copy_bytes(&mapped.rest, copy);
+                    true
+                }
+                None => {
+                    *copy = BlockCopy::EMPTY;
+                    true
+                }
+            },
+        }
+    }
+
+    /// Copies the header of a block alone. What it says may be changing.
+    pub(crate) fn peek_block(&self, index: u64) -> BlockHeader {
+        let index = usize::try_from(index).unwrap_or(usize::MAX);
+        let bytes = match self {
+            Source::Bytes(bytes) => &bytes[index.saturating_mul(BLOCK_SIZE).min(bytes.len())..],
+            Source::Mapped(mapped) => match mapped.cell(index) {
+                Some(cell) => return cell.peek(),
+                None if index == mapped.whole() => &mapped.rest[..],
+                None => &[],
+            },
+        };
+        let mut header = BlockHeader::zeroed();
+        let there = bytes.len().min(BLOCK_HEADER_SIZE);
+        bytemuck::bytes_of_mut(&mut header)[..there].copy_from_slice(&bytes[..there]);
+        header
+    }
+
+    /// The part of the header that does not change, zero where the file ends before it.
+    pub(crate) fn header(&self) -> FileHeader {
+        let block = self.header_block();
+        let (bytes, _) = bytemuck::bytes_of(&block).split_at(size_of::<FileHeader>());
+        bytemuck::pod_read_unaligned(bytes)
+    }
+
+    /// The part of the header that changes.
+    pub(crate) fn live(&self) -> LiveCopy {
+        let words: [u64; BLOCK_SIZE / 8] = self.header_block();
+        let stripe_words = 16;
+        let first = LOSS_OFFSET / 8;
+        LiveCopy {
+            cursor: words[CURSOR_OFFSET / 8],
+            control: Control::from_word(words[CONTROL_OFFSET / 8]),
+            lost: Loss::ALL.map(|cause| {
+                let counters = (0..LOSS_STRIPES)
+                    .map(|stripe| words[first + stripe * stripe_words + cause as usize]);
+                counters.fold(0, u64::wrapping_add)
+            }),
+        }
+    }
+
+    fn header_block(&self) -> [u64; BLOCK_SIZE / 8] {
+        let mut words = [0; BLOCK_SIZE / 8];
+        match self {
+            Source::Mapped(Mapped { map: Some(map), .. }) => {
+                for (word, place) in words.iter_mut().zip(0..) {
+                    let from = map.as_ptr().cast::<u64>();
+                    // SAFETY: the map has at least one block, and maps start at pages.
+                    let from = unsafe { from.add(place) };
+                    // SAFETY: as above; another process may be writing there, hence volatile.
+                    *word = unsafe { from.read_volatile() };
+                }
+            }
+            Source::Mapped(Mapped { rest: bytes, .. }) => fill(&mut words, bytes),
+            Source::Bytes(bytes) => fill(&mut words, bytes),
+        }
+        words
+    }
+}
+
+fn fill(words: &mut [u64], bytes: &[u8]) {
+    let target = bytemuck::cast_slice_mut::<u64, u8>(words);
+    let there = bytes.len().min(target.len());
+    target[..there].copy_from_slice(&bytes[..there]);
+}
+
+fn copy_bytes(bytes: &[u8], copy: &mut BlockCopy) {
+    *copy = BlockCopy::EMPTY;
+    let (head, tail) = bytes.split_at(bytes.len().min(BLOCK_HEADER_SIZE));
+    bytemuck::bytes_of_mut(&mut copy.header)[..head.len()].copy_from_slice(head);
+    let slots = bytemuck::cast_slice_mut::<_, u8>(&mut copy.slots);
+    let there = tail.len().min(slots.len());
+    slots[..there].copy_from_slice(&tail[..there]);
+}
+
+impl Mapped {
+    /// Number of whole blocks.
+    fn whole(&self) -> usize {
+        self.map.as_ref().map_or(0, MmapRaw::len) / BLOCK_SIZE
+    }
+
+    fn cell(&self, index: usize) -> Option<&BlockCell> {
+        let map = self.map.as_ref().filter(|_| index < self.whole())?;
+        // SAFETY: the block is within the map.
+        let address = unsafe { map.as_ptr().add(index * BLOCK_SIZE) };
+        // SAFETY: as above; blocks are atomics, any bytes are valid ones, and they are only loaded.
+        Some(unsafe { &*address.cast::<BlockCell>() })
+    }
+}
