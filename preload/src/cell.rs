@@ -4,7 +4,7 @@
 //! fork, so a forked child finds zeros there and starts anew. There is no destructor: the cell of a
 //! dead thread, with its half-filled block, goes to the next thread that needs one.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
 
 use mallook_format::ring::{BlockCell, Opening, SlotCell};
 use mallook_format::{
@@ -88,8 +88,12 @@ impl Cell {
         (room >= slots * SLOT_SIZE).then(|| self.place(cursor))
     }
 
+    /// What goes with a cursor that was just loaded.
     #[inline(always)]
     fn place(&self, cursor: usize) -> Place {
+        // Acquire, towards signal handlers of this thread: the cursor was loaded first. If none has
+        // moved it by the time of `reserve`, everything here belongs to it.
+        compiler_fence(Ordering::Acquire);
         Place {
             cursor,
             base: self.base.load(Ordering::Relaxed),

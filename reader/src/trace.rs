@@ -174,7 +174,7 @@ impl<'a> Trace<'a> {
     /// or not even allocated.
     fn check_extent(&self, expected: u64, available: u64, unopened: u64) {
         let length = self.source.len();
-        if length % BLOCK_SIZE as u64 != 0 {
+        if !length.is_multiple_of(BLOCK_SIZE as u64) {
             self.report(Damage::new(length, "the end of the file", "the rest of a block"));
         }
         let threads = self.threads.max(1) as u64;

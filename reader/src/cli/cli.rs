@@ -129,6 +129,9 @@ fn parse_time(text: &str) -> Result<Time, String> {
 
 /// The decimal number times a power of ten, digits behind that cut off: exact for Unix times.
 fn decimal_shifted(number: &str, places: usize) -> Option<u64> {
+    if !number.contains(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(places).collect();
     format!("{whole}{fraction}").parse().ok()

@@ -12,18 +12,17 @@ pub fn event(event: &Event, out: &mut Vec<u8>) {
         out.push(b',');
     }
     out.extend_from_slice(call.name().as_bytes());
-    let fields: [(_, fn(u64, &mut Vec<u8>)); 5] = [
-        (call.address, hexadecimal),
-        (call.size, decimal),
-        (call.old_address, hexadecimal),
-        (call.alignment, decimal),
-        (call.start_ns, decimal),
-    ];
-    for (field, write) in fields {
-        out.push(b',');
-        if let Some(value) = field {
-            write(value, out);
-        }
-    }
+    field(call.address, hexadecimal, out);
+    field(call.size, decimal, out);
+    field(call.old_address, hexadecimal, out);
+    field(call.alignment, decimal, out);
+    field(call.start_ns, decimal, out);
     out.push(b'\n');
+}
+
+fn field(value: Option<u64>, write: impl Fn(u64, &mut Vec<u8>), out: &mut Vec<u8>) {
+    out.push(b',');
+    if let Some(value) = value {
+        write(value, out);
+    }
 }
