@@ -67,13 +67,61 @@ impl ClockMap {
 
     /// The ticks' time on `CLOCK_MONOTONIC`, in nanoseconds. Grows with the ticks.
     pub fn monotonic_ns(&self, ticks: u64) -> u64 {
+        self.stretch(ticks).ns(ticks)
+    }
+
+    /// The stretch between two ties that these ticks fall into.
+    fn stretch(&self, ticks: u64) -> Stretch {
+        // The first segment starts at 0.
         let next = self.segments.partition_point(|segment| segment.ticks <= ticks);
-        let Some(segment) = next.checked_sub(1).and_then(|last| self.segments.get(last)) else {
-            return 0;
-        };
-        let passed = (u128::from(ticks - segment.ticks) * u128::from(segment.rate)) >> SHIFT;
-        let ns = u64::try_from(passed).map_or(u64::MAX, |passed| segment.ns.saturating_add(passed));
-        self.segments.get(next).map_or(ns, |end| ns.min(end.ns))
+        let start = next.checked_sub(1).and_then(|last| self.segments.get(last)).copied();
+        let end = self.segments.get(next);
+        Stretch {
+            start: start.unwrap_or(Segment { ticks: 0, ns: 0, rate: 0 }),
+            end_ticks: end.map_or(u64::MAX, |end| end.ticks),
+            end_ns: end.map_or(u64::MAX, |end| end.ns),
+        }
+    }
+}
+
+/// The time between two ties.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    start: Segment,
+    end_ticks: u64,
+    end_ns: u64,
+}
+
+impl Stretch {
+    fn holds(&self, ticks: u64) -> bool {
+        (self.start.ticks..self.end_ticks).contains(&ticks)
+    }
+
+    fn ns(&self, ticks: u64) -> u64 {
+        let passed = u128::from(ticks - self.start.ticks) * u128::from(self.start.rate);
+        let passed = u64::try_from(passed >> SHIFT).unwrap_or(u64::MAX);
+        self.start.ns.saturating_add(passed).min(self.end_ns)
+    }
+}
+
+/// Converts ticks that mostly grow: it remembers where it was in the map.
+#[derive(Clone, Debug)]
+pub(crate) struct Converter<'a> {
+    map: &'a ClockMap,
+    here: Stretch,
+}
+
+impl<'a> Converter<'a> {
+    pub fn new(map: &'a ClockMap) -> Converter<'a> {
+        Converter { map, here: map.stretch(0) }
+    }
+
+    /// As [`ClockMap::unix_ns`].
+    pub fn unix_ns(&mut self, ticks: u64) -> u64 {
+        if !self.here.holds(ticks) {
+            self.here = self.map.stretch(ticks);
+        }
+        self.here.ns(ticks).saturating_add(self.map.offset)
     }
 }
 

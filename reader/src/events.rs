@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use mallook_format::{Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::clock::Converter;
 use crate::decode::Moment;
 use crate::merge::{Merge, Moments};
 use crate::{ClockMap, Trace};
@@ -73,7 +74,7 @@ impl Call {
 /// The events of one trace, in order of time.
 pub struct Events<'a, M = Merge<'a>> {
     source: M,
-    clock: &'a ClockMap,
+    clock: Converter<'a>,
     pid: u32,
     /// What lives, unless one thread alone makes the order certain.
     live: Option<FxHashSet<u64>>,
@@ -96,7 +97,7 @@ impl<'a, M: Moments> Events<'a, M> {
     pub(crate) fn new(source: M, clock: &'a ClockMap, pid: u32, repair: bool) -> Self {
         Events {
             source,
-            clock,
+            clock: Converter::new(clock),
             pid,
             live: repair.then(FxHashSet::default),
             under_way: FxHashMap::default(),

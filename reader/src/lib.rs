@@ -20,6 +20,7 @@
 //! merge              the moments of all threads in one order
 //! events             moments to calls: reallocations paired, inversions repaired
 //! tree               the events of several processes in one order
+//! check              whether any of it is impossible
 //! summary  follow    what --info says; a trace that is being written
 //! filter  render     what is wanted, and how it looks
 //! ```
@@ -27,6 +28,7 @@
 //! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
 //! by the number of blocks of memory that the traced process had at once.
 
+mod check;
 mod clock;
 mod decode;
 mod error;
@@ -40,6 +42,7 @@ mod summary;
 mod trace;
 mod tree;
 
+pub use check::{Check, Violation};
 pub use clock::ClockMap;
 pub use error::{Damage, Error};
 pub use events::{Call, Event, Events, What};

@@ -16,8 +16,8 @@ Examples:
 Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
 or Unix time when they start with \"@\" (\"@1700000000.25\").
 
-Exit codes: 0 all was read; 1 a trace is damaged and was read in part, see stderr;
-2 usage, or a file that is no trace.";
+Exit codes: 0 all was read; 1 a trace is damaged and was read in part, see stderr, or
+--check found something; 2 usage, or a file that is no trace.";
 
 /// Prints what mallook has recorded: one line an event, in order of time.
 #[derive(Debug, Parser)]
@@ -38,6 +38,11 @@ pub struct Arguments {
     /// Print what the traces are, instead of events
     #[arg(long, conflicts_with_all = ["format", "follow", "since", "until", "functions", "tids", "min_size", "max_size"])]
     pub info: bool,
+
+    /// Replay the traces and print what is impossible in them: memory that is given out while it
+    /// lives, or released twice
+    #[arg(long, conflicts_with_all = ["info", "follow", "since", "until", "functions", "tids", "min_size", "max_size"])]
+    pub check: bool,
 
     /// Print the events of a running process as they come, until it ends
     #[arg(long)]

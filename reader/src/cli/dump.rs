@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use mallook_reader::render::Renderer;
-use mallook_reader::{Event, Filter, Summary, Trace, Tree, follow};
+use mallook_reader::render::{Format, Renderer};
+use mallook_reader::{Check, Event, Events, Filter, Summary, Trace, Tree, Violation, follow};
 
 use crate::cli::Arguments;
 
 /// Output is handed on in pieces of about this size, in bytes.
 const PIECE: usize = 1 << 16;
+/// Impossible events of a trace that are printed.
+const MOST_VIOLATIONS: u64 = 20;
 /// The progress bar moves once in so many events.
 const STEP: u64 = 1 << 16;
 
@@ -25,13 +27,17 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     let traces =
         arguments.files.iter().map(|path| Trace::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let mut sound = true;
     if arguments.info {
         print_info(&traces, &mut *output)?;
+    } else if arguments.check {
+        sound = print_check(&traces, &mut *output)?;
     } else {
         print_events(arguments, &traces, &mut *output)?;
     }
     output.flush().context("cannot write the output")?;
-    Ok(report_damage(&traces))
+    let code = report_damage(&traces);
+    Ok(if sound { code } else { ExitCode::from(1) })
 }
 
 /// Whoever reads our output has seen enough.
@@ -69,6 +75,53 @@ fn print_info(traces: &[Trace], output: &mut dyn Write) -> Result<()> {
         write!(output, "{blank}{}", Summary::of(trace)).context("cannot write the output")?;
     }
     Ok(())
+}
+
+/// Whether nothing impossible was found.
+fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
+    let mut sound = true;
+    for trace in traces {
+        let renderer = Renderer::new(Format::Text, std::slice::from_ref(trace));
+        let summary = Summary::of(trace);
+        let lost: u64 = summary.lost.iter().map(|&(_, count)| count).sum();
+        let mut check = Check::default();
+        let mut found = 0u64;
+        let mut lines = Vec::new();
+        for event in Events::of(trace) {
+            for violation in check.replay(&event).into_iter().flatten() {
+                found += 1;
+                if found <= MOST_VIOLATIONS {
+                    let (event, text) = match violation {
+                        Violation::BornAlive { event, .. } => (event, "given out while alive"),
+                        Violation::DoubleDeath { event, .. } => (event, "released while dead"),
+                    };
+                    lines.extend_from_slice(format!("  {text}: ").as_bytes());
+                    renderer.event(&event, &mut lines);
+                }
+            }
+        }
+        let complete = summary.overwritten == 0 && lost == 0;
+        sound &= found == 0 || !complete;
+        let verdict = match (found, complete) {
+            (0, _) => "nothing impossible",
+            (_, true) => "IMPOSSIBLE",
+            (_, false) => "not conclusive, since events are missing",
+        };
+        writeln!(
+            output,
+            "{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
+             {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
+            trace.path().display(),
+            check.events(),
+            check.alive(),
+            check.strangers(),
+            summary.present,
+            summary.overwritten,
+        )
+        .and_then(|()| output.write_all(&lines))
+        .context("cannot write the output")?;
+    }
+    Ok(sound)
 }
 
 fn print_events(arguments: &Arguments, traces: &[Trace], output: &mut dyn Write) -> Result<()> {
