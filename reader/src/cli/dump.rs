@@ -1,23 +1,18 @@
 //! What `mallook-dump` does.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
 use mallook_reader::render::{Format, Renderer};
-use mallook_reader::{Check, Event, Events, Filter, Summary, Trace, Tree, Violation, follow};
+use mallook_reader::{Check, Event, Events, Filter, Summary, Trace, Violation, follow};
 
 use crate::cli::Arguments;
+use crate::print;
 
-/// Output is handed on in pieces of about this size, in bytes.
-const PIECE: usize = 1 << 16;
 /// Impossible events of a trace that are printed.
 const MOST_VIOLATIONS: u64 = 20;
-/// The progress bar moves once in so many events.
-const STEP: u64 = 1 << 16;
 
 /// Runs the command; the exit code says whether all could be read.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -33,7 +28,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else if arguments.check {
         sound = print_check(&traces, &mut *output)?;
     } else {
-        print_events(arguments, &traces, &mut *output)?;
+        let renderer = Renderer::new(arguments.format.into(), &traces);
+        let progress = print::progress_bar(arguments, &traces);
+        let filter = filter(arguments, &traces);
+        print::events(&traces, &filter, renderer, &progress, &mut *output)?;
     }
     output.flush().context("cannot write the output")?;
     let code = report_damage(&traces);
@@ -81,7 +79,7 @@ fn print_info(traces: &[Trace], output: &mut dyn Write) -> Result<()> {
 fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
     for trace in traces {
-        let renderer = Renderer::new(Format::Text, std::slice::from_ref(trace));
+        let mut renderer = Renderer::new(Format::Text, std::slice::from_ref(trace));
         let summary = Summary::of(trace);
         let lost: u64 = summary.lost.iter().map(|&(_, count)| count).sum();
         let mut check = Check::default();
@@ -124,60 +122,13 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
     Ok(sound)
 }
 
-fn print_events(arguments: &Arguments, traces: &[Trace], output: &mut dyn Write) -> Result<()> {
-    let filter = filter(arguments, traces);
-    let renderer = Renderer::new(arguments.format.into(), traces);
-    let mut piece = Vec::with_capacity(PIECE + 1024);
-    renderer.begin(&mut piece);
-    let progress = progress_bar(arguments, traces);
-    let mut tree = Tree::of(traces);
-    for (position, event) in (1..).zip(&mut tree) {
-        if filter.is_past(event.time_ns) {
-            break;
-        }
-        if filter.wants(&event) {
-            renderer.event(&event, &mut piece);
-        }
-        if piece.len() >= PIECE {
-            output.write_all(&piece).context("cannot write the output")?;
-            piece.clear();
-        }
-        if position % STEP == 0 {
-            progress.set_position(position);
-        }
-    }
-    progress.finish_and_clear();
-    output.write_all(&piece).context("cannot write the output")?;
-    if tree.repairs() != 0 {
-        let order = "order between threads repaired by causality";
-        eprintln!("mallook-dump: {} events: {order}", tree.repairs());
-    }
-    Ok(())
-}
-
-/// A bar on stderr, if a person is looking at it and at nothing else. It appears after a second.
-fn progress_bar(arguments: &Arguments, traces: &[Trace]) -> ProgressBar {
-    let visible =
-        io::stderr().is_terminal() && (arguments.output.is_some() || !io::stdout().is_terminal());
-    if !visible {
-        return ProgressBar::hidden();
-    }
-    let blocks: usize = traces.iter().map(|trace| trace.blocks().len()).sum();
-    let bar = ProgressBar::new((blocks * mallook_format::SLOTS) as u64).with_style(
-        ProgressStyle::with_template("{bar:40} {percent}% of {human_len} events, {eta} to go")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.enable_steady_tick(Duration::from_secs(1));
-    bar
-}
-
 fn run_follow(arguments: &Arguments, output: &mut dyn Write) -> Result<ExitCode> {
     let [path] = &arguments.files[..] else {
         anyhow::bail!("--follow takes one file, found {}", arguments.files.len());
     };
     let trace = [Trace::open(path)?];
     let filter = filter(arguments, &trace);
-    let renderer = Renderer::new(arguments.format.into(), &trace);
+    let mut renderer = Renderer::new(arguments.format.into(), &trace);
     let mut piece = Vec::new();
     renderer.begin(&mut piece);
     let mut written = Ok(());

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod cli;
 mod dump;
+mod print;
 
 fn main() -> ExitCode {
     let arguments = <cli::Arguments as clap::Parser>::parse();

@@ -2,6 +2,7 @@
 
 mod csv;
 mod jsonl;
+mod row;
 mod sizes;
 mod text;
 
@@ -24,12 +25,13 @@ pub enum Format {
 pub struct Renderer {
     format: Format,
     text: text::Layout,
+    row: row::Row,
 }
 
 impl Renderer {
     /// A renderer for the events of these traces.
     pub fn new(format: Format, traces: &[Trace]) -> Renderer {
-        Renderer { format, text: text::Layout::of(traces) }
+        Renderer { format, text: text::Layout::of(traces), row: row::Row::new() }
     }
 
     /// Appends what comes before the first event.
@@ -40,10 +42,10 @@ impl Renderer {
     }
 
     /// Appends an event, if the format has something for it.
-    pub fn event(&self, event: &Event, out: &mut Vec<u8>) {
+    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         match self.format {
             Format::Text => self.text.event(event, out),
-            Format::Csv => csv::event(event, out),
+            Format::Csv => csv::event(event, &mut self.row, out),
             Format::Jsonl => jsonl::event(event, out),
             Format::Sizes => sizes::event(event, out),
         }
@@ -51,27 +53,13 @@ impl Renderer {
 }
 
 fn decimal(number: u64, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    let mut row = row::Row::new();
+    row.decimal(number);
+    out.extend_from_slice(row.bytes());
 }
 
-/// `0x` and lower-case digits without leading zeros.
 fn hexadecimal(number: u64, out: &mut Vec<u8>) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend_from_slice(b"0x");
-    let digits = (64 - number.leading_zeros()).div_ceil(4).max(1);
-    out.extend((0..digits).rev().map(|place| DIGITS[(number >> (place * 4)) as usize & 15]));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal_has_no_leading_zeros() {
-        for number in [0, 1, 15, 16, 0xdead_beef, 0x7f00_0000_1000, u64::MAX] {
-            let mut out = Vec::new();
-            hexadecimal(number, &mut out);
-            assert_eq!(String::from_utf8(out).unwrap(), format!("{number:#x}"));
-        }
-    }
+    let mut row = row::Row::new();
+    row.hexadecimal(number);
+    out.extend_from_slice(row.bytes());
 }
