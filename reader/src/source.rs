@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCell, BlockCopy};
@@ -9,7 +10,7 @@ use mallook_format::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_OFFSET, Control, FileHeader,
     LOSS_OFFSET, LOSS_STRIPES, Loss,
 };
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
 /// The bytes of a trace.
 pub enum Source<'a> {
@@ -24,7 +25,13 @@ pub enum Source<'a> {
 pub struct Mapped {
     map: Option<MmapRaw>,
     rest: Vec<u8>,
+    /// Blocks looked at since pages were last given back.
+    touched: AtomicUsize,
 }
+
+/// Blocks that may be looked at before the pages of all are given back, so that a large trace does
+/// not fill our memory: 32 MiB.
+const MOST_TOUCHED: usize = 2048;
 
 /// A copy of the words of the header that change.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +63,7 @@ impl Source<'_> {
             0 => None,
             _ => Some(MmapOptions::new().len(whole).map_raw_read_only(file)?),
         };
-        Ok(Source::Mapped(Mapped { map, rest }))
+        Ok(Source::Mapped(Mapped { map, rest, touched: AtomicUsize::new(0) }))
     }
 
     /// Number of bytes.
@@ -178,6 +185,12 @@ impl Mapped {
 
     fn cell(&self, index: usize) -> Option<&BlockCell> {
         let map = self.map.as_ref().filter(|_| index < self.whole())?;
+        if self.touched.fetch_add(1, Relaxed) == MOST_TOUCHED {
+            self.touched.store(0, Relaxed);
+            // SAFETY: pages of a shared mapping of a file: they come back when they are touched.
+            // That it fails would only cost memory.
+            let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
+        }
         // SAFETY: the block is within the map.
         let address = unsafe { map.as_ptr().add(index * BLOCK_SIZE) };
         // SAFETY: as above; blocks are atomics, any bytes are valid ones, and they are only loaded.
