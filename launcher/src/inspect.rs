@@ -12,8 +12,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
-use object::elf::{FileHeader64, PT_INTERP, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, Sym64};
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::elf::{
+    DT_NEEDED, FileHeader64, PT_INTERP, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, Sym64,
+};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef};
 
 /// The kernel follows this many `#!` lines.
@@ -30,6 +32,15 @@ pub enum Obstacle {
     Foreign,
     /// It brings its own `malloc`, which comes before every library's.
     OwnMalloc,
+    /// It needs a sanitizer's runtime, which refuses to start behind another library.
+    Sanitized,
+}
+
+impl Obstacle {
+    /// The program would not even start.
+    pub fn is_fatal(self) -> bool {
+        self == Obstacle::Sanitized
+    }
 }
 
 impl fmt::Display for Obstacle {
@@ -48,6 +59,10 @@ impl fmt::Display for Obstacle {
             }
             Obstacle::OwnMalloc => {
                 "defines its own malloc, so little or nothing of what it allocates will be recorded"
+            }
+            Obstacle::Sanitized => {
+                "built with a sanitizer, which takes the place of malloc and aborts behind any \
+                 preloaded library: not started"
             }
         })
     }
@@ -132,7 +147,28 @@ fn in_elf<'data>(data: impl ReadRef<'data>) -> Option<Obstacle> {
     if !segments.iter().any(|segment| segment.p_type(endian) == PT_INTERP) {
         return Some(Obstacle::Static);
     }
+    if needs_sanitizer(header, endian, data) == Some(true) {
+        return Some(Obstacle::Sanitized);
+    }
     defines_malloc(header, endian, data)?.then_some(Obstacle::OwnMalloc)
+}
+
+/// Whether one of the libraries that the program names is a sanitizer's.
+fn needs_sanitizer<'data>(
+    header: &FileHeader64<Endianness>,
+    endian: Endianness,
+    data: impl ReadRef<'data>,
+) -> Option<bool> {
+    let sections = header.section_headers(endian, data).ok()?;
+    let (entries, strings) =
+        sections.iter().find_map(|section| section.dynamic(endian, data).ok().flatten())?;
+    let strings = sections.get(strings.0)?.data(endian, data).ok()?;
+    let needed = entries.iter().filter(|entry| entry.d_tag(endian) == DT_NEEDED);
+    Some(needed.filter_map(|entry| strings.get(entry.d_val(endian) as usize..)).any(|name| {
+        [&b"libasan."[..], b"libtsan.", b"liblsan.", b"libhwasan.", b"libclang_rt."]
+            .iter()
+            .any(|runtime| name.starts_with(runtime))
+    }))
 }
 
 /// Reads a symbol table in one piece and its strings in another: there can be millions of symbols.
@@ -205,6 +241,7 @@ mod tests {
             ("int main() {}", &[][..], None),
             ("int main() {}", &["-static"], Some(Obstacle::Static)),
             ("int main() {}", &["-static-pie"], Some(Obstacle::Static)),
+            ("int main() {}", &["-fsanitize=address"], Some(Obstacle::Sanitized)),
             ("static int malloc; int main() { return malloc; }", &["-fno-builtin"], None),
             (own, &["-fno-builtin"], Some(Obstacle::OwnMalloc)),
             (own, &["-fno-builtin", "-rdynamic", "-s"], Some(Obstacle::OwnMalloc)),

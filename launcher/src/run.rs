@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::cli::Run;
 use crate::signals::{self, Signals};
@@ -29,10 +29,12 @@ pub fn run(options: &Run) -> anyhow::Result<ExitCode> {
         .with_context(|| format!("cannot list the directory of {}", prefix.display()))?;
 
     let (program, arguments) = options.program.split_first().context("no program given")?;
-    if !options.quiet
-        && let Some(obstacle) = inspect::obstacle(program, &library)
-    {
-        say(format_args!("{}: {obstacle}", program.display()));
+    match inspect::obstacle(program, &library) {
+        Some(obstacle) if obstacle.is_fatal() => bail!("{}: {obstacle}", program.display()),
+        Some(obstacle) if !options.quiet => {
+            say(format_args!("{}: {obstacle}", program.display()));
+        }
+        _ => {}
     }
 
     let mut command = Command::new(program);
