@@ -11,6 +11,8 @@ pub const MAGIC: [u8; 8] = *b"MALLOOK\0";
 pub const VERSION: u32 = 1;
 /// Offset of the claim cursor, alone in its 128 bytes.
 pub const CURSOR_OFFSET: usize = 2048;
+/// Offset of the number of blocks that were opened.
+pub const OPENED_OFFSET: usize = 2056;
 /// Offset of the control word.
 pub const CONTROL_OFFSET: usize = 2176;
 /// Offset of the first stripe of loss counters.
@@ -207,7 +209,10 @@ impl Control {
 pub struct LiveWords {
     /// Blocks claimed so far, with [`CURSOR_CLOSED`]. Written by every thread that needs a block.
     pub cursor: AtomicU64,
-    pad0: [u64; STRIPE_BYTES / 8 - 1],
+    /// Blocks opened so far: what a reader has to find, however the process ended. Written by every
+    /// thread that has opened a block.
+    pub opened: AtomicU64,
+    pad0: [u64; STRIPE_BYTES / 8 - 2],
     /// [`Control`].
     pub control: AtomicU64,
     pad1: [u64; STRIPE_BYTES / 8 - 1],
@@ -216,6 +221,7 @@ pub struct LiveWords {
 
 #[cfg(not(loom))]
 const _: () = {
+    assert!(core::mem::offset_of!(LiveWords, opened) + CURSOR_OFFSET == OPENED_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, control) + CURSOR_OFFSET == CONTROL_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, losses) + CURSOR_OFFSET == LOSS_OFFSET);
     assert!(size_of::<LiveWords>() + CURSOR_OFFSET <= BLOCK_SIZE);

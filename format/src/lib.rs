@@ -31,6 +31,7 @@
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
 //! | 704..2048 | `command_line` | zero-separated, only when asked for |
 //! | 2048..2056 | claim cursor | blocks claimed so far; bit 63: closed ([`CURSOR_CLOSED`]) |
+//! | 2056..2064 | opened | blocks opened so far, by any number of uses each |
 //! | 2176..2184 | control word | [`Control`] |
 //! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]) |
 //! | 4352..16384 | reserved | |
@@ -100,7 +101,7 @@ pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
 pub use header::{
     CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock, Control, FLAG_RESTART, FileHeader,
-    LOSS_OFFSET, LOSS_STRIPES, LiveWords, MAGIC, Mode, VERSION,
+    LOSS_OFFSET, LOSS_STRIPES, LiveWords, MAGIC, Mode, OPENED_OFFSET, VERSION,
 };
 pub use kind::Kind;
 pub use loss::Loss;

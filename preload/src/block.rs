@@ -23,7 +23,7 @@ pub fn claim(session: &'static Session) -> Result<Claimed, Loss> {
     match session.mode() {
         Mode::Full => claim_next(session).inspect_err(|&cause| {
             if cause != Loss::Waiting {
-                session.stop(cause, &[]);
+                session.stop(cause);
             }
         }),
         Mode::Ring => claim_free(session),

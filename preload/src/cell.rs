@@ -22,8 +22,9 @@ const FIRST_REACH: u64 = 1 << 16;
 const MOST_REACH: u64 = u32::MAX as u64;
 /// Cells looked at for a dead owner before a new one is used.
 const CANDIDATES: usize = 16;
-/// Blocks that wait for a slot of an interrupted hook.
-const DEFERRED: usize = 4;
+/// Blocks that wait for a slot of an interrupted hook. A hook whose signal handler jumped out of it
+/// (`siglongjmp`) never fills its slot: what waits longest is given up when there are more.
+const DEFERRED: usize = 2;
 
 /// Number of the next cell that was never used, in this process or the ones it was forked from.
 /// Not wiped on fork: a thread of a forked child that has not recorded yet may still point at the
@@ -196,11 +197,11 @@ impl Cell {
         let cursor = self.cursor.load(Ordering::Relaxed);
         let address = self.forget();
         if address != 0 && !close(session, address, cursor) {
-            // With all places taken the block stays open until the thread is dead.
-            let free = self.deferred.iter().find(|place| place.load(Ordering::Relaxed) == 0);
-            if let Some(place) = free {
-                place.store(address, Ordering::Relaxed);
-            }
+            // Newest first.
+            let pushed = self.deferred.iter().fold(address, |pushed, place| {
+                if pushed == 0 { 0 } else { place.swap(pushed, Ordering::Relaxed) }
+            });
+            close_abandoned(session, pushed);
         }
     }
 
@@ -214,6 +215,11 @@ impl Cell {
 
     fn tid(&self) -> u32 {
         self.owner.load(Ordering::Relaxed) as u32
+    }
+
+    /// The cell belongs to a thread.
+    pub fn has_owner(&self) -> bool {
+        self.tid() != 0
     }
 
     /// Takes the cell over from a thread that is dead, or from nobody.
@@ -311,7 +317,7 @@ fn recording_tid(session: &Session) -> u32 {
 /// There are as many threads as cells.
 pub fn own(session: &Session) -> Result<(&'static Cell, bool), Loss> {
     let cell = Cell::current();
-    if cell.tid() != 0 {
+    if cell.has_owner() {
         return Ok((cell, false));
     }
     let tid = recording_tid(session);
@@ -331,8 +337,10 @@ pub fn own(session: &Session) -> Result<(&'static Cell, bool), Loss> {
         }
         let (relaxed, next) = (Ordering::Relaxed, number.wrapping_add(1));
         if NEXT.compare_exchange(number, next, relaxed, relaxed).is_ok() {
-            numbered(number).owner.store(tid.into(), relaxed);
-            return Ok((take(number), false));
+            // Another thread may have found it meanwhile.
+            if numbered(number).adopt(session, tid) {
+                return Ok((take(number), false));
+            }
         }
     }
 }

@@ -1,10 +1,21 @@
 //! Time: the time-stamp counter where it can be trusted, `CLOCK_MONOTONIC` otherwise.
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use mallook_format::Clock;
 
 use crate::sys;
+
+/// Address of the vDSO's `clock_gettime`, 0 until found: libc's may be interposed, and an interposed
+/// one may allocate.
+static VDSO: AtomicUsize = AtomicUsize::new(0);
+
+/// Tells where the vDSO's `clock_gettime` is.
+pub fn set_vdso(address: usize) {
+    VDSO.store(address, Relaxed);
+}
 
 /// One moment on the trace's clock and on the system's.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +44,17 @@ pub fn now(clock: Clock) -> u64 {
 
 /// A system clock in nanoseconds.
 pub fn nanoseconds(clock: libc::clockid_t) -> u64 {
+    type GetTime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the structure is written; both clocks that we ask for exist everywhere, so the call
-    // does not fail and leaves errno alone.
-    unsafe { libc::clock_gettime(clock, &mut time) };
+    let function = VDSO.load(Relaxed);
+    if function == 0 {
+        time = sys::clock(clock);
+    } else {
+        // SAFETY: the address of the vDSO's function of this type.
+        let get_time: GetTime = unsafe { core::mem::transmute(function) };
+        // SAFETY: the structure is written; both clocks that we ask for exist everywhere.
+        unsafe { get_time(clock, &raw mut time) };
+    }
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 

@@ -1,10 +1,11 @@
 //! What the environment asks for.
 
+use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 
 use mallook_format::{BLOCK_SIZE, Clock, Mode};
 
-use crate::{clock, report};
+use crate::{clock, report, sys};
 
 const DEFAULT_PREFIX: &[u8] = b"mallook.out";
 const DEFAULT_RING: u64 = 64 << 20;
@@ -26,10 +27,24 @@ pub struct Config {
 }
 
 /// The environment of the process.
-pub struct Environment(*const *const c_char);
+pub enum Environment {
+    /// As libc has it: a list that ends with a null pointer.
+    List(*const *const c_char),
+    /// As the kernel gave it to the process: strings that end with zeros.
+    Block(&'static [u8]),
+}
+
+/// Room for the environment as the kernel gave it.
+struct Copy(UnsafeCell<[u8; 1 << 17]>);
+
+// SAFETY: only used by `Environment::get`, before any session is open, when the process has one
+// thread.
+unsafe impl Sync for Copy {}
+
+static COPY: Copy = Copy(UnsafeCell::new([0; 1 << 17]));
 
 impl Environment {
-    /// The process's environment, unless libc has not set it up yet.
+    /// The process's environment, unless there is none yet and the kernel does not tell.
     pub fn get() -> Option<Environment> {
         unsafe extern "C" {
             static environ: *const *const c_char;
@@ -37,25 +52,40 @@ impl Environment {
         // SAFETY: a word of libc's; a host that changes its environment does so after start-up,
         // when we have read it.
         let list = unsafe { environ };
-        (!list.is_null()).then_some(Environment(list))
+        if !list.is_null() {
+            return Some(Environment::List(list));
+        }
+        // Too early for libc, or `clearenv` was called before the first allocation.
+        let file = sys::open(c"/proc/self/environ", libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
+        // SAFETY: see `Copy`.
+        let copy = unsafe { &mut *COPY.0.get() };
+        let mut length = 0;
+        while let Some(rest) = copy.get_mut(length..)
+            && let Ok(count @ 1..) = sys::read(file, rest)
+        {
+            length += count;
+        }
+        sys::close(file);
+        copy.get(..length).map(Environment::Block)
     }
 
     /// The value of a variable.
     pub fn value(&self, name: &[u8]) -> Option<&'static [u8]> {
-        (0..).map_while(|i| self.entry(i)).find_map(|entry| {
-            let value = entry.strip_prefix(name)?.strip_prefix(b"=")?;
-            Some(value)
-        })
+        let value = |entry: &'static [u8]| entry.strip_prefix(name)?.strip_prefix(b"=");
+        match *self {
+            Environment::List(list) => (0..).map_while(|i| entry(list, i)).find_map(value),
+            Environment::Block(block) => block.split(|&byte| byte == 0).find_map(value),
+        }
     }
+}
 
-    fn entry(&self, index: usize) -> Option<&'static [u8]> {
-        // SAFETY: the list ends with a null pointer, and the caller stops there.
-        let place = unsafe { self.0.add(index) };
-        // SAFETY: as above.
-        let entry = unsafe { *place };
-        // SAFETY: entries of an environment are C strings.
-        (!entry.is_null()).then(|| unsafe { CStr::from_ptr(entry) }.to_bytes())
-    }
+fn entry(list: *const *const c_char, index: usize) -> Option<&'static [u8]> {
+    // SAFETY: the list ends with a null pointer, and the caller stops there.
+    let place = unsafe { list.add(index) };
+    // SAFETY: as above.
+    let entry = unsafe { *place };
+    // SAFETY: entries of an environment are C strings.
+    (!entry.is_null()).then(|| unsafe { CStr::from_ptr(entry) }.to_bytes())
 }
 
 /// Whether the process runs with more rights than its user: nothing is recorded there, since
@@ -84,9 +114,10 @@ impl Config {
         let config = Config::parse(|name| environment.value(name), &mut bad);
         if bad.iter().any(Option::is_some) {
             let texts = bad.iter().flatten().flat_map(|&(name, value, expected)| {
-                [name, b"=", value, b" not understood (expected ", expected, b"), default used; "]
+                [b" ", name, b"=", value, b" (expected ", expected, b")"]
             });
-            report::BAD_ENVIRONMENT.say(texts);
+            let start: [&[u8]; 1] = [b"not understood, so the default is used:"];
+            report::BAD_ENVIRONMENT.say(start.into_iter().chain(texts));
         }
         config
     }

@@ -21,21 +21,26 @@ fn record_aligned(kind: Kind, alignment: usize, address: usize, size: usize) {
     }
 }
 
-/// Both moments of a reallocation.
+/// Both moments of a reallocation by `function`.
 ///
 /// # Safety
 /// As `realloc`.
 #[inline(always)]
-unsafe fn reallocate(birth: Kind, death: Kind, old: Pointer, size: usize) -> Pointer {
+unsafe fn reallocate(
+    function: unsafe extern "C" fn(Pointer, usize) -> Pointer,
+    [birth, death]: [Kind; 2],
+    old: Pointer,
+    size: usize,
+) -> Pointer {
     if old.is_null() {
         // SAFETY: by contract.
-        let new = unsafe { next::REALLOC.get()(old, size) };
+        let new = unsafe { function(old, size) };
         record(birth, REALLOC_FRESH, new as usize, size);
         return new;
     }
     record(death, 0, old as usize, size);
     // SAFETY: by contract.
-    let new = unsafe { next::REALLOC.get()(old, size) };
+    let new = unsafe { function(old, size) };
     record(birth, 0, new as usize, size);
     new
 }
@@ -65,7 +70,7 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize) -> Pointer {
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn realloc(old: Pointer, size: usize) -> Pointer {
     // SAFETY: by contract.
-    unsafe { reallocate(Kind::Realloc, Kind::ReallocDeath, old, size) }
+    unsafe { reallocate(next::REALLOC.get(), [Kind::Realloc, Kind::ReallocDeath], old, size) }
 }
 
 /// Composed from `realloc`, as glibc does it: its own would call back into our `realloc`.
@@ -85,7 +90,7 @@ pub unsafe extern "C" fn reallocarray(old: Pointer, count: usize, size: usize) -
         return ptr::null_mut();
     };
     // SAFETY: by contract.
-    unsafe { reallocate(birth, death, old, product) }
+    unsafe { reallocate(next::PLAIN_REALLOC.get(), [birth, death], old, product) }
 }
 
 /// # Safety
@@ -99,7 +104,7 @@ pub unsafe extern "C" fn free(block: Pointer) {
     unsafe { next::FREE.get()(block) }
 }
 
-/// The old SunOS name of `free`; glibc keeps it for old programs.
+/// The old name of `free` on SunOS; glibc keeps it for old programs.
 ///
 /// # Safety
 /// As `free`.
@@ -109,7 +114,7 @@ pub unsafe extern "C" fn cfree(block: Pointer) {
         record(Kind::Cfree, 0, block as usize, 0);
     }
     // SAFETY: by contract.
-    unsafe { next::FREE.get()(block) }
+    unsafe { next::PLAIN_FREE.get()(block) }
 }
 
 /// # Safety

@@ -7,8 +7,10 @@
 //! sys  tls  clock          the machine: system calls, one thread-local word, time
 //! report  config           one line on stderr; the environment
 //! state                    all process-private memory of the recorder, wiped on fork
-//! open  window  block      the file: created, grown, shared out in blocks
-//! cell  refill             a thread's own block, and where its next one comes from
+//! name  file               the file and its name
+//! window  block            how it grows, and is shared out in blocks
+//! cell                     a thread's own block
+//! open  refill             how recording starts, and where the next block comes from
 //! recorder                 one event, hot and cold
 //! elf  next                the allocator below us
 //! hooks  process           the exported symbols
@@ -16,8 +18,8 @@
 //!
 //! Invariants:
 //!
-//! * Nothing here allocates, takes a lock, or calls into libc, except `clock_gettime`,
-//!   `dl_iterate_phdr` (once) and the functions that are forwarded to. `errno` is never touched.
+//! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once), string
+//!   functions, and the functions that are forwarded to. `errno` is never touched.
 //! * The slow path runs with all signals blocked, so it is never interrupted by itself.
 //! * Mutable state that must not survive a fork lives in [`state::Wiped`], which the kernel zeroes
 //!   in a forked child however it was forked; zero means "not started yet" everywhere.
@@ -32,7 +34,9 @@ mod cell;
 mod clock;
 mod config;
 mod elf;
+mod file;
 mod hooks;
+mod name;
 mod next;
 mod open;
 mod process;

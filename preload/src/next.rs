@@ -7,8 +7,10 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::marker::PhantomData;
 use core::ops::ControlFlow;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use crate::clock;
 use crate::elf::{self, Object};
 
 /// The next definition of a function of type `F`.
@@ -94,7 +96,7 @@ next! {
 /// What stands in for a function that nobody defines: composed from others where that is possible,
 /// a failure otherwise.
 mod nothing {
-    use super::{FREE, Pointer, Strings, c_char, c_int};
+    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
 
     fn out_of_memory() -> Pointer {
         super::set_errno(libc::ENOMEM);
@@ -115,11 +117,11 @@ mod nothing {
     pub unsafe extern "C" fn free(_block: Pointer) {}
     pub unsafe extern "C" fn free_sized(block: Pointer, _size: usize) {
         // SAFETY: as the caller's; C23 7.24.3.5 defines this as `free` with a hint.
-        unsafe { FREE.get()(block) }
+        unsafe { PLAIN_FREE.get()(block) }
     }
     pub unsafe extern "C" fn free_aligned_sized(block: Pointer, _alignment: usize, _size: usize) {
         // SAFETY: as the caller's; C23 7.24.3.4 defines this as `free` with hints.
-        unsafe { FREE.get()(block) }
+        unsafe { PLAIN_FREE.get()(block) }
     }
     pub unsafe extern "C" fn posix_memalign(_: *mut Pointer, _: usize, _: usize) -> c_int {
         libc::ENOMEM
@@ -159,6 +161,13 @@ mod nothing {
     }
 }
 
+/// What a call of `realloc` and of `free` from any library reaches, ourselves passed over. Differs
+/// from the next definition when the program itself, or a library before us, has an allocator: the
+/// functions that we compose belong to that one.
+pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> = Next::new();
+/// See [`PLAIN_REALLOC`].
+pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();
+
 /// Sets `errno` for a call that fails without any allocator below us having seen it.
 pub fn set_errno(value: c_int) {
     // SAFETY: returns the address of the thread's errno.
@@ -169,7 +178,8 @@ pub fn set_errno(value: c_int) {
 
 /// Resolves every function, unless that was done.
 pub fn resolve_once() {
-    if FREE.address.load(Relaxed) == 0 {
+    // Acquire: pairs with the Release in `resolve`: this one is stored last.
+    if PLAIN_FREE.address.load(Acquire) == 0 {
         resolve();
     }
 }
@@ -182,14 +192,24 @@ fn resolve() {
     let mut found = [0; FUNCTIONS];
     let here = &raw const FREE as usize;
     let mut behind_us = false;
+    let (mut plain_realloc, mut plain_free) = (0, 0);
     elf::for_each_object(&mut |object| {
         if object.contains(here) {
             behind_us = true;
         } else if behind_us {
             look(object, &table, &mut found);
+        } else {
+            plain_realloc = or_function(plain_realloc, object, c"realloc");
+            plain_free = or_function(plain_free, object, c"free");
+        }
+        if let Some(address) = object.function(c"__vdso_clock_gettime") {
+            clock::set_vdso(address);
         }
         ControlFlow::Continue(())
     });
+    if !behind_us {
+        (plain_realloc, plain_free) = (0, 0);
+    }
     // Loaded late, by dlopen, everything is before us.
     elf::for_each_object(&mut |object| {
         if !object.contains(here) {
@@ -200,12 +220,21 @@ fn resolve() {
     for ((_, place, stand_in), address) in table.iter().zip(found) {
         place.store(if address == 0 { *stand_in } else { address }, Relaxed);
     }
+    let or_next = |address, next: &AtomicUsize| {
+        if address == 0 { next.load(Relaxed) } else { address }
+    };
+    PLAIN_REALLOC.address.store(or_next(plain_realloc, &REALLOC.address), Relaxed);
+    // Release: pairs with the Acquire in `resolve_once`: all others are there.
+    PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+}
+
+/// The address, or that of the object's function if there is none yet.
+fn or_function(address: usize, object: &Object, name: &CStr) -> usize {
+    if address == 0 { object.function(name).unwrap_or(0) } else { address }
 }
 
 fn look(object: &Object, table: &[Entry], found: &mut [usize]) {
     for ((name, ..), address) in table.iter().zip(found) {
-        if *address == 0 {
-            *address = object.function(name).unwrap_or(0);
-        }
+        *address = or_function(*address, object, name);
     }
 }

@@ -6,11 +6,11 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, Control, Kind, Mode};
+use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, Control, Kind, Loss, Mode};
 
 use crate::state::{Phase, WIPED};
 use crate::sys::{self, SignalsBlocked};
-use crate::{next, open, recorder};
+use crate::{file, next, recorder};
 
 /// # Safety
 /// As in POSIX.
@@ -86,10 +86,11 @@ extern "C" fn at_end() {
         if session.advance(Phase::Recording, Phase::Closing) {
             // From here on a claim allocates its own block, and waits for the phase to change.
             let claimed = live.cursor.fetch_or(CURSOR_CLOSED, Relaxed) & !CURSOR_CLOSED;
-            if let Ok(file) = open::descriptor(session) {
+            let length = (claimed + 1) * BLOCK_SIZE as u64;
+            let _ = file::with_file(session, |file| {
                 // SAFETY: blocks behind the last claimed one are not in use.
-                let _ = unsafe { sys::truncate(file, (claimed + 1) * BLOCK_SIZE as u64) };
-            }
+                unsafe { sys::truncate(file, length) }.map_err(|_| Loss::Space)
+            });
             session.set_phase(Phase::Closed);
         }
     }

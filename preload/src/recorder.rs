@@ -48,10 +48,15 @@ pub fn record_odd_alignment(kind: Kind, alignment: usize, address: usize, size: 
 }
 
 /// Records a marker, if the process has recorded anything: one that has not leaves no file.
+///
+/// A child that shares our memory (vfork) runs on a thread of its parent; it does not take a cell
+/// for that thread.
 #[cold]
 #[inline(never)]
 pub fn mark(kind: Kind, pid: u32) {
-    if !matches!(WIPED.session.phase(), Phase::Unopened) {
+    let session = &WIPED.session;
+    let own_thread = Cell::current().has_owner() || sys::pid() == session.pid();
+    if session.phase() != Phase::Unopened && own_thread {
         cold(kind, 0, pid as usize, 0);
     }
 }
@@ -98,7 +103,10 @@ fn record_slowly(moment: &Moment) {
             }
         }
         if let Err(cause) = refill() {
-            return WIPED.session.lose(cause);
+            if moment.kind.is_moment() {
+                WIPED.session.lose(cause);
+            }
+            return;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Gives a thread room for its next events: the slow path, about once in a thousand events.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use mallook_format::{Kind, Loss, Slot};
 
 use crate::cell::{self, Cell};
@@ -29,8 +31,10 @@ pub fn refill() -> Result<(), Loss> {
     }
     let _signals = SignalsBlocked::new();
     let opened = open::ensure(session)?;
-    if session.live().is_none() {
-        return Err(session.stopped_by());
+    match session.phase() {
+        Phase::Unopened | Phase::Opening => return Err(Loss::Waiting),
+        Phase::Stopped if session.live().is_none() => return Err(session.stopped_by()),
+        _ => {}
     }
     let (cell, adopted) = cell::own(session)?;
     make_room(session, cell, adopted)?;
@@ -58,6 +62,9 @@ fn make_room(session: &'static Session, cell: &Cell, adopted: bool) -> Result<()
             }
         })?;
         cell.start(&claimed, clock::tie(clock), clock);
+        if let Some(live) = session.live() {
+            live.opened.fetch_add(1, Relaxed);
+        }
         return Ok(());
     }
     if adopted {

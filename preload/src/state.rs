@@ -14,7 +14,7 @@ use crate::{report, sys};
 /// Threads that can have a cell at once.
 pub const CELLS: usize = 1 << 16;
 
-/// How often a thread yields to another one that opens or closes the trace.
+/// How often the threads of a process yield, in all, to one that opens or closes the trace.
 const PATIENCE: u32 = 10_000;
 
 /// The process-private memory.
@@ -84,6 +84,8 @@ pub struct Session {
     pub inode: AtomicU64,
     /// Events lost before there was a header to count them in.
     pub lost_early: AtomicU64,
+    /// How often a thread has yielded to another one.
+    waited: AtomicU32,
     /// Events to lose before a full ring is searched again.
     back_off: AtomicU32,
 }
@@ -104,13 +106,17 @@ impl Session {
 
     /// The phase, after giving a thread that opens or closes the trace time to get done.
     pub fn settled_phase(&self) -> Phase {
-        for _ in 0..PATIENCE {
+        loop {
             match self.phase() {
-                Phase::Opening | Phase::Closing => sys::yield_now(),
+                Phase::Opening | Phase::Closing
+                    if self.waited.load(Ordering::Relaxed) < PATIENCE =>
+                {
+                    self.waited.fetch_add(1, Ordering::Relaxed);
+                    sys::yield_now();
+                }
                 phase => return phase,
             }
         }
-        self.phase()
     }
 
     /// Moves from one phase to another; `false` if it was another one by then.
@@ -138,14 +144,19 @@ impl Session {
     }
 
     /// Stops recording for good, and says so.
-    pub fn stop(&self, cause: Loss, details: &[&[u8]]) {
+    pub fn stop(&self, cause: Loss) {
+        let said = [&b"recording stops: "[..], cause.describe().as_bytes()];
+        self.stop_saying(cause, &said);
+    }
+
+    /// Stops recording for good with these words.
+    pub fn stop_saying(&self, cause: Loss, words: &[&[u8]]) {
         self.stopped_by.store(cause as u32 + 1, Ordering::Relaxed);
         self.set_phase(Phase::Stopped);
         if let Some(live) = self.live() {
             live.control.fetch_or(mallook_format::Control::stopped_bits(cause), Ordering::Relaxed);
         }
-        let text = [&b"recording stops: "[..], cause.describe().as_bytes()];
-        report::STOPPED.say(text.into_iter().chain(details.iter().copied()));
+        report::STOPPED.say(words.iter().copied());
     }
 
     /// Why recording has stopped.
@@ -173,6 +184,15 @@ impl Session {
         // A race loses one event more or less before the next search: harmless.
         self.back_off.store(left.saturating_sub(1), Ordering::Relaxed);
         left != 0
+    }
+
+    /// What the file is.
+    pub fn identity(&self) -> sys::Identity {
+        let (device, inode) = (&self.device, &self.inode);
+        sys::Identity {
+            device: device.load(Ordering::Relaxed),
+            inode: inode.load(Ordering::Relaxed),
+        }
     }
 
     pub fn mode(&self) -> Mode {

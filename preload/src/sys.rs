@@ -67,6 +67,23 @@ pub fn unlink(path: &CStr) {
     };
 }
 
+/// Gives the file behind a descriptor, whose number is given in decimal, a name.
+pub fn link_descriptor(number: &[u8], path: &CStr) -> Result<()> {
+    let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
+    let places = link.iter_mut().skip(b"/proc/self/fd/".len());
+    places.zip(number.iter().take(11)).for_each(|(place, digit)| *place = *digit);
+    let args = [
+        libc::AT_FDCWD as usize,
+        link.as_ptr() as usize,
+        libc::AT_FDCWD as usize,
+        path.as_ptr() as usize,
+        libc::AT_SYMLINK_FOLLOW as usize,
+        0,
+    ];
+    // SAFETY: both are C strings.
+    unsafe { call(libc::SYS_linkat, args) }.map(drop)
+}
+
 /// Duplicates the descriptor to the lowest free one from `least` on, closed on exec.
 pub fn duplicate_from(fd: Fd, least: i32) -> Result<Fd> {
     let args = [fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize, 0, 0, 0];
@@ -80,12 +97,16 @@ pub fn close(fd: Fd) {
 }
 
 pub fn identity(fd: Fd) -> Result<Identity> {
+    let stat = status(fd)?;
+    Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+}
+
+fn status(fd: Fd) -> Result<libc::stat> {
     let mut stat = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: the buffer has the size of the structure.
     unsafe { call(libc::SYS_fstat, [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
     // SAFETY: the call succeeded, so the kernel filled it.
-    let stat = unsafe { stat.assume_init() };
-    Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+    Ok(unsafe { stat.assume_init() })
 }
 
 /// Fills the buffer as far as the file goes; returns what was read.
@@ -95,29 +116,64 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     uninterrupted(|| unsafe { call(libc::SYS_read, args) })
 }
 
+/// Writes what can be written. With signals blocked.
 pub fn write(fd: Fd, bytes: &[u8]) {
     let args = [fd.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
     // SAFETY: the kernel only reads the bytes. Nothing depends on the result.
-    let _ = unsafe { call(libc::SYS_write, args) };
+    let _ = without_signals(|| unsafe { call(libc::SYS_write, args) });
 }
 
-/// Allocates space in the file; extends it where necessary, never shrinks it.
+/// Allocates space in the file; extends it where necessary, never shrinks it. With signals blocked.
 pub fn allocate(fd: Fd, offset: u64, length: u64) -> Result<()> {
     let args = [fd.0 as usize, 0, offset as usize, length as usize, 0, 0];
     // SAFETY: no memory is involved.
-    uninterrupted(|| unsafe { call(libc::SYS_fallocate, args) }).map(drop)
+    without_signals(|| uninterrupted(|| unsafe { call(libc::SYS_fallocate, args) })).map(drop)
 }
 
-/// Cuts the file.
+/// Cuts the file, if it is longer.
 ///
 /// # Safety
 /// Nobody may touch a mapping of what is cut off.
 pub unsafe fn truncate(fd: Fd, length: u64) -> Result<()> {
+    if status(fd)?.st_size as u64 <= length {
+        return Ok(());
+    }
+    let args = [fd.0 as usize, length as usize, 0, 0, 0, 0];
     // SAFETY: by contract.
-    uninterrupted(|| unsafe {
-        call(libc::SYS_ftruncate, [fd.0 as usize, length as usize, 0, 0, 0, 0])
-    })
-    .map(drop)
+    uninterrupted(|| unsafe { call(libc::SYS_ftruncate, args) }).map(drop)
+}
+
+/// The signals that a failing write sends to its own process, as bits of a signal set.
+const WRITE_SIGNALS: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
+
+/// Makes a call, with signals blocked, and takes back the signal that it sends when it fails: the
+/// host has written nothing and must not die of it.
+fn without_signals<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = pending_signals();
+    let result = call();
+    if matches!(result, Err(Errno(libc::EPIPE | libc::EFBIG))) {
+        let ours = pending_signals() & WRITE_SIGNALS & !before;
+        if ours != 0 {
+            take_signal(ours);
+        }
+    }
+    result
+}
+
+fn pending_signals() -> u64 {
+    let mut set = 0u64;
+    let args = [&raw mut set as usize, size_of::<u64>(), 0, 0, 0, 0];
+    // SAFETY: the kernel writes 8 bytes.
+    let _ = unsafe { call(libc::SYS_rt_sigpending, args) };
+    set
+}
+
+/// Takes one pending signal of the set, without waiting.
+fn take_signal(set: u64) {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let args = [&raw const set as usize, 0, &raw const now as usize, size_of::<u64>(), 0, 0];
+    // SAFETY: the kernel reads the set and the time.
+    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, args) };
 }
 
 /// Maps a range of the file, shared, readable and writable, where the kernel likes.
@@ -127,6 +183,18 @@ pub fn map(fd: Fd, offset: u64, length: usize) -> Result<*mut u8> {
         [0, length, protection as usize, libc::MAP_SHARED as usize, fd.0 as usize, offset as usize];
     // SAFETY: a fresh address range is given out; no existing memory changes.
     unsafe { call(libc::SYS_mmap, args) }.map(|address| address as *mut u8)
+}
+
+/// Puts private zeros in the place of a mapping.
+///
+/// # Safety
+/// What is stored in the range must not matter to anybody.
+pub unsafe fn detach(address: usize, length: usize) {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED | libc::MAP_NORESERVE;
+    let args = [address, length, protection as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: by contract.
+    let _ = unsafe { call(libc::SYS_mmap, args) };
 }
 
 /// Unmaps a range.
@@ -146,6 +214,16 @@ pub unsafe fn advise(address: *const c_void, length: usize, advice: i32) -> Resu
     let args = [address as usize, length, advice as usize, 0, 0, 0];
     // SAFETY: by contract.
     unsafe { call(libc::SYS_madvise, args) }.map(drop)
+}
+
+/// A system clock.
+pub fn clock(clock: libc::clockid_t) -> libc::timespec {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the structure.
+    let _ = unsafe {
+        call(libc::SYS_clock_gettime, [clock as usize, &raw mut time as usize, 0, 0, 0, 0])
+    };
+    time
 }
 
 /// A call without arguments that cannot fail.

@@ -3,15 +3,16 @@
 //!
 //! Space is allocated before it is mapped, so a full disk ends recording with a count and not with
 //! SIGBUS in the host. Growing needs no lock: allocating twice and mapping twice is harmless, and
-//! one mapping wins. A window all of whose blocks are closed is unmapped; the pages of older ones
-//! that are still in use are given back. So the host's memory holds two windows at the most.
+//! one mapping wins. When a window is added, older ones all of whose blocks are closed are unmapped,
+//! and the pages of those that are still in use are given back: the host's memory holds two windows
+//! and what the slowest threads have touched since.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use mallook_format::ring::BlockCell;
 use mallook_format::{BLOCK_SIZE, Loss};
 
-use crate::open;
+use crate::file;
 use crate::state::Session;
 use crate::sys::{self, Fd};
 
@@ -22,8 +23,6 @@ const MOST_BLOCKS: u64 = FIRST_BLOCKS << DOUBLINGS;
 const FIRST_FULL: u64 = MOST_BLOCKS - FIRST_BLOCKS;
 /// Windows of 32 MiB: a trace of 1 TiB.
 const WINDOWS: usize = 1 << 15;
-/// Windows looked after when one is added.
-const KEPT_UP: usize = 8;
 
 /// Bytes that are mapped at the start: the header and the first window.
 pub const FIRST_MAPPING: usize = (1 + FIRST_BLOCKS as usize) * BLOCK_SIZE;
@@ -106,7 +105,7 @@ impl Windows {
             self.look_after(number);
         }
         if given_back || entry & PIECEWISE != 0 {
-            allocate(open::descriptor(session)?, block, 1)?;
+            file::with_file(session, |file| allocate(file, block, 1))?;
         }
         let address = (entry & !PIECEWISE) + (block - first) as usize * BLOCK_SIZE;
         // SAFETY: the window is mapped and stays so until all of its blocks were closed, this one
@@ -127,9 +126,8 @@ impl Windows {
     fn look_after(&self, newest: usize) {
         let oldest = self.oldest.load(Ordering::Relaxed) as usize;
         // The first window shares its mapping with the header and stays.
-        let start = oldest.max(1).max(newest.saturating_sub(KEPT_UP));
-        let mut all_gone = start == oldest.max(1);
-        for number in start..newest {
+        let mut all_gone = true;
+        for number in oldest.max(1)..newest {
             let Some(window) = self.windows.get(number) else { return };
             let blocks = FIRST_BLOCKS << (number as u32).min(DOUBLINGS);
             all_gone &= window.look_after(blocks);
@@ -144,12 +142,14 @@ impl Window {
     /// Allocates and maps the window; returns the entry.
     #[cold]
     fn grow(&self, session: &Session, first: u64, blocks: u64) -> Result<usize, Loss> {
-        let file = open::descriptor(session)?;
         let max = session.max_blocks.load(Ordering::Relaxed);
         let wanted = if max == 0 { blocks } else { blocks.min(max.saturating_sub(first)) };
-        let piecewise = if allocate(file, first, wanted).is_ok() { 0 } else { PIECEWISE };
         let length = blocks as usize * BLOCK_SIZE;
-        let mapped = sys::map(file, offset(first), length).map_err(|_| Loss::Mapping)?;
+        let (mapped, piecewise) = file::with_file(session, |file| {
+            let piecewise = if allocate(file, first, wanted).is_ok() { 0 } else { PIECEWISE };
+            let mapped = sys::map(file, offset(first), length).map_err(|_| Loss::Mapping)?;
+            Ok((mapped, piecewise))
+        })?;
         let entry = mapped as usize | piecewise;
         // Release: pairs with the Acquire in `Windows::block`; Acquire on failure likewise.
         let (release, acquire) = (Ordering::Release, Ordering::Acquire);

@@ -15,7 +15,7 @@ const SHIFT: u32 = 32;
 pub struct ClockMap {
     segments: Vec<Segment>,
     /// Unix time minus `CLOCK_MONOTONIC`, in nanoseconds.
-    offset: u64,
+    offset: i128,
 }
 
 /// From here to the next segment.
@@ -30,7 +30,7 @@ struct Segment {
 impl ClockMap {
     /// Builds the map from ties of ticks to `CLOCK_MONOTONIC` nanoseconds, in any order.
     pub(crate) fn new(header: &FileHeader, mut ties: Vec<(u64, u64)>) -> ClockMap {
-        let offset = header.realtime_ns.wrapping_sub(header.monotonic_ns);
+        let offset = i128::from(header.realtime_ns) - i128::from(header.monotonic_ns);
         if Clock::from_raw(header.clock) == Some(Clock::Monotonic) {
             let rate = 1 << SHIFT;
             return ClockMap { segments: vec![Segment { ticks: 0, ns: 0, rate }], offset };
@@ -62,7 +62,11 @@ impl ClockMap {
 
     /// The Unix time of these ticks, in nanoseconds. Grows with the ticks.
     pub fn unix_ns(&self, ticks: u64) -> u64 {
-        self.monotonic_ns(ticks).saturating_add(self.offset)
+        self.to_unix(self.monotonic_ns(ticks))
+    }
+
+    fn to_unix(&self, monotonic_ns: u64) -> u64 {
+        (i128::from(monotonic_ns) + self.offset).clamp(0, u64::MAX.into()) as u64
     }
 
     /// The ticks' time on `CLOCK_MONOTONIC`, in nanoseconds. Grows with the ticks.
@@ -121,7 +125,7 @@ impl<'a> Converter<'a> {
         if !self.here.holds(ticks) {
             self.here = self.map.stretch(ticks);
         }
-        self.here.ns(ticks).saturating_add(self.map.offset)
+        self.map.to_unix(self.here.ns(ticks))
     }
 }
 

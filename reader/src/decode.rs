@@ -26,6 +26,7 @@ pub struct Decoder<'a> {
     parity: u64,
     position: usize,
     tid: u32,
+    name: [u64; 2],
     base: u64,
     /// No time of a later slot is earlier.
     earliest: u64,
@@ -59,6 +60,7 @@ impl<'a> Decoder<'a> {
             parity: block.parity,
             position: 0,
             tid: copy.header.tid(),
+            name: copy.header.name,
             base: copy.header.base_ticks,
             earliest: 0,
             wide: Wide::default(),
@@ -91,11 +93,20 @@ impl<'a> Decoder<'a> {
             Kind::WideAlignment => self.wide.alignment = Some(value),
             Kind::Thread => {
                 self.tid = value as u32;
+                self.name = [0; 2];
                 // What the last owner began and did not finish concerns nobody.
                 self.wide = Wide::default();
             }
+            Kind::Name => self.name[usize::from(slot.aux() & 1)] = value,
             _ => {}
         }
+    }
+
+    /// The name of the thread that the last moment belongs to.
+    pub fn thread_name(&self) -> String {
+        let bytes: &[u8] = bytemuck::cast_slice(&self.name);
+        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
     }
 
     fn moment(&mut self, kind: Kind, slot: Slot) -> Moment {
@@ -141,14 +152,20 @@ impl Iterator for Decoder<'_> {
     }
 }
 
-/// Copies a block and appends its moments; slots that make no sense are reported to the trace.
-pub fn moments(trace: &Trace, block: &Block, copy: &mut BlockCopy, into: &mut Vec<Moment>) {
+/// Copies a block and hands on its moments; slots that make no sense are reported to the trace.
+pub fn moments(
+    trace: &Trace,
+    block: &Block,
+    copy: &mut BlockCopy,
+    mut each: impl FnMut(Moment, &Decoder),
+) {
     if !trace.copy(block, copy) {
         return;
     }
-    for step in Decoder::new(copy, block) {
+    let mut decoder = Decoder::new(copy, block);
+    while let Some(step) = decoder.next() {
         match step {
-            Step::Moment(moment) => into.push(moment),
+            Step::Moment(moment) => each(moment, &decoder),
             Step::Damaged(position) => {
                 let slot = copy.slots[position];
                 trace.report(Damage::new(

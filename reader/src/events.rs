@@ -1,18 +1,15 @@
 //! Calls and markers, one event each, in the order in which they ended.
-//!
-//! A release is stamped before it happens and a birth after it, so what one thread frees and another
-//! gets is in order by itself. But a processor may read its clock a few tens of nanoseconds early.
-//! Where an address is born while it lives, and another thread is just about to release it, the
-//! birth is put off behind that release, and the repair is counted.
 
 use std::collections::VecDeque;
 
 use mallook_format::{Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::clock::Converter;
 use crate::decode::Moment;
-use crate::merge::{Merge, Moments};
+use crate::heap::Heap;
+use crate::merge::Merge;
+use crate::settle::{Moments, Settle};
 use crate::{ClockMap, Trace};
 
 /// Reallocations of one thread that can be under way at once (in nested signal handlers).
@@ -71,78 +68,74 @@ impl Call {
     }
 }
 
+/// A moment and what it completes.
+pub(crate) struct Step {
+    pub moment: Moment,
+    /// `None` for the first moment of a reallocation.
+    pub event: Option<Event>,
+}
+
 /// The events of one trace, in order of time.
 pub struct Events<'a, M = Merge<'a>> {
-    source: M,
+    source: Settle<M>,
     clock: Converter<'a>,
     pid: u32,
-    /// What lives, unless one thread alone makes the order certain.
-    live: Option<FxHashSet<u64>>,
     /// Reallocations whose second moment is still to come, innermost last.
     under_way: FxHashMap<u32, Vec<Moment>>,
     unfinished: Option<VecDeque<Moment>>,
     last_ns: u64,
-    repairs: u64,
 }
 
 impl<'a> Events<'a> {
     /// All events of a trace.
     pub fn of(trace: &'a Trace<'a>) -> Events<'a> {
-        let repair = trace.threads() > 1;
-        Events::new(Merge::new(trace), trace.clock(), trace.header().pid, repair)
+        let heap = (trace.threads() > 1).then(|| Heap::new(trace.is_complete()));
+        Events::new(Merge::new(trace), trace.clock(), trace.header().pid, heap)
     }
 }
 
 impl<'a, M: Moments> Events<'a, M> {
-    pub(crate) fn new(source: M, clock: &'a ClockMap, pid: u32, repair: bool) -> Self {
+    pub(crate) fn new(source: M, clock: &'a ClockMap, pid: u32, heap: Option<Heap>) -> Self {
         Events {
-            source,
+            source: Settle::new(source, heap),
             clock: Converter::new(clock),
             pid,
-            live: repair.then(FxHashSet::default),
             under_way: FxHashMap::default(),
             unfinished: None,
             last_ns: 0,
-            repairs: 0,
         }
     }
 
-    /// Births that were put off behind the release of their address, so far.
+    /// Moments that were put off so far, since they cannot have happened before another one.
     pub fn repairs(&self) -> u64 {
-        self.repairs
+        self.source.repairs()
     }
 
     pub(crate) fn source_mut(&mut self) -> &mut M {
-        &mut self.source
+        self.source.source_mut()
     }
 
     /// The next event of those that the source has; reallocations that are under way wait.
     pub(crate) fn next_finished(&mut self) -> Option<Event> {
         loop {
-            let moment = self.source.peek()?;
-            if moment.kind.is_birth()
-                && self.is_alive(moment.address)
-                && !self.revives(&moment)
-                && self.source.put_off(moment.address)
-            {
-                self.repairs += 1;
-                continue;
-            }
-            self.source.advance();
-            if let Some(what) = self.happen(&moment) {
-                return Some(self.event(moment.ticks, moment.tid, what));
+            if let Some(event) = self.step()?.event {
+                return Some(event);
             }
         }
     }
 
-    fn is_alive(&self, address: u64) -> bool {
-        address != 0 && self.live.as_ref().is_some_and(|live| live.contains(&address))
+    /// The next moment, and the event that it completes.
+    pub(crate) fn step(&mut self) -> Option<Step> {
+        let moment = self.source.next()?;
+        let what = self.happen(&moment);
+        let event = what.map(|what| self.event(moment.ticks, moment.tid, what));
+        Some(Step { moment, event })
     }
 
-    /// A reallocation of this thread that gets its own old address has not been overtaken.
-    fn revives(&self, birth: &Moment) -> bool {
-        let pending = self.under_way.get(&birth.tid).and_then(|calls| calls.last());
-        pending.is_some_and(|death| death.address == birth.address)
+    /// The first moment of a reallocation, as an event of its own.
+    pub(crate) fn first_half(&mut self, death: &Moment) -> Event {
+        let what = What::Call(unfinished(death, self.clock.unix_ns(death.ticks)));
+        self.event(death.ticks, death.tid, what)
     }
 
     fn event(&mut self, ticks: u64, tid: u32, what: What) -> Event {
@@ -158,14 +151,13 @@ impl<'a, M: Moments> Events<'a, M> {
             return Some(What::Marker(kind, moment.address as u32));
         }
         if kind.is_death() {
-            if let Some(live) = &mut self.live {
-                live.remove(&moment.address);
-            }
             if matches!(kind, Kind::ReallocDeath | Kind::ReallocarrayDeath) {
                 let calls = self.under_way.entry(moment.tid).or_default();
-                if calls.len() < MOST_NESTED {
-                    calls.push(*moment);
+                if calls.len() == MOST_NESTED {
+                    // The oldest has lost its other half.
+                    calls.remove(0);
                 }
+                calls.push(*moment);
                 return None;
             }
             let sized = matches!(kind, Kind::FreeSized | Kind::FreeAlignedSized);
@@ -179,14 +171,8 @@ impl<'a, M: Moments> Events<'a, M> {
             }));
         }
         let death = self.death_before(moment);
-        if let Some(live) = &mut self.live {
-            let failed = moment.address == 0 && moment.size != 0;
-            // The old memory of a failed reallocation lives on.
-            let alive =
-                if failed { death.map_or(0, |death| death.address) } else { moment.address };
-            if alive != 0 {
-                live.insert(alive);
-            }
+        if moment.address == 0 && moment.size != 0 {
+            self.source.revive(death.map_or(0, |death| death.address));
         }
         let reallocation = matches!(kind, Kind::Realloc | Kind::Reallocarray);
         let fresh = reallocation && moment.aux & REALLOC_FRESH != 0;
@@ -212,6 +198,18 @@ impl<'a, M: Moments> Events<'a, M> {
         }
         let calls = self.under_way.get_mut(&birth.tid)?;
         calls.pop_if(|last| last.kind == death && last.size == birth.size)
+    }
+}
+
+/// A reallocation of which the second moment is missing.
+fn unfinished(death: &Moment, start_ns: u64) -> Call {
+    Call {
+        kind: if death.kind == Kind::ReallocDeath { Kind::Realloc } else { Kind::Reallocarray },
+        address: None,
+        size: Some(death.size),
+        old_address: Some(death.address),
+        alignment: None,
+        start_ns: Some(start_ns),
     }
 }
 
@@ -243,19 +241,8 @@ impl<M: Moments> Iterator for Events<'_, M> {
         }
         // Not finished at the end of the trace: the latest time at which that is known.
         let death = self.unfinished.as_mut()?.pop_front()?;
-        let kind = match death.kind {
-            Kind::ReallocDeath => Kind::Realloc,
-            _ => Kind::Reallocarray,
-        };
         let start_ns = self.clock.unix_ns(death.ticks);
-        let call = Call {
-            kind,
-            address: None,
-            size: Some(death.size),
-            old_address: Some(death.address),
-            alignment: None,
-            start_ns: Some(start_ns),
-        };
+        let call = unfinished(&death, start_ns);
         let time_ns = self.last_ns.max(start_ns);
         Some(Event { time_ns, pid: self.pid, tid: death.tid, what: What::Call(call) })
     }

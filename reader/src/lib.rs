@@ -18,7 +18,8 @@
 //! trace              header, index of blocks, damage
 //! decode             slots of a block to moments
 //! merge              the moments of all threads in one order
-//! events             moments to calls: reallocations paired, inversions repaired
+//! heap  settle       which addresses live; order between threads repaired by causality
+//! events             moments to calls: reallocations paired
 //! tree               the events of several processes in one order
 //! check              whether any of it is impossible
 //! summary  follow    what --info says; a trace that is being written
@@ -35,8 +36,10 @@ mod error;
 mod events;
 mod filter;
 mod follow;
+mod heap;
 mod merge;
 pub mod render;
+mod settle;
 mod source;
 mod summary;
 mod trace;

@@ -10,33 +10,18 @@ use mallook_format::ring::BlockCopy;
 
 use crate::Trace;
 use crate::decode::{self, Moment};
+use crate::settle::Moments;
 use crate::trace::Block;
-
-/// How far ahead the release that a birth has overtaken is looked for, in moments of a thread.
-const LOOK_AHEAD: usize = 256;
-
-/// Where events come from, in order of time.
-pub trait Moments {
-    /// The next moment.
-    fn peek(&mut self) -> Option<Moment>;
-    /// Goes on to the one after it.
-    fn advance(&mut self);
-    /// Puts the next moment off behind the death of `address` in another thread, if there is one
-    /// soon enough.
-    fn put_off(&mut self, address: u64) -> bool;
-}
 
 /// A block whose time has come.
 struct Run {
     moments: Vec<Moment>,
     position: usize,
-    /// No moment of this run happened before; set when one is put off.
-    floor: u64,
     sequence: u64,
 }
 
-/// When a run goes on. Equal times: a moment that was put off comes last, then by claim.
-type Key = (u64, bool, u64);
+/// When a run goes on; at equal times by claim.
+type Key = (u64, u64);
 
 /// Merges the blocks of one trace.
 pub struct Merge<'a> {
@@ -51,14 +36,8 @@ pub struct Merge<'a> {
 }
 
 impl Run {
-    fn head(&self) -> Option<Moment> {
-        let moment = *self.moments.get(self.position)?;
-        Some(Moment { ticks: moment.ticks.max(self.floor), ..moment })
-    }
-
     fn key(&self) -> Option<Key> {
-        let moment = self.moments.get(self.position)?;
-        Some((moment.ticks.max(self.floor), moment.ticks < self.floor, self.sequence))
+        self.moments.get(self.position).map(|moment| (moment.ticks, self.sequence))
     }
 }
 
@@ -78,21 +57,21 @@ impl<'a> Merge<'a> {
     /// Starts the runs whose time has come.
     fn admit(&mut self) {
         while let Some(block) = self.blocks.peek() {
-            if self.heap.peek().is_some_and(|Reverse(((ticks, ..), _))| *ticks < block.base_ticks) {
+            if self.heap.peek().is_some_and(|Reverse(((ticks, _), _))| *ticks < block.base_ticks) {
                 break;
             }
             let slot = self.free.pop().unwrap_or_else(|| {
                 let sequence = 0;
-                self.runs.push(Run { moments: Vec::new(), position: 0, floor: 0, sequence });
+                self.runs.push(Run { moments: Vec::new(), position: 0, sequence });
                 self.runs.len() - 1
             });
             let run = &mut self.runs[slot];
             run.moments.clear();
-            decode::moments(self.trace, block, &mut self.copy, &mut run.moments);
+            let moments = &mut run.moments;
+            decode::moments(self.trace, block, &mut self.copy, |moment, _| moments.push(moment));
             *run = Run {
                 moments: std::mem::take(&mut run.moments),
                 position: 0,
-                floor: 0,
                 sequence: block.sequence,
             };
             match run.key() {
@@ -105,10 +84,15 @@ impl<'a> Merge<'a> {
 
     /// The key up to which the run may be emitted: that of the second smallest.
     fn limit(&self) -> Key {
-        let last = (u64::MAX, true, u64::MAX);
+        let last = (u64::MAX, u64::MAX);
         let waiting = self.heap.peek().map_or(last, |Reverse((key, _))| *key);
-        let coming = self.blocks.clone().peek().map_or(last, |block| (block.base_ticks, false, 0));
+        let coming = self.blocks.clone().peek().map_or(last, |block| (block.base_ticks, 0));
         waiting.min(coming)
+    }
+
+    fn head(&self, slot: usize) -> Option<Moment> {
+        let run = self.runs.get(slot)?;
+        run.moments.get(run.position).copied()
     }
 
     /// Ends the turn of the current run.
@@ -126,38 +110,19 @@ impl Moments for Merge<'_> {
     fn peek(&mut self) -> Option<Moment> {
         if let Some((slot, limit)) = self.current {
             match self.runs[slot].key() {
-                Some(key) if key <= limit => return self.runs[slot].head(),
+                Some(key) if key <= limit => return self.head(slot),
                 _ => self.yield_turn(),
             }
         }
         self.admit();
         let Reverse((_, slot)) = self.heap.pop()?;
         self.current = Some((slot, self.limit()));
-        self.runs[slot].head()
+        self.head(slot)
     }
 
     fn advance(&mut self) {
         if let Some((slot, _)) = self.current {
             self.runs[slot].position += 1;
         }
-    }
-
-    fn put_off(&mut self, address: u64) -> bool {
-        let Some((slot, _)) = self.current else { return false };
-        let Some(head) = self.runs[slot].head() else { return false };
-        let waiting = self.heap.iter().map(|Reverse((_, other))| &self.runs[*other]);
-        let death = waiting
-            .flat_map(|run| run.moments.iter().skip(run.position).take(LOOK_AHEAD))
-            .filter(|m| m.kind.is_death() && m.address == address && m.tid != head.tid)
-            .map(|death| death.ticks)
-            .min();
-        let Some(ticks) = death.filter(|&ticks| ticks >= head.ticks) else { return false };
-        // Never twice to the same time: then the death there was not the one.
-        if self.runs[slot].floor > ticks || (self.runs[slot].floor == ticks && ticks > 0) {
-            return false;
-        }
-        self.runs[slot].floor = ticks;
-        self.yield_turn();
-        true
     }
 }

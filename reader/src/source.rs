@@ -8,7 +8,7 @@ use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCell, BlockCopy};
 use mallook_format::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_OFFSET, Control, FileHeader,
-    LOSS_OFFSET, LOSS_STRIPES, Loss,
+    LOSS_OFFSET, LOSS_STRIPES, Loss, OPENED_OFFSET, SLOT_SIZE,
 };
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
@@ -37,6 +37,7 @@ const MOST_TOUCHED: usize = 2048;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveCopy {
     pub cursor: u64,
+    pub opened: u64,
     pub control: Control,
     pub lost: [u64; Loss::ALL.len()],
 }
@@ -114,10 +115,8 @@ impl Source<'_> {
                 None => &[],
             },
         };
-        let mut header = BlockHeader::zeroed();
-        let there = bytes.len().min(BLOCK_HEADER_SIZE);
-        bytemuck::bytes_of_mut(&mut header)[..there].copy_from_slice(&bytes[..there]);
-        header
+        let whole = bytes.get(..BLOCK_HEADER_SIZE);
+        whole.map_or_else(BlockHeader::zeroed, bytemuck::pod_read_unaligned)
     }
 
     /// The part of the header that does not change, zero where the file ends before it.
@@ -134,6 +133,7 @@ impl Source<'_> {
         let first = LOSS_OFFSET / 8;
         LiveCopy {
             cursor: words[CURSOR_OFFSET / 8],
+            opened: words[OPENED_OFFSET / 8],
             control: Control::from_word(words[CONTROL_OFFSET / 8]),
             lost: Loss::ALL.map(|cause| {
                 let counters = (0..LOSS_STRIPES)
@@ -170,10 +170,11 @@ fn fill(words: &mut [u64], bytes: &[u8]) {
 
 fn copy_bytes(bytes: &[u8], copy: &mut BlockCopy) {
     *copy = BlockCopy::EMPTY;
-    let (head, tail) = bytes.split_at(bytes.len().min(BLOCK_HEADER_SIZE));
-    bytemuck::bytes_of_mut(&mut copy.header)[..head.len()].copy_from_slice(head);
+    // What is there in part is not there.
+    let Some((head, tail)) = bytes.split_at_checked(BLOCK_HEADER_SIZE) else { return };
+    bytemuck::bytes_of_mut(&mut copy.header).copy_from_slice(head);
     let slots = bytemuck::cast_slice_mut::<_, u8>(&mut copy.slots);
-    let there = tail.len().min(slots.len());
+    let there = tail.len().min(slots.len()) / SLOT_SIZE * SLOT_SIZE;
     slots[..there].copy_from_slice(&tail[..there]);
 }
 

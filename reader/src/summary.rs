@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 
 use mallook_format::ring::BlockCopy;
-use mallook_format::{Clock, FLAG_RESTART, Kind, Loss, Mode, State};
+use mallook_format::{Clock, FLAG_RESTART, Kind, Loss, Mode};
 
 use crate::Trace;
 use crate::decode::{self, Moment};
@@ -50,35 +51,20 @@ impl Ending {
     }
 }
 
-/// Whether the process that wrote the trace is there: a process with its number that had started
-/// when the trace was made, on this host.
+/// Whether the process that the trace names still has the file mapped: it has not ended, and not
+/// replaced itself. Not known of processes that we may not look at, or in another PID namespace.
 pub(crate) fn is_running(trace: &Trace) -> bool {
-    let header = trace.header();
-    let same_host = std::fs::read("/proc/sys/kernel/hostname")
-        .is_ok_and(|name| name.trim_ascii_end() == header.hostname());
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{}/stat", header.pid)) else {
+    let Ok(file) = trace.path().metadata() else { return false };
+    let Ok(maps) = std::fs::read_to_string(format!("/proc/{}/maps", trace.header().pid)) else {
         return false;
     };
-    // proc(5): field 3 is the state and field 22 the start in clock ticks since boot; the name
-    // before them ends with the last parenthesis.
-    let mut fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let zombie = matches!(fields.next(), Some("Z" | "X"));
-    let started = fields.nth(18).and_then(|field| field.parse::<u64>().ok()).unwrap_or(u64::MAX);
-    // Clock ticks last 10 ms on Linux. The trace's clock stops in suspend, this one does not.
-    let boot_ns = started.saturating_mul(10_000_000);
-    same_host && !zombie && boot_ns <= boot_time_of(header.monotonic_ns)
-}
-
-/// `CLOCK_BOOTTIME` at a time of `CLOCK_MONOTONIC`, in nanoseconds, as they are apart now.
-fn boot_time_of(monotonic_ns: u64) -> u64 {
-    let now = |clock| {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the structure is written.
-        unsafe { libc::clock_gettime(clock, &raw mut time) };
-        (time.tv_sec as u64).saturating_mul(1_000_000_000).saturating_add(time.tv_nsec as u64)
-    };
-    let suspended = now(libc::CLOCK_BOOTTIME).saturating_sub(now(libc::CLOCK_MONOTONIC));
-    monotonic_ns.saturating_add(suspended)
+    let name = trace.path().file_name().map(|name| name.to_string_lossy());
+    // proc(5): address, permissions, offset, device, inode, path.
+    maps.lines().any(|line| {
+        let inode = line.split_whitespace().nth(4).and_then(|inode| inode.parse().ok());
+        let path = line.trim_end_matches(" (deleted)");
+        inode == Some(file.ino()) && name.as_ref().is_some_and(|name| path.ends_with(&**name))
+    })
 }
 
 impl Summary {
@@ -87,28 +73,21 @@ impl Summary {
         let mut summary = Summary {
             lines: Vec::new(),
             present: 0,
-            overwritten: 0,
+            overwritten: trace.overwritten(),
             lost: trace.lost().filter(|&(_, count)| count != 0).collect(),
             ending: Ending::Abrupt,
             kinds: BTreeMap::new(),
             threads: BTreeMap::new(),
         };
         let mut copy = Box::new(BlockCopy::EMPTY);
-        let mut moments = Vec::new();
         let (mut requested, mut failed) = (0u64, 0u64);
         let mut last: Option<Moment> = None;
         for block in trace.blocks() {
-            moments.clear();
-            decode::moments(trace, block, &mut copy, &mut moments);
-            if let Some(state) = State::from_word(copy.header.state) {
-                let others = copy.header.totals[(state.parity ^ 1) as usize];
-                summary.overwritten = summary.overwritten.saturating_add(others);
-            }
-            let name = String::from_utf8_lossy(copy.header.name());
-            for moment in &moments {
+            let mut newest = last;
+            decode::moments(trace, block, &mut copy, |moment, decoder| {
                 *summary.kinds.entry(moment.kind).or_default() += 1;
                 let thread = summary.threads.entry(moment.tid);
-                let (_, events) = thread.or_insert_with(|| (name.clone().into_owned(), 0));
+                let (_, events) = thread.or_insert_with(|| (decoder.thread_name(), 0));
                 if moment.kind.is_moment() {
                     summary.present += 1;
                     *events += 1;
@@ -117,16 +96,22 @@ impl Summary {
                     requested = requested.saturating_add(moment.size);
                     failed += u64::from(moment.address == 0 && moment.size != 0);
                 }
-            }
-            if let Some(newest) = moments.last()
-                && last.is_none_or(|last| last.ticks <= newest.ticks)
-            {
-                last = Some(*newest);
-            }
+                if newest.is_none_or(|newest| newest.ticks <= moment.ticks) {
+                    newest = Some(moment);
+                }
+            });
+            last = newest;
+            let others = copy.header.totals[(block.parity ^ 1) as usize];
+            summary.overwritten = summary.overwritten.saturating_add(others);
         }
         summary.ending = summary.find_ending(trace, last);
         summary.describe(trace, requested, failed, last);
         summary
+    }
+
+    /// Call moments that could not be recorded.
+    pub fn all_lost(&self) -> u64 {
+        self.lost.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
     }
 
     fn find_ending(&self, trace: &Trace, last: Option<Moment>) -> Ending {
@@ -160,7 +145,7 @@ impl Summary {
             Some(Clock::Monotonic) => "monotonic".to_owned(),
             None => format!("unknown ({})", header.clock),
         };
-        let lost: u64 = self.lost.iter().map(|&(_, count)| count).fold(0, u64::saturating_add);
+        let lost = self.all_lost();
         let mut lines = vec![
             ("file", trace.path().display().to_string()),
             ("version", header.version.to_string()),

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_CLOSED, FileHeader, Loss, Mode, Phase, State,
+    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_CLOSED, FLAG_RESTART, FileHeader, Loss, Mode, Phase,
+    State,
 };
 use rustc_hash::FxHashSet;
 
@@ -14,10 +15,18 @@ use crate::decode::Decoder;
 use crate::source::LiveCopy;
 use crate::{ClockMap, Damage, Error, Source};
 
+/// What a block is used for.
+enum Use {
+    Events(Block),
+    /// It was taken again and not opened yet; so many moments were in it before.
+    Preparing {
+        overwritten: u64,
+    },
+    Other,
+}
+
 /// Traces of up to so many blocks are searched for ties within blocks as well.
 const SHORT: usize = 64;
-/// Blocks that may be claimed and missing when recording had stopped: one a thread.
-const STOPPED_CLAIMS: u64 = 64;
 /// Damage that is described one by one.
 const MOST_DAMAGE: usize = 100;
 
@@ -30,6 +39,8 @@ pub struct Trace<'a> {
     blocks: Vec<Block>,
     clock: ClockMap,
     threads: usize,
+    /// Moments overwritten in blocks that hold no events now.
+    overwritten: u64,
     damage: Mutex<DamageList>,
 }
 
@@ -76,7 +87,8 @@ impl<'a> Trace<'a> {
         let header = source.header();
         let live = source.live();
         let mut damage = DamageList::default();
-        if let Err(error) = check_header(&header, source.len()) {
+        let checked = check_header(&header, source.len());
+        if let Err(error) = checked {
             let found = 1..source.len().div_ceil(BLOCK_SIZE as u64);
             if !found.take(SHORT).any(|index| source.peek_block(index).has_magic()) {
                 return Err(Error::NoTrace { path: path.to_owned(), source: error });
@@ -91,48 +103,55 @@ impl<'a> Trace<'a> {
             live,
             blocks: Vec::new(),
             threads: 0,
+            overwritten: 0,
             damage: Mutex::new(damage),
         };
-        trace.find_blocks();
+        trace.find_blocks(checked.is_ok());
         trace.clock = ClockMap::new(&trace.header, trace.ties());
         Ok(trace)
     }
 
-    fn find_blocks(&mut self) {
+    fn find_blocks(&mut self, sound_header: bool) {
         let mut threads = FxHashSet::default();
-        let mut unopened = 0;
-        let available = self.source.len().div_ceil(BLOCK_SIZE as u64).saturating_sub(1);
-        let claimed = self.claimed();
-        let expected = self.ring_blocks().unwrap_or(claimed).min(claimed);
+        let mut opened = 0;
+        let mut available = self.source.len().div_ceil(BLOCK_SIZE as u64).saturating_sub(1);
+        if sound_header && self.ring_blocks().is_none() {
+            // What is behind may be cut off by the process at any time.
+            available = available.min(self.claimed());
+        }
         for index in 1..=available {
             let header = self.source.peek_block(index);
             if header.state == 0 && header.ident == 0 {
-                unopened += u64::from(index <= expected);
                 continue;
             }
             match self.identify(index, &header) {
-                Ok(Some(block)) => {
+                Ok(Use::Events(block)) => {
+                    opened += 1;
                     threads.insert(header.tid());
                     self.blocks.push(block);
                 }
-                Ok(None) => {}
+                Ok(Use::Preparing { overwritten }) => self.overwritten += overwritten,
+                Ok(Use::Other) => opened += 1,
                 Err(damage) => self.report(damage),
             }
         }
         self.threads = threads.len();
-        self.check_extent(expected, available, unopened);
+        self.check_extent(opened);
         self.blocks.sort_unstable_by_key(|block| (block.base_ticks, block.sequence));
     }
 
-    /// What kind of block this is; `None` for one that holds no events yet or is of another kind.
-    fn identify(&self, index: u64, header: &BlockHeader) -> Result<Option<Block>, Damage> {
+    /// What a block is used for.
+    fn identify(&self, index: u64, header: &BlockHeader) -> Result<Use, Damage> {
         let offset = index * BLOCK_SIZE as u64;
         let state = State::from_word(header.state).filter(|state| match self.ring_blocks() {
             Some(blocks) => state.sequence % blocks == index - 1,
             None => state.sequence == index - 1,
         });
         let state = match (state, header.has_magic()) {
-            (Some(State { phase: Phase::Preparing, .. }), _) => return Ok(None),
+            (Some(State { phase: Phase::Preparing, parity, .. }), _) => {
+                let overwritten = header.totals[(parity ^ 1) as usize];
+                return Ok(Use::Preparing { overwritten });
+            }
             (Some(state), true) => state,
             (Some(state), false) => {
                 let found = format!("{:#x}", header.ident as u32);
@@ -152,11 +171,12 @@ impl<'a> Trace<'a> {
             let known = header.raw_kind() == BlockKind::Metadata as u16;
             let found = format!("a block of kind {}", header.raw_kind());
             let damage = Damage::new(offset + 28, found, "a block of events");
-            return if known { Ok(None) } else { Err(damage) };
+            return if known { Ok(Use::Other) } else { Err(damage) };
         }
         let State { sequence, parity, .. } = state;
         let first_use = self.ring_blocks().is_none_or(|blocks| sequence < blocks);
-        Ok(Some(Block { index, sequence, parity, base_ticks: header.base_ticks, first_use }))
+        let base_ticks = header.base_ticks;
+        Ok(Use::Events(Block { index, sequence, parity, base_ticks, first_use }))
     }
 
     /// The state of a block whose first word is damaged, from what its first slot says.
@@ -170,26 +190,27 @@ impl<'a> Trace<'a> {
 
     /// Whether the file has the blocks that its header speaks of.
     ///
-    /// A process that is killed leaves up to one block a thread that was claimed and not opened yet,
-    /// or not even allocated.
-    fn check_extent(&self, expected: u64, available: u64, unopened: u64) {
-        let length = self.source.len();
-        if !length.is_multiple_of(BLOCK_SIZE as u64) {
-            self.report(Damage::new(length, "the end of the file", "the rest of a block"));
+    /// A process that is killed may leave blocks that were claimed and not opened, one a thread, and
+    /// a file system that is full a ragged end. What was opened must be there.
+    fn check_extent(&self, opened: u64) {
+        if self.ring_blocks().is_some() {
+            let expected =
+                (self.header.ring_blocks.saturating_add(1)).saturating_mul(BLOCK_SIZE as u64);
+            if self.source.len() < expected {
+                let found = format!("{} bytes", self.source.len());
+                self.report(Damage::new(self.source.len(), found, format!("{expected} bytes")));
+            }
+            return;
         }
-        let threads = self.threads.max(1) as u64;
-        let stopped = if self.live.control.stopped.is_some() { STOPPED_CLAIMS } else { 0 };
-        let closed = self.live.cursor & CURSOR_CLOSED != 0;
-        let missing = expected.saturating_sub(available);
-        if missing > if closed { 0 } else { threads + stopped } || expected > available + (1 << 40)
-        {
-            let expected = format!("{missing} more blocks that were claimed");
-            self.report(Damage::new(length, "the end of the file", expected));
+        let missing = self.live.opened.saturating_sub(opened);
+        if missing != 0 {
+            let expected = format!("{missing} more blocks that were opened");
+            self.report(Damage::new(self.source.len(), "the end of the file, or holes", expected));
         }
-        // Claims that a ring skips leave blocks unopened, but only in its first lap.
-        if unopened > threads + stopped && self.ring_blocks().is_none() {
-            let found = format!("{unopened} claimed blocks that are empty");
-            self.report(Damage::new(BLOCK_SIZE as u64, found, "events in them"));
+        let last = self.source.len() / BLOCK_SIZE as u64;
+        if self.blocks.last().is_some_and(|block| block.index == last) {
+            let found = "the end of the file";
+            self.report(Damage::new(self.source.len(), found, "the rest of a block"));
         }
     }
 
@@ -229,6 +250,17 @@ impl<'a> Trace<'a> {
     /// Number of threads that blocks were claimed by.
     pub(crate) fn threads(&self) -> usize {
         self.threads
+    }
+
+    /// Moments overwritten in blocks that hold no events now.
+    pub(crate) fn overwritten(&self) -> u64 {
+        self.overwritten
+    }
+
+    /// Whether all that the process ever allocated is in the trace: it was not forked with a heap,
+    /// and nothing was overwritten.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.ring_blocks().is_none() && self.header.flags & FLAG_RESTART == 0
     }
 
     /// The conversion of ticks to time.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use mallook_reader::render::{Format, Renderer};
-use mallook_reader::{Check, Event, Events, Filter, Summary, Trace, Violation, follow};
+use mallook_reader::{Check, Filter, Summary, Trace, Violation, follow};
 
 use crate::cli::Arguments;
 use crate::print;
@@ -81,23 +81,21 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
     for trace in traces {
         let mut renderer = Renderer::new(Format::Text, std::slice::from_ref(trace));
         let summary = Summary::of(trace);
-        let lost: u64 = summary.lost.iter().map(|&(_, count)| count).sum();
-        let mut check = Check::default();
-        let mut found = 0u64;
+        let lost = summary.all_lost();
         let mut lines = Vec::new();
-        for event in Events::of(trace) {
-            for violation in check.replay(&event).into_iter().flatten() {
-                found += 1;
-                if found <= MOST_VIOLATIONS {
-                    let (event, text) = match violation {
-                        Violation::BornAlive { event, .. } => (event, "given out while alive"),
-                        Violation::DoubleDeath { event, .. } => (event, "released while dead"),
-                    };
-                    lines.extend_from_slice(format!("  {text}: ").as_bytes());
-                    renderer.event(&event, &mut lines);
-                }
+        let mut printed = 0;
+        let check = Check::of(trace, |violation, event| {
+            printed += 1;
+            if printed <= MOST_VIOLATIONS {
+                let text: &[u8] = match violation {
+                    Violation::BornAlive => b"  given out while alive: ",
+                    Violation::DoubleDeath => b"  released while dead: ",
+                };
+                lines.extend_from_slice(text);
+                renderer.event(event, &mut lines);
             }
-        }
+        });
+        let found = check.violations;
         let complete = summary.overwritten == 0 && lost == 0;
         sound &= found == 0 || !complete;
         let verdict = match (found, complete) {
@@ -110,9 +108,9 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
             "{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
              {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
             trace.path().display(),
-            check.events(),
-            check.alive(),
-            check.strangers(),
+            check.calls,
+            check.alive,
+            check.strangers,
             summary.present,
             summary.overwritten,
         )
@@ -132,7 +130,7 @@ fn run_follow(arguments: &Arguments, output: &mut dyn Write) -> Result<ExitCode>
     let mut piece = Vec::new();
     renderer.begin(&mut piece);
     let mut written = Ok(());
-    follow(path, |_, event: &Event| {
+    follow(path, |event| {
         if filter.wants(event) {
             renderer.event(event, &mut piece);
         }

@@ -1,0 +1,52 @@
+//! What recording costs, next to what it cannot cost less than.
+//!
+//! In one process that runs under the library, rounds of three things alternate: the C library's
+//! allocator called directly (*unhooked*), the ordinary functions (*hooked*), and one clock read
+//! with one 16-byte store for each event (*the floor*). The overhead is hooked − unhooked.
+
+mod report;
+mod rounds;
+mod sections;
+mod threads;
+
+use std::env;
+
+use anyhow::{Result, bail};
+use mallook_benches::bypass::Bypass;
+use mallook_benches::inside;
+use mallook_format::Mode;
+
+#[global_allocator]
+static HEAP: Bypass = Bypass;
+
+/// Measures in a process that runs under the library, and prints.
+type Measure = fn() -> Result<()>;
+
+/// What is measured, each in a process of its own.
+const SECTIONS: [(&str, Mode, Measure); 6] = [
+    ("ring, 1 thread", Mode::Ring, sections::one_thread),
+    ("full, 1 thread", Mode::Full, sections::one_thread),
+    ("full, mean with page faults", Mode::Full, sections::mean),
+    ("ring, two threads against one", Mode::Ring, threads::two_against_one),
+    ("full, two threads against one", Mode::Full, threads::two_against_one),
+    ("ring, mixed workloads", Mode::Ring, sections::mixed),
+];
+
+fn main() -> Result<()> {
+    if let Some(section) = inside::section() {
+        let Some((.., measure)) = SECTIONS.iter().find(|(name, ..)| *name == section) else {
+            bail!("no section {section:?}");
+        };
+        return measure();
+    }
+    // As with other benches: arguments select by a part of the name. Cargo adds `--bench`.
+    let wanted: Vec<_> =
+        env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    for (name, mode, _) in SECTIONS {
+        if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
+            println!("\n## {name}");
+            inside::run_again(name, mode)?;
+        }
+    }
+    Ok(())
+}

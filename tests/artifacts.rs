@@ -1,0 +1,86 @@
+//! Everything that has to be built before a test can run: one registry, filled once.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// What was built.
+pub struct Artifacts {
+    /// `libmallook.so`.
+    pub library: PathBuf,
+    /// `mallook-dump`.
+    pub dump: PathBuf,
+    /// `mallook`.
+    pub launcher: PathBuf,
+    programs: PathBuf,
+}
+
+/// What of the outer build must not reach the inner one.
+const DROPPED: [&str; 4] =
+    ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"];
+
+/// This package's directory.
+pub fn tests() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The artifacts, built by whichever test comes first.
+pub fn artifacts() -> &'static Artifacts {
+    static ARTIFACTS: OnceLock<Result<Artifacts, String>> = OnceLock::new();
+    let artifacts = ARTIFACTS.get_or_init(|| {
+        // The inner cargo has a target directory of its own: the outer one may hold the lock of
+        // its build directory while it runs us.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("suite");
+        cargo(&target)?;
+        let release = target.join("release");
+        Ok(Artifacts {
+            library: release.join("libmallook.so"),
+            dump: release.join("mallook-dump"),
+            launcher: release.join("mallook"),
+            programs: compile(&target)?,
+        })
+    });
+    artifacts.as_ref().unwrap_or_else(|error| panic!("{error}"))
+}
+
+impl Artifacts {
+    /// The test program with this name.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+}
+
+fn cargo(target: &Path) -> Result<(), String> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--release", "--locked", "--manifest-path"]);
+    cargo.arg(tests().parent().unwrap().join("Cargo.toml"));
+    cargo.args(["-p", "mallook-preload", "-p", "mallook-reader", "-p", "mallook"]);
+    cargo.arg("--target-dir").arg(target);
+    for name in DROPPED {
+        cargo.env_remove(name);
+    }
+    build(&mut cargo)
+}
+
+/// Compiles `programs/*.c`, which the compiler must take literally.
+fn compile(target: &Path) -> Result<PathBuf, String> {
+    let programs = target.join("programs");
+    std::fs::create_dir_all(&programs).unwrap();
+    for entry in tests().join("programs").read_dir().unwrap() {
+        let source = entry.unwrap().path();
+        if source.extension().is_some_and(|extension| extension == "c") {
+            let mut gcc = Command::new("gcc");
+            gcc.args(["-O0", "-g", "-pthread", "-fno-builtin", "-Wall", "-Wextra", "-Werror"]);
+            gcc.arg("-o").arg(programs.join(source.file_stem().unwrap())).arg(&source);
+            build(&mut gcc)?;
+        }
+    }
+    Ok(programs)
+}
+
+fn build(command: &mut Command) -> Result<(), String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("{command:?}: {stderr}")) }
+}

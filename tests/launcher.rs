@@ -1,0 +1,64 @@
+//! `mallook run`: the program behaves as without it, and its traces are where it was asked for.
+
+use std::os::unix::process::ExitStatusExt;
+
+use crate::artifacts::artifacts;
+use crate::sandbox::{Host, Sandbox, setup};
+
+fn launch<'a>(sandbox: &'a Sandbox, options: &[&str], program: &[&str]) -> Host<'a> {
+    let launcher = sandbox.command(&artifacts().launcher).arg("run").args(options);
+    launcher.arg("--").args(program)
+}
+
+fn ends() -> String {
+    artifacts().program("ends").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_exit_code_and_the_traces() {
+    let sandbox = setup("launch");
+    let output = launch(&sandbox, &["-o", "here"], &[&ends()]).run_alone();
+    assert_eq!(output.status.code(), Some(9), "{output:?}");
+    let traces = sandbox.traces("here");
+    assert_eq!(traces.len(), 1);
+    assert_eq!(traces[0].identities(), [20_001, 20_011, 20_015]);
+    let name = traces[0].path().file_name().unwrap().to_str().unwrap().to_owned();
+    assert!(String::from_utf8(output.stderr).unwrap().contains(&name), "the trace is named");
+}
+
+#[test]
+fn quiet() {
+    let sandbox = setup("quiet");
+    let output = launch(&sandbox, &["-q"], &[&ends(), "_exit"]).run_alone();
+    assert_eq!((output.status.code(), output.stderr), (Some(3), Vec::new()));
+    assert_eq!(sandbox.traces("mallook.out").len(), 1);
+}
+
+#[test]
+fn death_by_a_signal_is_handed_on() {
+    let sandbox = setup("signal");
+    let output = launch(&sandbox, &["-o", "here"], &[&ends(), "abort"]).run_alone();
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{output:?}");
+    assert_eq!(sandbox.traces("here")[0].identities(), [20_001]);
+}
+
+#[test]
+fn options_reach_the_library() {
+    let sandbox = setup("options");
+    let options = ["-q", "-o", "here", "--mode", "ring", "--size", "96K", "--clock", "monotonic"];
+    let output = launch(&sandbox, &options, &[&ends()]).run_alone();
+    assert_eq!((output.status.code(), output.stderr), (Some(9), Vec::new()));
+    let info = sandbox.traces("here")[0].info();
+    assert!(info.get("mode").starts_with("ring"), "{info:?}");
+    assert_eq!(info.get("clock"), "monotonic");
+}
+
+#[test]
+fn what_cannot_be_run() {
+    let sandbox = setup("cannot");
+    let code = |program: &str| launch(&sandbox, &[], &[program]).run_alone().status.code();
+    assert_eq!(code("/nonexistent"), Some(127));
+    assert_eq!(code("/etc/passwd"), Some(126));
+    let usage = sandbox.command(&artifacts().launcher).arg("run").run_alone();
+    assert_eq!(usage.status.code(), Some(2));
+}

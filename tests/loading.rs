@@ -1,0 +1,234 @@
+//! Robustness, cases A: start-up and loading. The names begin with the numbers of the cases.
+
+use std::path::Path;
+
+use crate::artifacts::artifacts;
+use crate::building::{lives, preload};
+use crate::sandbox::{Run, Sandbox, outcome, setup, skip};
+
+/// Runs a case of `loading.c` with a library.
+fn load(sandbox: &Sandbox, case: &str, library: &Path) -> Run {
+    sandbox.program("loading").arg(case).arg(library).run().expect(0).sound()
+}
+
+/// The recorder works before libc is initialised and has an environment; and resolving the next
+/// allocator takes no memory, or something would come before the first event.
+#[test]
+fn a1_the_first_act_of_a_program_is_to_allocate() {
+    let sandbox = setup("a1_first");
+    let run = sandbox.program("first").run().expect(0).sound();
+    assert_eq!(run.trace().identities(), [20_031, 20_033, 20_035]);
+    assert_eq!(run.trace().rows()[0].size, Some(20_031));
+}
+
+/// The text of the error is allocated by the loader: an event like any other.
+#[test]
+fn a1_a_failing_dlsym_allocates_its_error_text() {
+    let sandbox = setup("a1_dlsym");
+    let run = sandbox.program("first").arg("dlsym").run().expect(0).sound();
+    let window = run.trace().window();
+    let is_text = |line: &&String| line.starts_with("malloc,") || line.starts_with("calloc,");
+    assert!(window.iter().filter(is_text).count() >= 2, "{window:#?}");
+    assert!(window.len() < 40, "recursion: {window:#?}");
+}
+
+/// Libraries whose constructors allocate before ours is initialised, and after.
+#[test]
+fn a1_a4_other_preloaded_libraries_allocate_before_and_after() {
+    let sandbox = setup("a4");
+    let early = sandbox.library("early");
+    for (prefix, value) in [("before", preload(&[&early], &[])), ("after", preload(&[], &[&early]))]
+    {
+        let host = sandbox.program("ends").env("LD_PRELOAD", value);
+        let output = host.env("MALLOOK_PREFIX", prefix).run().expect(9).output;
+        let run = Run::of(output, &sandbox, prefix).sound();
+        let mut identities = run.trace().identities();
+        assert_eq!(identities[..3], [20_021, 20_023, 20_001], "{prefix}");
+        identities.sort_unstable();
+        // The destructor runs after ours in one of the orders.
+        let expected = [20_001, 20_011, 20_015, 20_021, 20_023, 20_025];
+        assert_eq!(identities, expected, "{prefix}");
+        assert_eq!(lives(&run.trace().rows(), |size| size == 601), (5_000, 5_000), "{prefix}");
+    }
+}
+
+#[test]
+fn a2_dlopened_library_whose_constructor_starts_allocating_threads() {
+    let sandbox = setup("a2_workers");
+    let run = load(&sandbox, "workers", &sandbox.library("workers"));
+    let rows = run.trace().rows();
+    for size in (0..8).map(|thread| 1_001 + 2 * thread) {
+        assert_eq!(lives(&rows, |s| s == size), (1_000, 1_000), "{size}");
+    }
+}
+
+#[test]
+fn a2_first_touch_of_dynamic_tls() {
+    let sandbox = setup("a2_tls");
+    let run = load(&sandbox, "dynamic_tls", &sandbox.library("tls"));
+    let rows = run.trace().rows();
+    for size in (0..8).map(|thread| 3_001 + 2 * thread) {
+        assert_eq!(lives(&rows, |s| s == size), (100, 100), "{size}");
+    }
+    let tls = lives(&rows, |size| (100_003..101_000).contains(&size));
+    assert_eq!(tls.0, 8, "the loader's own allocations are recorded too");
+}
+
+/// Static TLS is scarce: ours is little enough to be loaded beside others, in every order.
+#[test]
+fn a3_beside_other_users_of_static_tls() {
+    let jemalloc = Path::new("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2");
+    if !jemalloc.exists() {
+        skip("a3_beside_other_users_of_static_tls", "libjemalloc.so.2");
+        return;
+    }
+    let sandbox = setup("a3");
+    let tls = sandbox.library("static_tls");
+    let orders = [
+        preload(&[], &[jemalloc, &tls]),
+        preload(&[], &[&tls, jemalloc]),
+        preload(&[&tls], &[jemalloc]),
+    ];
+    for (number, order) in orders.iter().enumerate() {
+        let prefix = format!("order{number}");
+        let host = sandbox.program("pairs").args(["4", "1000"]).env("LD_PRELOAD", order);
+        let output = host.env("MALLOOK_PREFIX", &prefix).run().expect(0).output;
+        let run = Run::of(output, &sandbox, &prefix).sound();
+        assert_eq!(run.trace().identities(), [20_041], "{order:?}");
+        let ours = lives(&run.trace().rows(), |size| size <= 509 * 4);
+        assert!(ours.0 >= 4_000 && ours.1 >= 4_000, "{order:?}: {ours:?}");
+    }
+}
+
+#[test]
+fn a4_the_environment_is_forgotten_before_a_fork() {
+    let sandbox = setup("a4_clear");
+    let run = sandbox.program("loading").arg("clear").run().expect(0).sound();
+    assert_eq!(run.traces.len(), 2);
+    assert_eq!(run.trace_of(run.pids("parent")[0]).identities(), [20_001, 20_005]);
+    assert_eq!(run.trace_of(run.pids("child")[0]).identities(), [20_003]);
+}
+
+/// The very first act of the program: then there is no prefix, and the default is used, or the
+/// prefix that the program was started with. Nothing is lost.
+#[test]
+fn a4_the_environment_is_forgotten_before_the_first_event() {
+    let sandbox = setup("a4_first");
+    let output = sandbox.program("first").arg("clear").run().expect(0).output;
+    let prefix = if sandbox.traces("trace").is_empty() { "mallook.out" } else { "trace" };
+    let run = Run::of(output, &sandbox, prefix).sound();
+    assert_eq!(run.trace().identities(), [20_033, 20_035]);
+}
+
+/// Programs that no loader can put our library into, since they have none or are of another class:
+/// their parent is traced on, and they run as ever.
+#[test]
+fn a5_children_of_another_class() {
+    let sandbox = setup("a5");
+    let foreign = ["-m32", "-static", "-nostdlib", "-ffreestanding", "-fno-pie", "-no-pie"];
+    let children = [
+        sandbox.build("special/static.c", "static", &["-static"]),
+        sandbox.build("special/foreign.c", "foreign", &foreign),
+    ];
+    for (child, prefix) in children.iter().zip(["static", "foreign"]) {
+        let host = || sandbox.program("loading").arg("child").arg(child);
+        let alone = host().run_alone();
+        let output = host().env("MALLOOK_PREFIX", "t").run().output;
+        assert_eq!(outcome(&output), outcome(&alone), "{prefix}");
+        // The shell of `system`, and whatever was started by vfork, comes besides.
+        let run = Run::of(output, &sandbox, "t").sound();
+        let parents = run.traces.iter().filter(|trace| trace.identities() == [20_001, 20_005]);
+        assert_eq!(parents.count(), 1, "{prefix}");
+        for trace in &run.traces {
+            std::fs::remove_file(trace.path()).unwrap();
+        }
+    }
+}
+
+/// Runs a program by the launcher; its exit code, stdout and stderr.
+fn launch(sandbox: &Sandbox, program: &Path) -> (Option<i32>, String, String) {
+    let launcher = sandbox.command(&artifacts().launcher).args(["run", "-o", "trace", "--"]);
+    let (status, stdout, stderr) = outcome(&launcher.arg(program).run_alone());
+    (status.code(), stdout, stderr)
+}
+
+#[test]
+fn a7_a_static_program_is_named_and_runs() {
+    let sandbox = setup("a7_static");
+    let program = sandbox.build("special/static.c", "program", &["-static"]);
+    let (code, stdout, stderr) = launch(&sandbox, &program);
+    assert_eq!((code, &*stdout), (Some(7), "static\n"), "{stderr}");
+    assert!(stderr.contains("program: statically linked, so nothing"), "{stderr}");
+    assert!(sandbox.traces("trace").is_empty());
+}
+
+#[test]
+fn a7_a_program_with_its_own_malloc_is_named_and_runs() {
+    let sandbox = setup("a7_own");
+    let program = sandbox.build("special/own.c", "program", &[]);
+    let (code, stdout, stderr) = launch(&sandbox, &program);
+    assert_eq!((code, &*stdout), (Some(7), "own\n"), "{stderr}");
+    assert!(stderr.contains("program: defines its own malloc"), "{stderr}");
+    // What it does not define itself is recorded, and sound.
+    for trace in sandbox.traces("trace") {
+        assert_eq!(trace.dump(&["--check"]).status.code(), Some(0));
+    }
+}
+
+/// It would end with a sentence of the sanitizer's that does not name the cause.
+#[test]
+fn a7_c12_a_sanitized_program_is_refused() {
+    let sandbox = setup("a7_asan");
+    let program = sandbox.build("special/static.c", "program", &["-fsanitize=address"]);
+    let alone = sandbox.command(&program).run_alone();
+    assert_eq!(alone.status.code(), Some(7), "{alone:?}");
+    let (code, stdout, stderr) = launch(&sandbox, &program);
+    assert_eq!((code, &*stdout), (Some(125), ""), "{stderr}");
+    assert!(stderr.contains("program: built with a sanitizer"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(sandbox.traces("trace").is_empty());
+}
+
+/// Blocks that come from behind the hooks and are released through them.
+#[test]
+fn a8_releases_of_addresses_that_were_never_seen() {
+    let sandbox = setup("a8");
+    let direct = sandbox.library("direct");
+    let bound = ["-shared", "-fPIC", "-Wl,-Bsymbolic"];
+    let symbolic = sandbox.build("special/direct.c", "symbolic.so", &bound);
+    for (case, library) in [("by_name", &direct), ("by_name", &symbolic), ("deep", &direct)] {
+        let output = sandbox.program("loading").arg(case).arg(library).run().expect(0).output;
+        let run = Run::of(output, &sandbox, "trace").sound();
+        let window = run.trace().window();
+        assert_eq!(window.len(), 25, "{case}: {window:#?}");
+        assert!(window.iter().all(|row| row.starts_with("free,0x")), "{case}: {window:#?}");
+        let check = String::from_utf8(run.trace().dump(&["--check"]).stdout).unwrap();
+        assert!(check.contains(" 25 releases of memory from elsewhere"), "{check}");
+        std::fs::remove_file(run.trace().path()).unwrap();
+    }
+}
+
+/// The allocator gives the same address out again, and nobody sees it: no double death.
+#[test]
+fn a8_releases_of_one_address_that_was_never_seen_again_and_again() {
+    let sandbox = setup("a8_again");
+    let run = load(&sandbox, "again", &sandbox.library("direct"));
+    assert_eq!(run.trace().window().len(), 50);
+}
+
+#[test]
+fn a8_a_libc_in_a_name_space_of_its_own() {
+    let sandbox = setup("a8_space");
+    let run = load(&sandbox, "space", Path::new(""));
+    assert_eq!(run.trace().identities(), [20_063]);
+    assert_eq!(run.trace().window().len(), 2);
+}
+
+#[test]
+fn b16_a_library_that_is_loaded_and_unloaded_a_thousand_times() {
+    let sandbox = setup("b16");
+    let library = sandbox.library("churn");
+    let host = sandbox.program("loading").arg("loop").arg(library).arg("1000");
+    let run = host.run().expect(0).sound();
+    assert_eq!(lives(&run.trace().rows(), |size| size == 20_051), (7_000, 7_000));
+}

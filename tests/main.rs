@@ -1,0 +1,42 @@
+//! Whole-process tests of mallook: real programs run under the built library, and what
+//! `mallook-dump` reads from their traces is compared with what they did.
+//!
+//! * [`artifacts`] builds the library, the reader, the launcher and the C programs, once.
+//! * [`sandbox`] gives each test a directory of its own and runs programs in it.
+//! * [`trace`] reads a trace back through `mallook-dump`.
+//! * Every other module is an area. Each behaviour has a tiny program under `programs/`, whose
+//!   allocations have unique odd sizes that identify them.
+//!
+//! No test depends on how fast anything is. A test that needs a tool which is not installed says
+//! `SKIPPED: <test>: <tool> is missing`, or fails if `MALLOOK_REQUIRE_ALL` is set.
+
+mod artifacts;
+mod building;
+mod counting;
+mod sandbox;
+mod trace;
+
+mod allocators;
+mod crowds;
+mod descriptors;
+mod ends;
+mod environment;
+mod exact;
+mod exec;
+mod fork;
+mod formats;
+mod hooks;
+mod hostile;
+mod hosts;
+mod invariants;
+mod kill;
+mod languages;
+mod launcher;
+mod loading;
+mod oracle;
+mod processes;
+mod resources;
+mod ring;
+mod servers;
+mod signals;
+mod threads;

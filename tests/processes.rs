@@ -1,0 +1,260 @@
+//! Robustness, cases B about processes and places. The names begin with the numbers of the cases.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+
+use crate::artifacts::artifacts;
+use crate::building::{lives, preload};
+use crate::sandbox::{Host, Run, Sandbox, number, said, setup, skip};
+use crate::trace::{Row, Trace, dump, rows};
+
+fn processes<'a>(sandbox: &'a Sandbox, case: &str, number: usize) -> Host<'a> {
+    sandbox.program("processes").args([case, &number.to_string()])
+}
+
+/// The parent's trace has all of its own, and is no child's.
+fn check_parent(run: &Run) -> Vec<Row> {
+    let parent = run.trace_of(run.pids("parent")[0]);
+    assert_eq!(parent.identities().first(), Some(&20_001));
+    assert_eq!(parent.identities().last(), Some(&20_005));
+    parent.rows()
+}
+
+/// The number of forks is `MALLOOK_FORKS`, 10 000 if that is not set: `fork`, and the system call
+/// that libc does not know of, in turn.
+#[test]
+fn b1_ten_thousand_forks() {
+    let (sandbox, forks) = (setup("b1_forks"), number("MALLOOK_FORKS", 10_000));
+    let run = processes(&sandbox, "forks", forks).run().expect(0).sound();
+    assert_eq!(run.traces.len(), forks + 1);
+    let of_child = |size: u64| (1_001..1_001 + 2 * forks as u64).contains(&size) && size % 2 == 1;
+    let parent = run.pids("parent")[0];
+    assert!(run.trace_of(parent).identities().iter().all(|&size| !of_child(size) || size > 20_000));
+    let mut found = HashMap::<u32, Vec<u64>>::new();
+    for traces in run.traces.chunks(1_000) {
+        let output = dump(&["--format", "csv"], &traces.iter().collect::<Vec<_>>());
+        assert_eq!(output.status.code(), Some(0));
+        for row in rows(&String::from_utf8(output.stdout).unwrap()) {
+            assert_eq!(row.pid, row.tid, "{row:?}");
+            if row.pid != parent {
+                found.entry(row.pid).or_default().extend(row.size.or(Some(0)));
+            }
+        }
+    }
+    // In the order of their birth, each child has its own pair, and nothing else.
+    for (turn, pid) in (0..).zip(run.pids("child")) {
+        assert_eq!(found.remove(&pid), Some(vec![1_001 + 2 * turn, 0]), "child {turn}, {pid}");
+    }
+    assert!(found.is_empty(), "{found:?}");
+}
+
+fn check_children(run: &Run, forks: usize) {
+    let children = run.pids("child");
+    assert_eq!(children.len(), forks);
+    assert_eq!(run.traces.len(), forks + 1);
+    for pid in children {
+        let rows = run.trace_of(pid).rows();
+        assert_eq!(lives(&rows, |size| size == 20_003), (5_000, 5_000), "{pid}");
+        assert_eq!(lives(&rows, |size| size == 501), (0, 0), "{pid}: the others' are its parent's");
+    }
+    let rows = check_parent(run);
+    assert_eq!(lives(&rows, |size| size == 20_003), (0, 0));
+    let (births, deaths) = lives(&rows, |size| size == 501);
+    assert!(births > 0 && births == deaths, "{births}, {deaths}");
+}
+
+#[test]
+fn b1_b3_fork_from_a_thread_while_64_others_allocate() {
+    let sandbox = setup("b1_crowd");
+    let run = processes(&sandbox, "crowd", 40).run().expect(0).sound();
+    check_children(&run, 40);
+}
+
+/// Without libc's handlers, so over an allocator that has no locks either.
+#[test]
+fn b1_b3_raw_clone_from_a_thread_while_64_others_allocate() {
+    let sandbox = setup("b1_raw");
+    let host = processes(&sandbox, "raw_crowd", 40);
+    let run = host.env("LD_PRELOAD", preload(&[], &[&sandbox.library("bump")]));
+    check_children(&run.run().expect(0).sound(), 40);
+}
+
+/// Every event of the other threads is their first one: at each fork some of them are where blocks
+/// are claimed and cells are taken. A lock there would be held for ever in the child.
+#[test]
+fn b3_fork_while_others_are_in_the_slow_path() {
+    let sandbox = setup("b3");
+    let run = processes(&sandbox, "slow", 200).run().expect(0).sound();
+    check_children(&run, 200);
+    // There they look for blocks of dead threads. More blocks than threads, or some find none.
+    let host = processes(&sandbox, "slow", 100).ring("2M").env("MALLOOK_PREFIX", "ring");
+    let run = Run::of(host.run().expect(0).output, &sandbox, "ring").sound();
+    assert_eq!(run.traces.len(), 101);
+}
+
+/// In a PID namespace, so that no one else takes the number.
+#[test]
+fn b1_the_same_pid_again_and_again() {
+    let sandbox = setup("b1_pid");
+    let mut unshare = vec!["--pid", "--fork", "--mount-proc"];
+    if !is_root() {
+        unshare.splice(0..0, ["--user", "--map-root-user"]);
+    }
+    let host = || sandbox.command("unshare").args(&unshare);
+    if !host().arg("true").run_alone().status.success() {
+        skip("b1_the_same_pid_again_and_again", "the right to make a PID namespace");
+        return;
+    }
+    let library = format!("LD_PRELOAD={}", preload(&[], &[]).to_str().unwrap());
+    let host = host().args(["env", &library, "MALLOOK_PREFIX=trace"]);
+    let output = host.arg(artifacts().program("processes")).args(["reuse", "20"]).run_alone();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{output:?}");
+    let run = Run::of(output, &sandbox, "trace").sound();
+    let pids = run.pids("reused");
+    assert!(pids.iter().all(|pid| *pid == pids[0]), "{pids:?}");
+    let children: Vec<_> = run.traces.iter().filter(|t| t.identity().0 == pids[0]).collect();
+    let of = |trace: &&Trace| trace.rows().iter().filter_map(|row| row.size).collect::<Vec<_>>();
+    let mut sizes = children.iter().flat_map(of).collect::<Vec<_>>();
+    sizes.sort_unstable();
+    assert_eq!(sizes, (0..20).map(|turn| 1_001 + 2 * turn).collect::<Vec<_>>());
+    assert_eq!(children.len(), 20);
+    check_parent(&run);
+}
+
+fn is_root() -> bool {
+    // SAFETY: geteuid(2) has no precondition and always succeeds.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// `clone(CLONE_VM | CLONE_VFORK)`, as `posix_spawn` and Go do it, and `vfork`: the children change
+/// their parent's heap, and their events stand in its trace, also where they need new blocks.
+#[test]
+fn b2_children_in_their_parents_memory() {
+    let sandbox = setup("b2");
+    let run = processes(&sandbox, "shared", 20).run().expect(0).sound();
+    assert_eq!(run.traces.len(), 1);
+    let rows = check_parent(&run);
+    assert_eq!(lives(&rows, |size| size == 20_009), (60_000, 60_000));
+    assert_eq!(lives(&rows, |size| size == 20_007), (60_000, 60_000));
+}
+
+/// Runs a case of `places.c` with its trace in the directory `out`. It must end with 9, and its
+/// child with 7, whatever happens.
+fn places(sandbox: &Sandbox, case: &str) -> Run {
+    fs::create_dir(sandbox.path().join("out")).unwrap();
+    let run = sandbox.program("places").arg(case).env("MALLOOK_PREFIX", "out/trace").run();
+    assert_eq!(run.output.status.code(), Some(9), "{:?}", run.output);
+    assert_eq!(run.said()["ended"], ["7"]);
+    run
+}
+
+/// Everything that the first process did.
+fn check_first(run: &Run) {
+    assert_eq!(run.trace().identities(), [20_001, 20_005]);
+    assert_eq!(lives(&run.trace().rows(), |size| size == 601), (40_000, 40_000));
+}
+
+/// The traces in another directory of the sandbox.
+fn in_directory(run: Run, sandbox: &Sandbox, directory: &str, prefix: &str) -> Run {
+    let mut found = Run::of(run.output, sandbox, "nothing");
+    for entry in sandbox.path().join(directory).read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with(prefix) {
+            found.traces.push(Trace::new(path));
+        }
+    }
+    found.sound()
+}
+
+/// One line about the one process that could not create its trace, in which nothing else failed.
+fn check_line(run: &Run) {
+    let stderr = String::from_utf8(run.output.stderr.clone()).unwrap();
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    assert!(stderr.starts_with("mallook: ") && stderr.contains("/out/trace"), "{stderr}");
+}
+
+#[test]
+fn b11_the_directory_is_left() {
+    let sandbox = setup("b11_leave");
+    let run = in_directory(places(&sandbox, "leave"), &sandbox, "out", "trace.");
+    assert_eq!(&*run.output.stderr, b"");
+    assert_eq!(run.traces.len(), 2, "the child finds the directory");
+}
+
+/// By `chroot`, and by `pivot_root` in a mount namespace. The trace grows on; a child cannot create
+/// one of its own.
+#[test]
+fn b11_the_root_is_changed() {
+    if !is_root() {
+        skip("b11_the_root_is_changed", "root");
+        return;
+    }
+    for case in ["jail", "pivot"] {
+        let sandbox = setup(case);
+        let run = in_directory(places(&sandbox, case), &sandbox, "out", "trace.");
+        check_first(&run);
+        check_line(&run);
+    }
+}
+
+/// Another name keeps the file, so that it can be looked at.
+#[test]
+fn b11_the_directory_is_deleted() {
+    let sandbox = setup("b11_erase");
+    let run = in_directory(places(&sandbox, "erase"), &sandbox, ".", "kept.");
+    check_first(&run);
+    check_line(&run);
+    assert!(!sandbox.path().join("out").exists());
+}
+
+#[test]
+fn b12_rights_are_dropped() {
+    if !is_root() {
+        skip("b12_rights_are_dropped", "root");
+        return;
+    }
+    let sandbox = setup("b12");
+    let run = in_directory(places(&sandbox, "drop"), &sandbox, "out", "trace.");
+    check_first(&run);
+    check_line(&run);
+}
+
+/// The library is a dependency here, since the loader takes no preloaded one from the user of a
+/// setuid program: it has to see by itself that nothing may be written.
+#[test]
+fn b13_a_setuid_program_writes_nothing() {
+    if !is_root() {
+        skip("b13_a_setuid_program_writes_nothing", "root");
+        return;
+    }
+    // Where the other user can come and write.
+    let directory = tempfile::tempdir().unwrap();
+    let open = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(directory.path(), 0o777);
+    let library = directory.path().join("libmallook.so");
+    fs::copy(&artifacts().library, &library).unwrap();
+    open(&library, 0o755);
+    let sandbox = setup("b13");
+    let linked = ["-Wl,--no-as-needed", library.to_str().unwrap()];
+    let built = sandbox.build("places.c", "program", &linked);
+    let program = directory.path().join("program");
+    fs::copy(built, &program).unwrap();
+
+    let run = |mode: u32, owner: u32| {
+        chown(&program, Some(owner), None).unwrap();
+        open(&program, mode);
+        let host = sandbox.command(&program).arg("stay");
+        let host = host.env("MALLOOK_PREFIX", directory.path().join("trace"));
+        // Not even this mistake is told to whoever set the variable.
+        let output = host.env("MALLOOK_MODE", "nonsense").run_alone();
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        let names = directory.path().read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        let traces = names.filter(|name| name.to_str().unwrap().starts_with("trace.")).count();
+        (said(&output)["secure"][0].clone(), traces, output.stderr.is_empty())
+    };
+    assert_eq!(run(0o4755, 65_534), ("1".to_owned(), 0, true), "setuid");
+    assert_eq!(run(0o755, 65_534), ("0".to_owned(), 2, false), "the same without the right");
+}

@@ -1,0 +1,121 @@
+/* processes CASE [NUMBER]: many processes, made in all ways. A child makes a pair of 20003 for each number of
+ * its own; the first process 20001 before, 20005 after. Says the PIDs, and what cannot be had. */
+#include "common.h"
+#include <sched.h>
+
+static volatile int stop;
+static long number;
+
+static void pairs(size_t size, int count) {
+    while (count--) free(malloc(size));
+}
+
+static void forks(void) {
+    for (long i = 0; i < number; i++) {
+        pid_t pid = i % 2 ? fork() : (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        if (pid < 0) die("fork");
+        /* Its own number in each child: events of one in the file of another would show. */
+        if (pid == 0) { pairs(1001 + 2 * i, 1); _exit(0); }
+        say("child %d\n", pid);
+        wait_for(pid);
+    }
+}
+
+/* With pauses, which keep the trace small. */
+static void *churn(void *unused) {
+    while (!stop) {
+        pairs(501, 100);
+        usleep(20000);
+    }
+    return unused;
+}
+
+static void *fork_often(void *raw) {
+    for (long i = 0; i < number; i++) {
+        pid_t pid = raw ? (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0) : fork();
+        if (pid < 0) die("fork");
+        if (pid == 0) { alarm(60); pairs(20003, 5000); _exit(0); }
+        say("child %d\n", pid);
+        wait_for(pid);
+    }
+    return NULL;
+}
+
+static void crowd(int size, void *raw) {
+    pthread_t other[size], forker;
+    for (int i = 0; i < size; i++)
+        if (pthread_create(&other[i], NULL, churn, NULL)) die("pthread_create");
+    pthread_create(&forker, NULL, fork_often, raw);
+    pthread_join(forker, NULL);
+    stop = 1;
+    for (int i = 0; i < size; i++) pthread_join(other[i], NULL);
+}
+
+/* Threads that live for one event each: all are in the slow path nearly all the time. */
+static void *brief(void *unused) { pairs(501, 1); return unused; }
+static void *briefly(void *unused) {
+    while (!stop) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, brief, NULL)) die("pthread_create");
+        pthread_join(thread, NULL);
+    }
+    return unused;
+}
+
+static void slow(void) {
+    pthread_t other[16], forker;
+    for (int i = 0; i < 16; i++) pthread_create(&other[i], NULL, briefly, NULL);
+    pthread_create(&forker, NULL, fork_often, NULL);
+    pthread_join(forker, NULL);
+    stop = 1;
+    for (int i = 0; i < 16; i++) pthread_join(other[i], NULL);
+}
+
+/* In a PID namespace of its own: each child has the PID of the first one. */
+static void reuse(void) {
+    pid_t wanted = 0;
+    for (long i = 0; i < number; i++) {
+        if (wanted) {
+            int file = open("/proc/sys/kernel/ns_last_pid", O_WRONLY);
+            if (file < 0 || dprintf(file, "%d", wanted - 1) < 0) die("ns_last_pid");
+            close(file);
+        }
+        pid_t pid = fork();
+        if (pid == 0) { pairs(1001 + 2 * i, 1); _exit(0); }
+        wait_for(pid);
+        say("reused %d\n", pid);
+        if (!wanted) wanted = pid;
+    }
+}
+
+static int shares(void *unused) { (void)unused; pairs(20009, 3000); return 0; }
+
+/* Children that live in their parent's memory. */
+static void shared(void) {
+    static char stack[256 << 10] __attribute__((aligned(64)));
+    for (long i = 0; i < number; i++) {
+        pid_t pid = clone(shares, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+        if (pid < 0) die("clone");
+        wait_for(pid);
+        pid = vfork();
+        if (pid == 0) { pairs(20007, 3000); _exit(0); }
+        wait_for(pid);
+    }
+}
+
+int main(int count, char **arguments) {
+    if (count != 3) return 2;
+    const char *name = arguments[1];
+    number = atol(arguments[2]);
+    say("parent %d\n", getpid());
+    pairs(20001, 1);
+    if (strcmp(name, "forks") == 0) forks();
+    else if (strcmp(name, "crowd") == 0) crowd(64, NULL);
+    else if (strcmp(name, "raw_crowd") == 0) crowd(64, &number);
+    else if (strcmp(name, "slow") == 0) slow();
+    else if (strcmp(name, "reuse") == 0) reuse();
+    else if (strcmp(name, "shared") == 0) shared();
+    else return 2;
+    pairs(20005, 1);
+    return 0;
+}

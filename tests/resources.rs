@@ -1,0 +1,319 @@
+//! What runs out: disks, address space, descriptors, file sizes; and what must not: memory.
+
+use std::process::{Command, Output};
+
+use crate::artifacts::artifacts;
+use crate::sandbox::{Host, Sandbox, have, number, said, setup, skip};
+use crate::trace::Trace;
+
+/// Whether this test may mount file systems, in a mount namespace that ends with its processes.
+fn can_mount(test: &str) -> bool {
+    have(test, &["unshare", "mount"]) && {
+        let output = Command::new("unshare").args(["-m", "true"]).output().unwrap();
+        output.status.success() || skip(test, "the right to make a mount namespace")
+    }
+}
+
+/// Runs a program under the library in a mount namespace of its own, after this preparation; its
+/// traces are `mnt/trace.*`, and are copied out. Says what is left in `mnt`, as `left NAME`.
+fn run_apart(
+    sandbox: &Sandbox,
+    prepare: &str,
+    program: &str,
+    arguments: &[&str],
+    mode: &str,
+) -> Output {
+    let script = format!(
+        r#"mkdir -p mnt && {prepare} || exit 77
+        LD_PRELOAD="$LIBRARY" MALLOOK_PREFIX="$PWD/mnt/trace" MALLOOK_MODE={mode} "$PROGRAM" "$@"
+        code=$?
+        for file in mnt/*; do
+            [ -e "$file" ] && cp "$file" . && echo "left $file"
+        done
+        exit $code"#
+    );
+    let host = sandbox.command("unshare").args(["-m", "--propagation", "private"]);
+    let host = host.args(["/bin/sh", "-c", &script, "sh"]).args(arguments);
+    let host = host.env("LIBRARY", &artifacts().library);
+    host.env("PROGRAM", artifacts().program(program)).run_alone()
+}
+
+/// The number of moments of a run with nothing in its way.
+fn moments_of(program: &str, arguments: &[&str]) -> u64 {
+    let sandbox = setup("reference");
+    let run = sandbox.program(program).args(arguments).run();
+    let info = run.trace().info();
+    assert_eq!((info.lost(), info.overwritten()), (0, 0));
+    info.present()
+}
+
+/// The one line that recording stops; nothing else may be on stderr.
+fn one_line(output: &Output, context: &str) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr.lines().count(), 1, "{context}: {stderr}");
+    let starts = ["mallook: recording stops: ", "mallook: nothing is recorded: "];
+    assert!(starts.iter().any(|start| stderr.starts_with(start)), "{context}: {stderr}");
+    stderr
+}
+
+/// Readable to its end, nothing impossible, and what is not there was counted.
+fn check_partial(trace: &Trace, all: u64, context: &str) {
+    trace.check();
+    let info = trace.info();
+    assert!(info.lost() > 0 && info.present() > 0, "{context}: {info:?}");
+    assert_eq!(info.present() + info.lost(), all, "{context}: {info:?}");
+    assert!(info.0.contains_key("recording stopped"), "{context}: {info:?}");
+}
+
+const TMPFS: &str = "mount -t tmpfs -o size=4m none mnt";
+
+#[test]
+fn c1_full_tmpfs_ends_recording_and_not_the_host() {
+    if !can_mount("c1") {
+        return;
+    }
+    // Also a disk that is nearly full from the start: one on which the first window just fits.
+    let nearly = format!("{TMPFS} && head -c 4000000 /dev/zero > mnt/filler");
+    for (prepare, program, arguments, code) in [
+        (TMPFS, "churn", &["1000000"][..], 7),
+        (TMPFS, "threads", &["4", "60000"], 0),
+        (&nearly, "churn", &["100000"], 7),
+    ] {
+        let sandbox = setup("full");
+        let alone = sandbox.program(program).args(arguments).run_alone();
+        assert_eq!(alone.status.code(), Some(code));
+        let output = run_apart(&sandbox, prepare, program, arguments, "full");
+        assert_eq!(output.status.code(), Some(code), "{program}: {output:?}");
+        one_line(&output, program);
+        assert_eq!(said(&alone).get("performed"), said(&output).get("performed"));
+        let traces = sandbox.traces("trace");
+        let [trace] = &traces[..] else { panic!("{traces:?}") };
+        check_partial(trace, moments_of(program, arguments), program);
+    }
+}
+
+/// A ring takes all its space at the start: on a disk that is too small there is no file.
+#[test]
+fn c1_a_ring_that_does_not_fit() {
+    if !can_mount("c1") {
+        return;
+    }
+    let sandbox = setup("full");
+    let output = run_apart(&sandbox, TMPFS, "churn", &["100000"], "ring");
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    one_line(&output, "ring");
+    assert_eq!(said(&output).get("left"), None, "nothing is left behind");
+}
+
+#[test]
+fn c2_a_file_system_without_fallocate() {
+    if !can_mount("c2") {
+        return;
+    }
+    for mode in ["full", "ring"] {
+        let sandbox = setup("ramfs");
+        let prepare = "mount -t ramfs none mnt";
+        let output = run_apart(&sandbox, prepare, "churn", &["100000"], mode);
+        assert_eq!(output.status.code(), Some(7), "{output:?}");
+        let line = one_line(&output, mode);
+        assert!(line.contains("no fallocate there") && line.contains("/mnt/trace"), "{line}");
+        assert_eq!(said(&output)["performed"], ["100002"]);
+        assert_eq!(said(&output).get("left"), None, "nothing is left behind");
+    }
+}
+
+#[test]
+fn c4_without_proc() {
+    if !can_mount("c4") {
+        return;
+    }
+    let sandbox = setup("proc");
+    let output =
+        run_apart(&sandbox, "umount -l /proc && ! [ -e /proc/self ]", "churn", &["300000"], "full");
+    assert_eq!((output.status.code(), &*output.stderr), (Some(7), &b""[..]), "{output:?}");
+    let traces = sandbox.traces("trace");
+    let [trace] = &traces[..] else { panic!("{traces:?}") };
+    trace.check();
+    assert_eq!(
+        (trace.info().lost(), trace.info().present()),
+        (0, moments_of("churn", &["300000"]))
+    );
+}
+
+/// A program under a limit that the shell has set, in the units of `ulimit`.
+fn limited<'a>(sandbox: &'a Sandbox, limit: &str, value: u64, calls: &str) -> Host<'a> {
+    let script =
+        format!("ulimit {limit} {value}; export LD_PRELOAD=\"$WANTED\"; exec \"$0\" \"$@\"");
+    let host = sandbox.command("/bin/bash").args(["-c", &script]);
+    host.arg(artifacts().program("churn")).arg(calls)
+}
+
+/// The library is there from the program on, not for the shell, which has the limit as well.
+fn hooked(host: Host) -> Output {
+    host.env("WANTED", &artifacts().library).env("MALLOOK_PREFIX", "trace").run_alone()
+}
+
+/// No SIGXFSZ: the trace ends below the limit, whatever that is.
+#[test]
+fn c4_file_size_limits() {
+    let all = moments_of("churn", &["400000"]);
+    // In KiB; no trace is smaller than 80.
+    for limit in [0, 1, 79, 80, 81, 144, 300, 1_000, 2_048, 4_000] {
+        let sandbox = setup("fsize");
+        let output = hooked(limited(&sandbox, "-f", limit, "400000"));
+        assert_eq!(output.status.code(), Some(7), "{limit}: {output:?}");
+        one_line(&output, &limit.to_string());
+        let traces = sandbox.traces("trace");
+        if limit < 80 {
+            let sizes: Vec<_> = traces.iter().map(|t| t.path().metadata().unwrap().len()).collect();
+            assert!(traces.is_empty(), "{limit}: {sizes:?}");
+        } else {
+            let [trace] = &traces[..] else { panic!("{limit}: {traces:?}") };
+            assert!(trace.path().metadata().unwrap().len() <= limit << 10);
+            check_partial(trace, all, &limit.to_string());
+        }
+    }
+}
+
+/// A limit that the program sets when recording goes on already, also for its child.
+#[test]
+fn c4_limits_that_the_host_sets_itself() {
+    for setup_of_host in [&["fsize=500000"][..], &["nofile=3", "fork"], &["as=50000000"]] {
+        let sandbox = setup("self");
+        let host = || sandbox.program("churn").arg("4000000").args(setup_of_host);
+        let alone = host().run_alone();
+        assert_eq!(alone.status.code(), Some(7), "{alone:?}");
+        let run = host().run();
+        assert_eq!(run.output.status.code(), Some(7), "{setup_of_host:?}: {:?}", run.output);
+        // One that has its file goes on without further descriptors; a child cannot create its own.
+        let stderr = String::from_utf8_lossy(&run.output.stderr).into_owned();
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with("mallook: "), "{stderr}");
+        let all = moments_of("churn", &["4000000"]);
+        if setup_of_host.contains(&"fork") {
+            let info = run.trace().info();
+            assert_eq!((info.lost(), info.present()), (0, all));
+        } else {
+            check_partial(run.trace(), all, setup_of_host[0]);
+        }
+    }
+}
+
+/// The library takes less than 16 MiB of address space before anything is recorded, and what is
+/// recorded may fail to be mapped, but the host goes on.
+#[test]
+fn c4_address_space_limits() {
+    let works = |kib: u64, wanted: bool| {
+        let sandbox = setup("as");
+        let host = limited(&sandbox, "-v", kib, "2000000");
+        let output = if wanted { hooked(host) } else { host.run_alone() };
+        let traces = sandbox.traces("trace");
+        if output.status.code() == Some(7) && wanted && !traces.is_empty() {
+            traces[0].check();
+            let info = traces[0].info();
+            assert_eq!(info.lost() > 0, !output.stderr.is_empty(), "{kib}: {output:?}");
+        }
+        let code = output.status.code();
+        // Too little for the loader, with or without us: never a signal.
+        assert!(matches!(code, Some(7 | 127 | 126)), "{kib} KiB, {wanted}: {output:?}");
+        code == Some(7)
+    };
+    let steps = || (2..64).map(|mib| mib << 10);
+    let least = steps().find(|&kib| works(kib, false)).unwrap();
+    for kib in [least + (16 << 10), 24 << 10, 32 << 10, 48 << 10, 80 << 10, 120 << 10, 400 << 10] {
+        assert!(works(kib, true), "{kib} KiB, of which the host needs {least}");
+    }
+    for kib in (least..least + (16 << 10)).step_by(2 << 10) {
+        println!("{kib} KiB: {}", works(kib, true));
+    }
+}
+
+/// We keep one descriptor, far away from the host's if the limit allows it.
+#[test]
+fn c4_descriptor_limits() {
+    for limit in [3, 4, 5, 8, 12, 20, 64] {
+        let sandbox = setup("nofile");
+        let calls = "300000";
+        let host = || limited(&sandbox, "-n", limit, calls).arg("flood=100");
+        let (alone, output) = (host().run_alone(), hooked(host()));
+        assert_eq!(output.status.code(), alone.status.code(), "{limit}: {output:?} {alone:?}");
+        if alone.status.code() != Some(7) {
+            // The loader itself needs a descriptor.
+            assert_eq!(limit, 3, "{alone:?}");
+            continue;
+        }
+        let files = |output: &Output| said(output)["files"][0].parse::<u64>().unwrap();
+        assert!(files(&output) + 1 >= files(&alone), "{limit}: {output:?}, {alone:?}");
+        let traces = sandbox.traces("trace");
+        assert_eq!(traces.len(), 1);
+        // A file grows only while there is a descriptor for it.
+        let all = moments_of("churn", &[calls]);
+        if output.stderr.is_empty() {
+            traces[0].check();
+            assert_eq!((traces[0].info().lost(), traces[0].info().present()), (0, all), "{limit}");
+        } else {
+            one_line(&output, &limit.to_string());
+            check_partial(&traces[0], all, &limit.to_string());
+        }
+    }
+}
+
+/// Twenty million calls (`MALLOOK_EVENTS`): what is recorded does not stay in the host's memory, nor
+/// in the reader's.
+#[test]
+fn c3_c5_memory_of_the_host_and_of_the_reader_is_bounded() {
+    let calls = number("MALLOOK_EVENTS", 20_000_000).to_string();
+    let sandbox = setup("memory");
+    let peak = |output: &Output| said(output)["peak_kib"][0].parse::<i64>().unwrap();
+    let alone = peak(&sandbox.program("churn").arg(&calls).run_alone());
+    let ring = sandbox.program("churn").arg(&calls).ring("8M").env("MALLOOK_PREFIX", "ring").run();
+    let in_ring = peak(&ring.output);
+    assert!(in_ring <= alone + (12 << 10), "{in_ring} KiB in a ring, {alone} KiB alone");
+    let run = sandbox.program("churn").arg(&calls).run().expect(7);
+    let hooked = peak(&run.output);
+    println!(
+        "{alone} KiB alone, {in_ring} KiB with a ring of 8 MiB, {hooked} KiB with a full trace"
+    );
+    assert!(hooked <= alone + (100 << 10), "{hooked} KiB recorded, {alone} KiB alone");
+    let trace = run.trace();
+    assert_eq!(trace.info().lost(), 0);
+    let performed = said(&run.output)["performed"][0].parse::<u64>().unwrap();
+    assert_eq!(trace.info().present(), performed);
+    for arguments in [&["--info"][..], &["--check"], &["--format", "csv"]] {
+        let dump = sandbox.program("peak").arg(&artifacts().dump).args(arguments);
+        let output = dump.arg(trace.path()).run_alone();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert_eq!(said(&output)["status"], ["0"], "{arguments:?}");
+        let peak = said(&output)["kib"][0].parse::<u64>().unwrap();
+        println!("{arguments:?}: {peak} KiB");
+        assert!(peak < 300 << 10, "{arguments:?}: {peak} KiB");
+    }
+}
+
+/// `MALLOOK_PROCESSES` short ones, two at a time.
+#[test]
+fn c6_thousands_of_short_processes() {
+    let processes = number("MALLOOK_PROCESSES", 5_000);
+    let sandbox = setup("many");
+    let program = artifacts().program("exact");
+    let run = sandbox.program("many").args(["2", &processes.to_string()]).arg(program).run();
+    assert_eq!(run.output.status.code(), Some(0), "{:?}", run.output);
+    assert_eq!(String::from_utf8_lossy(&run.output.stderr), "");
+    assert_eq!(run.said()["good"], [processes.to_string()]);
+    let (mut children, mut bytes) = (0, 0);
+    for traces in run.traces.chunks(500) {
+        let traces: Vec<_> = traces.iter().collect();
+        let output = crate::trace::dump(&["--info"], &traces);
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
+        for info in crate::trace::Info::parse_all(&String::from_utf8(output.stdout).unwrap()) {
+            assert_eq!((info.lost(), info.ending()), (0, "cleanly"), "{info:?}");
+            children += usize::from(info.get("executable").ends_with("/exact"));
+            bytes += info.get("file size").parse::<u64>().unwrap();
+        }
+    }
+    assert_eq!(children, processes, "one trace each");
+    // Nothing else lies there: no temporary name, no second file of a process.
+    assert_eq!(sandbox.path().read_dir().unwrap().count(), run.traces.len());
+    assert!(run.traces.len() <= processes + 1);
+    assert!(bytes / processes as u64 <= 80 << 10, "{bytes} bytes in all");
+}

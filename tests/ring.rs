@@ -1,0 +1,179 @@
+//! The ring: what is there is the newest, whole and in order, and what is not is counted exactly.
+
+use std::fs;
+use std::time::Duration;
+
+use mallook_format::{BLOCK_SIZE, CURSOR_OFFSET, Phase, State};
+
+use crate::sandbox::{Random, Run, Sandbox, setup};
+use crate::trace::{Row, Trace, by_thread};
+
+/// The turn and thread that a size of `pairs.c` tells.
+fn turn_of(size: u64, threads: u64) -> (u64, u64) {
+    ((size - 1) / threads, (size - 1) % threads)
+}
+
+fn run(sandbox: &Sandbox, ring: Option<&str>, threads: u64, pairs: u64) -> Run {
+    let host = sandbox.program("pairs").args([threads.to_string(), pairs.to_string()]);
+    let host = host.env("MALLOOK_PREFIX", ring.unwrap_or("full"));
+    let run = match ring {
+        Some(size) => host.ring(size).run(),
+        None => host.run(),
+    };
+    assert!(run.output.status.success(), "{:?}", run.output);
+    run
+}
+
+/// The call moments of the program apart from its pairs: start-up, threads, end.
+fn moments_around(threads: u64) -> u64 {
+    let sandbox = setup("around");
+    run(&sandbox, None, threads, 0);
+    let [trace] = &sandbox.traces("full")[..] else { panic!("not one trace") };
+    moments(&trace.rows())
+}
+
+fn moments(rows: &[Row]) -> u64 {
+    rows.iter().map(Row::moments).sum()
+}
+
+/// Checks that the rows of a working thread are its program up to some moment, without a gap, and
+/// up to its end where that is known. Returns the thread's number and how many turns are there.
+fn check_newest(rows: &[Row], threads: u64, pairs: Option<u64>) {
+    let ours = |row: &&Row| row.size.is_some_and(|size| size <= 509 * threads);
+    // A release at the start belongs to a block whose birth was overwritten.
+    let start = rows.iter().position(|row| ours(&row)).unwrap_or(rows.len());
+    assert!(rows[..start].len() <= 1 || !rows[start..].is_empty(), "{:?}", &rows[..start]);
+    let rows = &rows[start..];
+    let Some(first) = rows.first() else { return };
+    let (first_turn, thread) = turn_of(first.size.unwrap(), threads);
+    let mut turns = 0;
+    for (turn, pair) in (first_turn..).zip(rows.chunks(2)) {
+        let expected = 1 + (turn % 509) * threads + thread;
+        assert_eq!((pair[0].op, pair[0].size), ("malloc", Some(expected)), "turn {turn}");
+        if let Some(free) = pair.get(1) {
+            assert_eq!((free.op, free.address), ("free", pair[0].address), "turn {turn}");
+        }
+        turns = turn;
+    }
+    if let Some(pairs) = pairs {
+        assert_eq!(rows.len() % 2, 0);
+        assert_eq!(turns % 509, (pairs - 1) % 509, "thread {thread} does not reach its end");
+    }
+}
+
+fn only_trace(sandbox: &Sandbox, prefix: &str) -> Trace {
+    let mut traces = sandbox.traces(prefix);
+    assert_eq!(traces.len(), 1);
+    traces.remove(0)
+}
+
+/// Ten million events from four threads in one MiB.
+#[test]
+fn ten_million_events_in_a_mebibyte() {
+    let (threads, pairs) = (4, 1_250_000);
+    let around = moments_around(threads);
+    let sandbox = setup("ring");
+    run(&sandbox, Some("1M"), threads, pairs);
+    let trace = only_trace(&sandbox, "1M");
+    assert_eq!(trace.path().metadata().unwrap().len(), 1 << 20);
+    let rows = trace.rows();
+    let info = trace.info();
+    let present = moments(&rows);
+    assert_eq!(info.lost(), 0);
+    assert_eq!(info.overwritten() + present, 2 * threads * pairs + around);
+    // All blocks but those that are in use are full.
+    assert!(present > (63 - 2 * (threads + 1)) * 1_000, "{present} events present");
+
+    let mut by_thread = by_thread(rows);
+    by_thread.remove(&trace.identity().0).expect("the main thread");
+    assert_eq!(by_thread.len() as u64, threads);
+    for rows in by_thread.values() {
+        check_newest(rows, threads, Some(pairs));
+    }
+}
+
+/// Sixteen threads share four blocks: most have none, and what they do is counted as lost.
+#[test]
+fn more_threads_than_blocks() {
+    let (threads, pairs) = (16, 20_000);
+    let around = moments_around(threads);
+    let sandbox = setup("crowd");
+    run(&sandbox, Some("80K"), threads, pairs);
+    let trace = only_trace(&sandbox, "80K");
+    assert_eq!(trace.path().metadata().unwrap().len(), 80 << 10);
+    let rows = trace.rows();
+    let info = trace.info();
+    assert!(info.lost() > 0);
+    let total = info.overwritten() + info.lost() + moments(&rows);
+    assert_eq!(total, 2 * threads * pairs + around);
+}
+
+/// Killed in the middle: the trace is whole, and it accounts for at least what was done and at most
+/// what was begun.
+#[test]
+fn a_killed_ring() {
+    let threads: u64 = 2;
+    let around = moments_around(threads);
+    let mut random = Random::new();
+    for _ in 0..20 {
+        let sandbox = setup("killed");
+        let counters = sandbox.file("counters", vec![0; 128 * threads as usize]);
+        let arguments = [threads.to_string(), u64::from(u32::MAX).to_string()];
+        let host = sandbox.program("pairs").args(arguments).arg(&counters).ring("256K");
+        let mut child = host.preloaded().command.spawn().unwrap();
+        let count = |offset: usize| -> u64 {
+            let bytes = fs::read(&counters).unwrap();
+            let of = |t| u64::from_le_bytes(bytes[t * 128 + offset..][..8].try_into().unwrap());
+            (0..threads as usize).map(of).sum()
+        };
+        while count(64) < 50_000 {
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_micros(random.below(20_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+
+        let trace = only_trace(&sandbox, "trace");
+        let rows = trace.rows();
+        let info = trace.info();
+        assert_eq!(info.lost(), 0);
+        // Whatever happens around the pairs has happened by now, but for the end.
+        let recorded = info.overwritten() + moments(&rows);
+        let (done, begun) = (count(64), count(0));
+        assert!(recorded >= done, "{recorded} recorded, {done} done");
+        assert!(recorded <= begun + around, "{recorded} recorded, {begun} begun, {around} around");
+        let mut by_thread = by_thread(rows);
+        by_thread.remove(&trace.identity().0).expect("the main thread");
+        for rows in by_thread.values() {
+            check_newest(rows, threads, None);
+        }
+    }
+}
+
+/// A thread that is killed between taking a block and opening it leaves one of the next turn that
+/// still holds all of the last one: what was in there, and what had been before, still counts.
+#[test]
+fn a_block_that_was_just_taken_still_counts() {
+    let (threads, pairs) = (1, 100_000);
+    let sandbox = setup("taken");
+    run(&sandbox, Some("1M"), threads, pairs);
+    let trace = only_trace(&sandbox, "1M");
+    let info = trace.info();
+    let total = info.overwritten() + info.present();
+
+    let mut bytes = fs::read(trace.path()).unwrap();
+    let word = |bytes: &[u8], offset| u64::from_le_bytes(bytes[offset..][..8].try_into().unwrap());
+    let state = |block| State::from_word(word(&bytes, block * BLOCK_SIZE)).unwrap();
+    let closed = (1..64).filter(|&block| state(block).phase == Phase::Closed);
+    // The oldest one is the next to be taken: its next turn is 63 claims later.
+    let oldest = closed.min_by_key(|&block| state(block).sequence).expect("a closed block");
+    let last = state(oldest);
+    let sequence = last.sequence + 63;
+    let taken = State { sequence, parity: last.parity ^ 1, phase: Phase::Preparing };
+    let cursor = word(&bytes, CURSOR_OFFSET).max(sequence + 1);
+    bytes[oldest * BLOCK_SIZE..][..8].copy_from_slice(&taken.word().to_le_bytes());
+    bytes[CURSOR_OFFSET..][..8].copy_from_slice(&cursor.to_le_bytes());
+    let trace = Trace::new(sandbox.file("taken.1.1.0", bytes));
+    let info = trace.info();
+    assert_eq!(info.overwritten() + info.present(), total);
+}

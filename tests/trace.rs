@@ -1,0 +1,283 @@
+//! A trace, as `mallook-dump` reads it back.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::artifacts::artifacts;
+
+/// The sizes that frame the rows a test looks at (`common.h`).
+const BEGIN: u64 = 99_991;
+const END: u64 = 99_989;
+
+const CSV_HEADER: &str = "time_ns,pid,tid,op,address,size,old_address,alignment,start_ns";
+
+/// The file of a process.
+#[derive(Debug)]
+pub struct Trace(PathBuf);
+
+/// A row of the csv output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub time_ns: u64,
+    pub pid: u32,
+    pub tid: u32,
+    pub op: &'static str,
+    /// Missing where the process was killed during the call.
+    pub address: Option<u64>,
+    pub size: Option<u64>,
+    pub old_address: Option<u64>,
+    pub alignment: Option<u64>,
+    pub start_ns: Option<u64>,
+}
+
+const OPS: [&str; 13] = [
+    "malloc",
+    "calloc",
+    "realloc",
+    "reallocarray",
+    "posix_memalign",
+    "aligned_alloc",
+    "memalign",
+    "valloc",
+    "pvalloc",
+    "free",
+    "cfree",
+    "free_sized",
+    "free_aligned_sized",
+];
+
+impl Row {
+    /// Reads a line; anything but nine well-formed fields fails.
+    pub fn parse(line: &str) -> Row {
+        let mut fields = line.split(',');
+        let mut field = || fields.next().unwrap_or_else(|| panic!("field missing: {line}"));
+        let number = |text: &str| -> u64 {
+            text.parse().unwrap_or_else(|_| panic!("{text:?} is no number: {line}"))
+        };
+        let maybe = |text: &str| (!text.is_empty()).then(|| number(text));
+        let address = |text: &str| {
+            let digits = text.strip_prefix("0x");
+            let parse = |digits| u64::from_str_radix(digits, 16).ok();
+            let value = digits.and_then(parse);
+            (!text.is_empty()).then(|| value.unwrap_or_else(|| panic!("no address: {line}")))
+        };
+        let row = Row {
+            time_ns: number(field()),
+            pid: number(field()) as u32,
+            tid: number(field()) as u32,
+            op: {
+                let op = field();
+                OPS.iter().find(|known| **known == op).unwrap_or_else(|| panic!("op: {line}"))
+            },
+            address: address(field()),
+            size: maybe(field()),
+            old_address: address(field()),
+            alignment: maybe(field()),
+            start_ns: maybe(field()),
+        };
+        assert!(fields.next().is_none(), "too many fields: {line}");
+        row
+    }
+
+    /// Whether it is a call that only releases.
+    pub fn is_free(&self) -> bool {
+        self.op.contains("free")
+    }
+
+    /// Without times and thread: `op,address,size,old_address,alignment`.
+    pub fn call(&self) -> String {
+        self.to_string()
+    }
+
+    /// The number of moments that it stands for.
+    pub fn moments(&self) -> u64 {
+        1 + u64::from(self.old_address.is_some_and(|old| old != 0))
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let hex = |value: Option<u64>| value.map_or(String::new(), |value| format!("{value:#x}"));
+        let decimal = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
+        let (address, old) = (hex(self.address), hex(self.old_address));
+        let (size, alignment) = (decimal(self.size), decimal(self.alignment));
+        write!(f, "{},{address},{size},{old},{alignment}", self.op)
+    }
+}
+
+impl Trace {
+    pub fn new(path: PathBuf) -> Trace {
+        Trace(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// PID, epoch and counter, from the name.
+    pub fn identity(&self) -> (u32, u64, u64) {
+        let name = self.0.to_str().unwrap();
+        let mut parts = name.rsplit('.').map(|part| part.parse::<u64>().expect("a number"));
+        let (counter, epoch) = (parts.next().unwrap(), parts.next().unwrap());
+        (parts.next().unwrap() as u32, epoch, counter)
+    }
+
+    /// Runs the reader on it.
+    pub fn dump(&self, arguments: &[&str]) -> Output {
+        dump(arguments, &[self])
+    }
+
+    /// What the reader prints; it must find the trace whole.
+    pub fn read(&self, arguments: &[&str]) -> String {
+        let output = self.dump(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        // Not damage: two processors' clocks are never quite the same.
+        let is_news = |line: &&str| !line.ends_with("repaired by causality");
+        assert_eq!(stderr.lines().find(is_news), None, "{}", self.0.display());
+        assert_eq!(output.status.code(), Some(0), "{}", self.0.display());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The rows of the csv output.
+    pub fn rows(&self) -> Vec<Row> {
+        rows(&self.read(&["--format", "csv"]))
+    }
+
+    /// The rows between the two marks of the program, as `op,address,size,old_address,alignment`.
+    pub fn window(&self) -> Vec<String> {
+        window(&self.rows()).iter().map(Row::call).collect()
+    }
+
+    /// The lines of the sizes output.
+    pub fn sizes(&self) -> Vec<String> {
+        self.read(&["--format", "sizes"]).lines().map(str::to_owned).collect()
+    }
+
+    /// The identities that the process allocated, in order: the odd sizes from 20001 to 20099.
+    pub fn identities(&self) -> Vec<u64> {
+        let is_identity = |size: &u64| (20_001..20_100).contains(size) && size % 2 == 1;
+        self.rows()
+            .iter()
+            .filter(|r| !r.is_free())
+            .filter_map(|r| r.size)
+            .filter(is_identity)
+            .collect()
+    }
+
+    /// Fails unless a replay finds nothing impossible, all having been read.
+    pub fn check(&self) {
+        let output = self.dump(&["--check"]);
+        let verdict = String::from_utf8_lossy(&output.stdout);
+        assert!(verdict.contains(": nothing impossible: 0 impossible events"), "{output:?}");
+        assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{output:?}");
+    }
+
+    /// What the reader says about the trace as a whole.
+    pub fn info(&self) -> Info {
+        Info::parse(&self.read(&["--info"]))
+    }
+}
+
+/// Runs the reader on several traces.
+pub fn dump(arguments: &[&str], traces: &[&Trace]) -> Output {
+    let mut command = Command::new(&artifacts().dump);
+    command.args(arguments).args(traces.iter().map(|trace| &trace.0));
+    command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+/// Reads csv output; the rows must be in the order of time.
+pub fn rows(csv: &str) -> Vec<Row> {
+    let mut lines = csv.lines();
+    assert_eq!(lines.next(), Some(CSV_HEADER));
+    let rows: Vec<_> = lines.map(Row::parse).collect();
+    assert!(rows.is_sorted_by_key(|row| row.time_ns), "rows are not in the order of time");
+    rows
+}
+
+/// The rows between the two marks.
+pub fn window(rows: &[Row]) -> &[Row] {
+    let mark = |size| {
+        let mut found = rows.iter().enumerate().filter(|(_, row)| row.size == Some(size));
+        let (position, _) = found.next().unwrap_or_else(|| panic!("mark {size} is missing"));
+        assert!(found.next().is_none(), "mark {size} is there twice");
+        position
+    };
+    let (begin, end) = (mark(BEGIN), mark(END));
+    assert_eq!(rows[begin + 1].op, "free");
+    assert_eq!(rows[begin + 1].address, rows[begin].address);
+    &rows[begin + 2..end]
+}
+
+/// The rows of each thread, in order.
+pub fn by_thread(rows: Vec<Row>) -> HashMap<u32, Vec<Row>> {
+    let mut threads = HashMap::<_, Vec<_>>::new();
+    for row in rows {
+        threads.entry(row.tid).or_default().push(row);
+    }
+    threads
+}
+
+/// What `--info` prints, by key.
+#[derive(Debug)]
+pub struct Info(pub BTreeMap<String, String>);
+
+impl Info {
+    pub fn parse(text: &str) -> Info {
+        let pair = |line: &str| {
+            let (key, value) = line.split_once(": ").unwrap_or_else(|| panic!("no key: {line}"));
+            (key.to_owned(), value.to_owned())
+        };
+        Info(text.lines().map(pair).collect())
+    }
+
+    /// What the reader prints of several traces.
+    pub fn parse_all(text: &str) -> Vec<Info> {
+        text.split("\n\n").map(Info::parse).collect()
+    }
+
+    /// The value of a key, which must be there.
+    pub fn get(&self, key: &str) -> &str {
+        self.0.get(key).unwrap_or_else(|| panic!("no {key:?} in {self:?}"))
+    }
+
+    fn count(&self, key: &str) -> u64 {
+        self.get(key).parse().unwrap_or_else(|_| panic!("{key:?} is no number in {self:?}"))
+    }
+
+    /// Events that could not be recorded; the causes must add up.
+    pub fn lost(&self) -> u64 {
+        let causes = self.0.iter().filter(|(key, _)| key.starts_with("lost, "));
+        let sum: u64 = causes.map(|(key, _)| self.count(key)).sum();
+        assert_eq!(self.count("lost"), sum, "{self:?}");
+        sum
+    }
+
+    /// Call moments that newer ones have replaced.
+    pub fn overwritten(&self) -> u64 {
+        self.count("overwritten")
+    }
+
+    /// Call moments that are there; the kinds must add up.
+    pub fn present(&self) -> u64 {
+        let is_moment = |key: &str| {
+            let name = key.strip_prefix("events, ").and_then(|kind| kind.split(' ').next());
+            name.is_some_and(|name| OPS.contains(&name))
+        };
+        let sum: u64 = self.0.keys().filter(|key| is_moment(key)).map(|key| self.count(key)).sum();
+        assert_eq!(self.count("present"), sum, "{self:?}");
+        sum
+    }
+
+    /// The first halves of reallocations, which are moments and no calls.
+    pub fn first_moments(&self) -> u64 {
+        let keys = self.0.keys().filter(|key| key.ends_with("(first moment)"));
+        keys.map(|key| self.count(key)).sum()
+    }
+
+    /// How the process ended, in the reader's words.
+    pub fn ending(&self) -> &str {
+        self.get("ended")
+    }
+}
