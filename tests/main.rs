@@ -23,6 +23,7 @@ mod ends;
 mod environment;
 mod exact;
 mod exec;
+mod follow;
 mod fork;
 mod formats;
 mod hooks;

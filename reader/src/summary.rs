@@ -58,12 +58,13 @@ pub(crate) fn is_running(trace: &Trace) -> bool {
     let Ok(maps) = std::fs::read_to_string(format!("/proc/{}/maps", trace.header().pid)) else {
         return false;
     };
-    let name = trace.path().file_name().map(|name| name.to_string_lossy());
-    // proc(5): address, permissions, offset, device, inode, path.
+    let device = format!("{:02x}:{:02x}", libc::major(file.dev()), libc::minor(file.dev()));
+    // proc(5): address, permissions, offset, device, inode, path. The path is no help: a file that
+    // was named after it was opened has none there.
     maps.lines().any(|line| {
-        let inode = line.split_whitespace().nth(4).and_then(|inode| inode.parse().ok());
-        let path = line.trim_end_matches(" (deleted)");
-        inode == Some(file.ino()) && name.as_ref().is_some_and(|name| path.ends_with(&**name))
+        let mut fields = line.split_whitespace().skip(3);
+        fields.next() == Some(&device)
+            && fields.next().and_then(|inode| inode.parse().ok()) == Some(file.ino())
     })
 }
 
