@@ -26,6 +26,9 @@ fn b10_a_host_that_takes_all_descriptors() {
         assert_eq!((info.lost(), info.overwritten(), info.ending()), (0, 0, "cleanly"), "{how}");
         let sized = |size| trace.rows().iter().filter(|row| row.size == Some(size)).count() as u64;
         assert_eq!(sized(20_003), MOMENTS / 2, "{how}");
+        if how == "dup2" {
+            assert_eq!(run.said()["replaced"], ["1"], "our descriptor was one of them");
+        }
         assert_eq!(trace.identities(), expected_identities(), "{how}");
     }
 }

@@ -112,7 +112,11 @@ impl Windows {
         }
         let address = (entry & !PIECEWISE) + (block - first) as usize * BLOCK_SIZE;
         // A short process pays for no more than it touches.
-        if block >= FIRST_BLOCKS && block % FETCHED == 0 && entry & PIECEWISE == 0 && !given_back {
+        if block >= FIRST_BLOCKS
+            && block.is_multiple_of(FETCHED)
+            && entry & PIECEWISE == 0
+            && !given_back
+        {
             let length = FETCHED as usize * BLOCK_SIZE;
             // SAFETY: pages of blocks that are allocated, mapped, and about to be written. That it
             // fails, as it does before Linux 5.14, only costs time.
