@@ -46,7 +46,12 @@ impl Run {
             let output = dump(&["--check"], &all);
             let text = String::from_utf8_lossy(&output.stdout);
             assert_eq!(output.status.code(), Some(0), "{output:?}");
-            assert_eq!(text.matches(": nothing impossible: 0 ").count(), all.len(), "{text}");
+            // What a ring has overwritten may leave only one end of a life.
+            let possible = |line: &&str| {
+                line.contains(": nothing impossible: 0 ")
+                    || line.contains(": not conclusive") && !line.contains(" 0 overwritten")
+            };
+            assert_eq!(text.lines().filter(possible).count(), all.len(), "{text}");
             let whole = text.lines().filter(|line| line.ends_with(", 0 lost"));
             assert_eq!(whole.count(), all.len(), "{text}");
         }

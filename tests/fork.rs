@@ -31,8 +31,8 @@ fn check_family(run: &Run, children: usize) {
     expected.extend(["@ Forking", "@ Forked"].repeat(children));
     expected.push("@ End");
     assert_eq!(markers(parent), expected);
-    for pid in pids {
-        let child = run.trace_of(pid);
+    for child in run.traces_of(&pids) {
+        let pid = child.identity().0;
         assert_eq!(child.identities(), [20_003], "{child:?}");
         let sizes = child.sizes();
         assert_eq!(sizes.first().unwrap(), "@ Restart", "{child:?}");
@@ -55,8 +55,8 @@ fn fork_two_hundred_times() {
 fn fork_twenty_that_live_at_once() {
     let run = run("at_once");
     assert_eq!(run.traces.len(), 21);
-    for pid in run.pids("child") {
-        assert_eq!(run.trace_of(pid).identities(), [20_003]);
+    for child in run.traces_of(&run.pids("child")) {
+        assert_eq!(child.identities(), [20_003]);
     }
 }
 
@@ -66,8 +66,7 @@ fn fork_while_threads_allocate() {
     let run = run("thread");
     assert_eq!(run.traces.len(), 21);
     assert_eq!(run.pids("child").len(), 20);
-    for pid in run.pids("child") {
-        let child = run.trace_of(pid);
+    for child in run.traces_of(&run.pids("child")) {
         assert_eq!(child.identities(), [20_003]);
         // The others' events are their parent's.
         assert!(child.rows().iter().all(|row| row.size != Some(501)), "{child:?}");

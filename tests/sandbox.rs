@@ -188,6 +188,18 @@ impl Run {
         trace
     }
 
+    /// The traces of these processes, one each. Other tests use up PIDs, so that a number may come
+    /// round, and several of these processes have it.
+    pub fn traces_of(&self, pids: &[u32]) -> Vec<&Trace> {
+        let pid = |trace: &&Trace| trace.identity().0;
+        let traces: Vec<_> =
+            self.traces.iter().filter(|trace| pids.contains(&pid(trace))).collect();
+        let mut expected = pids.to_vec();
+        expected.sort_unstable();
+        assert_eq!(traces.iter().map(pid).collect::<Vec<_>>(), expected);
+        traces
+    }
+
     /// The lines `NAME VALUE` of the output, by name.
     pub fn said(&self) -> BTreeMap<String, Vec<String>> {
         said(&self.output)

@@ -68,7 +68,8 @@ pub fn ensure(session: &'static Session) -> Result<Opened, Loss> {
         return Err(Loss::Early);
     }
     // Before anything is written there: another thread may fork at any time.
-    let wiped = wipe_on_fork().map_err(failed(b"MADV_WIPEONFORK needs Linux 4.14"));
+    let wiped =
+        wipe_on_fork().map_err(failed(b"needs MADV_WIPEONFORK, which is in Linux since 4.14"));
     if !session.advance(Phase::Unopened, Phase::Opening) {
         session.settled_phase();
         return Ok(Opened::Before);
@@ -85,11 +86,10 @@ pub fn ensure(session: &'static Session) -> Result<Opened, Loss> {
             // SAFETY: this thread is the one that is opening.
             let path = unsafe { name::path() }.to_bytes();
             let number = Decimal::new(errno.0 as u64);
-            let number = number.bytes();
-            session.stop_saying(
-                Loss::Space,
-                &[b"nothing is recorded: ", path, b": ", what, b" (errno ", number, b")"],
-            );
+            let (number, reason) = (number.bytes(), errno.describe());
+            let start: &[u8] = b"nothing is recorded: the trace ";
+            let words = [start, what, b" (", reason, b", errno ", number, b"): ", path];
+            session.stop_saying(Loss::Space, &words);
         }
     }
     Ok(Opened::Before)
@@ -115,7 +115,7 @@ fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
         // this reads the environment itself.
         INHERITED.ready.store(true, Release);
     }
-    config.ok_or(Failure::Failed(b"no environment", Errno(libc::EINVAL)))
+    config.ok_or(Failure::Failed(b"has no settings", Errno(libc::EINVAL)))
 }
 
 /// Creates and maps the file, and fills the header and the session.
@@ -202,14 +202,14 @@ fn first_length(config: &Config) -> u64 {
 fn map_first(session: &Session, config: &Config, file: Fd) -> Result<*mut u8, Failure> {
     let length = first_length(config);
     if sys::soft_limit(libc::RLIMIT_FSIZE) < length {
-        return Err(Failure::Failed(b"larger than the file size limit", Errno(libc::EFBIG)));
+        return Err(Failure::Failed(b"is larger than the file size limit", Errno(libc::EFBIG)));
     }
-    sys::allocate(file, 0, length).map_err(failed(b"no space for it, or no fallocate there"))?;
+    sys::allocate(file, 0, length).map_err(failed(b"cannot be allocated"))?;
     let identity = sys::identity(file).map_err(failed(b"cannot be looked at"))?;
     session.device.store(identity.device, Relaxed);
     session.inode.store(identity.inode, Relaxed);
     sys::map(file, 0, length as usize)
-        .map_err(failed(b"cannot be mapped shared and writable there"))
+        .map_err(failed(b"cannot be mapped shared and writable"))
         .inspect(|&mapped| {
             if config.mode == Mode::Full {
                 WIPED.windows.set_first(mapped);

@@ -9,6 +9,25 @@ use libc::c_long;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
+impl Errno {
+    /// The usual reasons in words.
+    pub fn describe(self) -> &'static [u8] {
+        match self.0 {
+            libc::ENOENT => b"no such directory",
+            libc::EACCES | libc::EPERM => b"not permitted",
+            libc::ENOSPC => b"no space left",
+            libc::EDQUOT => b"quota exceeded",
+            libc::EROFS => b"read-only file system",
+            libc::EMFILE | libc::ENFILE => b"too many open files",
+            libc::EOPNOTSUPP | libc::ENODEV | libc::EINVAL => b"not supported there",
+            libc::ENOMEM => b"no memory",
+            libc::ENAMETOOLONG => b"name too long",
+            libc::EFBIG => b"too large",
+            _ => b"error",
+        }
+    }
+}
+
 type Result<T> = core::result::Result<T, Errno>;
 
 /// A system call with up to six arguments.
