@@ -139,7 +139,8 @@ impl<'a, M: Moments> Events<'a, M> {
     }
 
     fn event(&mut self, ticks: u64, tid: u32, what: What) -> Event {
-        let time_ns = self.clock.unix_ns(ticks);
+        // Times only go back in damaged traces.
+        let time_ns = self.clock.unix_ns(ticks).max(self.last_ns);
         self.last_ns = time_ns;
         Event { time_ns, pid: self.pid, tid, what }
     }

@@ -130,7 +130,9 @@ impl<'a> Trace<'a> {
                     threads.insert(header.tid());
                     self.blocks.push(block);
                 }
-                Ok(Use::Preparing { overwritten }) => self.overwritten += overwritten,
+                Ok(Use::Preparing { overwritten }) => {
+                    self.overwritten = self.overwritten.saturating_add(overwritten);
+                }
                 Ok(Use::Other) => opened += 1,
                 Err(damage) => self.report(damage),
             }

@@ -23,7 +23,9 @@ pub fn expand(short: &[u8]) -> Vec<u8> {
     let mut full = vec![0; blocks * BLOCK_SIZE];
     for (from, to, length) in (0..blocks).flat_map(pieces) {
         let there = short.len().saturating_sub(from).min(length);
-        full[to..to + there].copy_from_slice(&short[from..from + there]);
+        if let Some(kept) = short.get(from..from + there) {
+            full[to..to + there].copy_from_slice(kept);
+        }
     }
     let cut = short.len() % KEPT;
     full.truncate(full.len() - if cut == 0 { 0 } else { KEPT - cut });
