@@ -201,7 +201,10 @@ impl Cell {
             let pushed = self.deferred.iter().fold(address, |pushed, place| {
                 if pushed == 0 { 0 } else { place.swap(pushed, Ordering::Relaxed) }
             });
-            close_abandoned(session, pushed);
+            // In a growing file that would only unmap a window which a hook may still write to.
+            if session.mode() == Mode::Ring {
+                close_abandoned(session, pushed);
+            }
         }
     }
 
