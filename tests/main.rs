@@ -40,4 +40,5 @@ mod resources;
 mod ring;
 mod servers;
 mod signals;
+mod soak;
 mod threads;

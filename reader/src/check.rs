@@ -1,19 +1,9 @@
 //! Replays a trace and proves that nothing in it is impossible.
 
-use std::collections::hash_map::Entry;
-
-use rustc_hash::FxHashMap;
-
 use crate::decode::Moment;
 use crate::events::Step;
+use crate::heap::Heap;
 use crate::{Event, Events, Trace, What};
-
-/// What has become of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Alive,
-    Dead,
-}
 
 /// What is impossible about an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +18,11 @@ pub enum Violation {
 ///
 /// A release of an address that was never seen is no violation: it was born before recording began,
 /// in the parent before a fork, or by an allocator that is called directly.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Check {
-    fates: FxHashMap<u64, Fate>,
+    heap: Heap,
     /// Calls that were replayed.
     pub calls: u64,
-    /// Blocks of memory that live at the end.
-    pub alive: u64,
     /// Releases of addresses that were never seen before.
     pub strangers: u64,
     /// Impossible events.
@@ -44,13 +32,13 @@ pub struct Check {
 impl Check {
     /// Replays a trace; `found` gets every impossible event.
     pub fn of(trace: &Trace, mut found: impl FnMut(Violation, &Event)) -> Check {
-        let mut check = Check::default();
+        let mut check = Check::new();
         let mut events = Events::of(trace);
         while let Some(Step { moment, event }) = events.step() {
             if let Some(Event { what: What::Call(call), .. }) = event {
                 check.calls += 1;
                 if let Some(old) = call.old_address.filter(|_| call.failed()) {
-                    check.revive(old);
+                    check.heap.give_out(old);
                 }
             }
             if let Some(violation) = check.replay(&moment) {
@@ -61,40 +49,22 @@ impl Check {
         check
     }
 
-    fn replay(&mut self, moment: &Moment) -> Option<Violation> {
-        if moment.address == 0 || !moment.kind.is_moment() {
-            return None;
-        }
-        if moment.kind.is_death() {
-            // Nothing is known of an address that was never given out, also when it is released
-            // again.
-            let Some(fate) = self.fates.get_mut(&moment.address) else {
-                self.strangers += 1;
-                return None;
-            };
-            if std::mem::replace(fate, Fate::Dead) == Fate::Dead {
-                return Some(Violation::DoubleDeath);
-            }
-            self.alive -= 1;
-            return None;
-        }
-        match self.fates.entry(moment.address) {
-            Entry::Occupied(mut entry) => {
-                if let Fate::Alive = entry.insert(Fate::Alive) {
-                    return Some(Violation::BornAlive);
-                }
-            }
-            Entry::Vacant(entry) => drop(entry.insert(Fate::Alive)),
-        }
-        self.alive += 1;
-        None
+    fn new() -> Check {
+        Check { heap: Heap::new(false), calls: 0, strangers: 0, violations: 0 }
     }
 
-    /// The old memory of a failed reallocation lives on.
-    fn revive(&mut self, address: u64) {
-        if address != 0 && !matches!(self.fates.insert(address, Fate::Alive), Some(Fate::Alive)) {
-            self.alive += 1;
-        }
+    /// Blocks of memory that live at the end.
+    pub fn alive(&self) -> u64 {
+        self.heap.alive()
+    }
+
+    fn replay(&mut self, moment: &Moment) -> Option<Violation> {
+        let is_death = moment.address != 0 && moment.kind.is_death();
+        self.strangers += u64::from(is_death && self.heap.is_stranger(moment.address));
+        let violation = if is_death { Violation::DoubleDeath } else { Violation::BornAlive };
+        let found = self.heap.contradicts(moment).then_some(violation);
+        self.heap.happen(moment);
+        found
     }
 }
 
@@ -104,11 +74,11 @@ mod tests {
 
     use super::*;
 
-    fn replay(moments: &[(Kind, u64)]) -> (Check, Vec<Option<Violation>>) {
-        let mut check = Check::default();
-        let moment = |(ticks, &(kind, address))| Moment {
+    fn replay(moments: &[(u32, Kind, u64)]) -> (Check, Vec<Option<Violation>>) {
+        let mut check = Check::new();
+        let moment = |(ticks, &(tid, kind, address))| Moment {
             ticks,
-            tid: 1,
+            tid,
             kind,
             aux: 0,
             address,
@@ -122,31 +92,45 @@ mod tests {
     #[test]
     fn possible_sequences_pass() {
         let (mut check, found) = replay(&[
-            (Kind::Free, 0x10),
-            (Kind::Free, 0x10),
-            (Kind::Malloc, 0x10),
-            (Kind::ReallocDeath, 0x10),
-            (Kind::Malloc, 0x10),
-            (Kind::Realloc, 0x20),
-            (Kind::Malloc, 0),
-            (Kind::ReallocDeath, 0x20),
-            (Kind::Realloc, 0),
+            (1, Kind::Free, 0x10),
+            (1, Kind::Free, 0x10),
+            (1, Kind::Malloc, 0x10),
+            (1, Kind::ReallocDeath, 0x10),
+            (1, Kind::Malloc, 0x10),
+            (1, Kind::Realloc, 0x20),
+            (1, Kind::Malloc, 0),
+            (1, Kind::ReallocDeath, 0x20),
+            (1, Kind::Realloc, 0),
         ]);
         assert_eq!(found, [None; 9]);
-        assert_eq!((check.alive, check.strangers), (1, 2));
-        check.revive(0x20);
-        assert_eq!(check.alive, 2);
+        assert_eq!((check.alive(), check.strangers), (1, 2));
+        check.heap.give_out(0x20);
+        assert_eq!(check.alive(), 2);
     }
 
     #[test]
     fn impossible_ones_are_found() {
         let (_, found) = replay(&[
-            (Kind::Malloc, 0x10),
-            (Kind::Calloc, 0x10),
-            (Kind::Free, 0x10),
-            (Kind::Free, 0x10),
+            (1, Kind::Malloc, 0x10),
+            (1, Kind::Calloc, 0x10),
+            (1, Kind::Free, 0x10),
+            (1, Kind::Free, 0x10),
         ]);
         let (born, dead) = (Some(Violation::BornAlive), Some(Violation::DoubleDeath));
         assert_eq!(found, [None, born, None, dead]);
+    }
+
+    /// One thread's release and another's birth of an address that was never seen, at about the
+    /// same time: it may have lived before, or the release may be that of the birth.
+    #[test]
+    fn either_order_is_possible_where_nothing_tells() {
+        let pair = [(1, Kind::Free, 0x10), (2, Kind::Malloc, 0x10)];
+        for next in [Kind::Free, Kind::Malloc] {
+            let (_, found) = replay(&[pair[0], pair[1], (1, next, 0x10), (1, next, 0x10)]);
+            assert_eq!(found[..3], [None; 3]);
+            assert!(found[3].is_some());
+        }
+        let (_, found) = replay(&[pair[0], (1, Kind::Malloc, 0x10), (1, Kind::Malloc, 0x10)]);
+        assert_eq!(found, [None, None, Some(Violation::BornAlive)]);
     }
 }

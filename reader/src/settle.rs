@@ -10,11 +10,8 @@ use std::collections::VecDeque;
 use rustc_hash::FxHashMap;
 
 use crate::decode::Moment;
-use crate::heap::Heap;
+use crate::heap::{EARLY, Heap};
 
-/// How much too early a clock may have been read, in ticks. Up to 140 ns were seen, between two
-/// virtual processors that hand memory to each other.
-const EARLY: u64 = 1 << 12;
 /// A moment is put off so many times at the most.
 const MOST_DELAYS: u8 = 4;
 
@@ -91,12 +88,7 @@ impl<M: Moments> Settle<M> {
             }
             self.window.pop_front();
             self.leave(&first.moment);
-            let heap = self.heap.as_mut()?;
-            match first.moment.kind {
-                kind if kind.is_birth() => heap.give_out(first.moment.address),
-                kind if kind.is_death() => heap.release(first.moment.address),
-                _ => {}
-            }
+            self.heap.as_mut()?.happen(&first.moment);
             return Some(first.moment);
         }
     }

@@ -109,7 +109,7 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
              {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
             trace.path().display(),
             check.calls,
-            check.alive,
+            check.alive(),
             check.strangers,
             summary.present,
             summary.overwritten,
