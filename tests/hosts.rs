@@ -8,8 +8,8 @@ use crate::artifacts::tests;
 use crate::sandbox::{Host, Sandbox, have, outcome, setup, skip};
 use crate::trace::{Info, Trace, dump};
 
-/// Reads every trace back: whole, with events, none lost, as many rows as there are calls. Returns
-/// what the reader says of each.
+/// Reads every trace back: whole, with events, none lost, nothing impossible, as many rows as there
+/// are calls. Returns what the reader says of each.
 pub fn check_traces(sandbox: &Sandbox, traces: &[Trace]) -> Vec<Info> {
     assert!(!traces.is_empty(), "no traces");
     let all: Vec<_> = traces.iter().collect();
@@ -23,6 +23,9 @@ pub fn check_traces(sandbox: &Sandbox, traces: &[Trace]) -> Vec<Info> {
         assert_eq!((info.lost(), info.overwritten()), (0, 0), "{info:?}");
         assert!(info.present() > 0, "{info:?}");
         calls += info.present() - info.first_moments();
+    }
+    for trace in traces {
+        trace.check();
     }
     // The family as one csv.
     let csv = sandbox.path().join("all.csv");

@@ -1,5 +1,6 @@
 //! Robustness, cases A: start-up and loading. The names begin with the numbers of the cases.
 
+use std::fs;
 use std::path::Path;
 
 use crate::artifacts::artifacts;
@@ -66,12 +67,29 @@ fn a2_dlopened_library_whose_constructor_starts_allocating_threads() {
 fn a2_first_touch_of_dynamic_tls() {
     let sandbox = setup("a2_tls");
     let run = load(&sandbox, "dynamic_tls", &sandbox.library("tls"));
+    touched(&run);
+    let tls = lives(&run.trace().rows(), |size| (100_003..101_000).contains(&size));
+    assert_eq!(tls.0, 8, "the loader's own allocations are recorded too");
+}
+
+/// The first touch after that makes a thread's table of TLS blocks grow, which reallocates it.
+#[test]
+fn a2_so_many_libraries_with_tls_that_tables_grow() {
+    let (sandbox, copies) = (setup("a2_tables"), 64);
+    let library = sandbox.library("tls");
+    for copy in 0..copies {
+        fs::copy(&library, format!("{}.{copy}", library.display())).unwrap();
+    }
+    let host = sandbox.program("loading").arg("dynamic_tls").arg(library);
+    touched(&host.arg(copies.to_string()).run().expect(0).sound());
+}
+
+/// Every thread of `dynamic_tls` has touched the library's TLS.
+fn touched(run: &Run) {
     let rows = run.trace().rows();
     for size in (0..8).map(|thread| 3_001 + 2 * thread) {
         assert_eq!(lives(&rows, |s| s == size), (100, 100), "{size}");
     }
-    let tls = lives(&rows, |size| (100_003..101_000).contains(&size));
-    assert_eq!(tls.0, 8, "the loader's own allocations are recorded too");
 }
 
 /// Static TLS is scarce: ours is little enough to be loaded beside others, in every order.

@@ -17,6 +17,7 @@ mod sandbox;
 mod trace;
 
 mod allocators;
+mod cgroup;
 mod crowds;
 mod descriptors;
 mod ends;

@@ -141,6 +141,17 @@ fn b2_children_in_their_parents_memory() {
     assert_eq!(lives(&rows, |size| size == 20_007), (60_000, 60_000));
 }
 
+/// A child that shares a thread's TLS gives that thread the place it writes to: which must not
+/// count as the dead child's when the thread goes on.
+#[test]
+fn b2_on_a_thread_that_had_not_recorded() {
+    let sandbox = setup("b2_lent");
+    let run = processes(&sandbox, "lent", 0).run().expect(0).sound();
+    let rows = check_parent(&run);
+    assert_eq!(lives(&rows, |size| size == 20_011), (10, 10));
+    assert_eq!(lives(&rows, |size| size == 20_013), (300_000, 300_000));
+}
+
 /// Runs a case of `places.c` with its trace in the directory `out`. It must end with 9, and its
 /// child with 7, whatever happens.
 fn places(sandbox: &Sandbox, case: &str) -> Run {

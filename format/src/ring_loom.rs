@@ -148,3 +148,110 @@ fn an_open_block_is_skipped() {
         assert!(slow.close(1));
     });
 }
+
+/// A thread dies within a hook: its first slot was handed out and never written. Whoever becomes
+/// the block's owner closes it, while others claim and a reader looks: what was committed is kept,
+/// the gap is no slot, and the block can be had again.
+#[test]
+fn the_block_of_a_dead_thread_is_reclaimed() {
+    bounded(|| {
+        let ring = Ring::new();
+        let (block, state) = ring.claim(1).unwrap();
+        // What the dead thread has written is visible to whoever has seen its death.
+        commit(block, state, 1);
+        let heir = thread::spawn({
+            let ring = ring.clone();
+            move || ring.blocks[0].close_abandoned()
+        });
+        let claimer = thread::spawn({
+            let ring = ring.clone();
+            move || {
+                ring.claim(3).map(|(block, state)| {
+                    commit(block, state, 0);
+                    assert!(block.close(1), "somebody else wrote here");
+                })
+            }
+        });
+        let mut copy = BlockCopy::EMPTY;
+        if ring.blocks[0].try_snapshot(&mut copy) {
+            assert!(check(&copy) <= 1);
+        }
+        heir.join().unwrap();
+        claimer.join().unwrap().expect("the other block was free all the time");
+        let (block, state) = ring.claim(2).expect("nobody has a block");
+        assert!(block.close(0));
+        assert!(state.sequence > 0);
+        let accounted: u64 = (ring.blocks.iter())
+            .map(|block| {
+                assert!(block.try_snapshot(&mut copy));
+                let parity = State::from_word(copy.header.state).unwrap().parity as usize;
+                check(&copy) as u64 + copy.header.totals[parity ^ 1]
+            })
+            .sum();
+        assert_eq!(accounted, 2, "what the dead thread committed, and the claimer");
+    });
+}
+
+/// The number of slots from the first on without a gap, as a reader takes them from a block that is
+/// being written.
+fn prefix(copy: &BlockCopy) -> usize {
+    let state = State::from_word(copy.header.state).unwrap();
+    if state.phase == Phase::Preparing || copy.header.ident == 0 {
+        return 0;
+    }
+    let written = |slot: &&Slot| slot.raw_kind() != 0 && slot.parity() == state.parity;
+    copy.slots.iter().take_while(written).count()
+}
+
+/// A look of a live reader: how many slots it may take from a block that changes hands at most once
+/// meanwhile.
+fn look(block: &BlockCell) -> usize {
+    let mut copy = BlockCopy::EMPTY;
+    assert!((0..2).any(|_| block.try_snapshot(&mut copy)));
+    check(&copy);
+    prefix(&copy)
+}
+
+/// What a live reader may take from a block grows and is never taken back.
+#[test]
+fn a_live_reader_sees_a_growing_prefix() {
+    bounded(|| {
+        let ring = Ring::new();
+        let (_, state) = ring.claim(1).unwrap();
+        let writer = thread::spawn({
+            let ring = ring.clone();
+            move || {
+                (0..2).for_each(|position| commit(&ring.blocks[0], state, position));
+                assert!(ring.blocks[0].close(2));
+            }
+        });
+        let first = look(&ring.blocks[0]);
+        assert!(look(&ring.blocks[0]) >= first, "what was there is there");
+        writer.join().unwrap();
+        assert_eq!(look(&ring.blocks[0]), 2);
+    });
+}
+
+/// A thread that fills one block and goes on in another: a reader that has seen anything of the
+/// second one, and then looks at the first one, finds that complete.
+#[test]
+fn a_live_reader_misses_nothing_between_blocks() {
+    bounded(|| {
+        let ring = Ring::new();
+        let (_, state) = ring.claim(1).unwrap();
+        commit(&ring.blocks[0], state, 0);
+        let writer = thread::spawn({
+            let ring = ring.clone();
+            move || {
+                commit(&ring.blocks[0], state, 1);
+                assert!(ring.blocks[0].close(2));
+                let (block, state) = ring.claim(1).unwrap();
+                commit(block, state, 0);
+            }
+        });
+        let second = look(&ring.blocks[1]);
+        let first = look(&ring.blocks[0]);
+        assert!(second == 0 || first == 2, "the first block was full before");
+        writer.join().unwrap();
+    });
+}

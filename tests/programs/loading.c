@@ -35,11 +35,16 @@ static void *touch_later(void *size) {
     return touch(size);
 }
 
-static void dynamic_tls(const char *path) {
+static void dynamic_tls(const char *path, long copies) {
     pthread_t thread[8];
+    char copy[4096];
     pthread_barrier_init(&barrier, NULL, 5);
     for (size_t i = 0; i < 4; i++) pthread_create(&thread[i], NULL, touch_later, (void *)(3001 + 2 * i));
     pthread_barrier_wait(&barrier);
+    for (long i = 0; i < copies; i++) {
+        snprintf(copy, sizeof copy, "%s.%ld", path, i);
+        load(copy, 0);
+    }
     load(path, 0);
     pthread_barrier_wait(&barrier);
     for (size_t i = 4; i < 8; i++) pthread_create(&thread[i], NULL, touch, (void *)(3001 + 2 * i));
@@ -110,7 +115,7 @@ int main(int count, char **arguments) {
     if (count < 2) return 2;
     const char *name = arguments[1], *path = count > 2 ? arguments[2] : "";
     if (strcmp(name, "workers") == 0) workers(path);
-    else if (strcmp(name, "dynamic_tls") == 0) dynamic_tls(path);
+    else if (strcmp(name, "dynamic_tls") == 0) dynamic_tls(path, count > 3 ? atol(arguments[3]) : 0);
     else if (strcmp(name, "loop") == 0) loop(path, atol(arguments[3]));
     else if (strcmp(name, "by_name") == 0) release(path, 0, "malloc_by_name", 0);
     else if (strcmp(name, "deep") == 0) release(path, RTLD_DEEPBIND, "malloc_as_bound", 0);

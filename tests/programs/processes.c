@@ -103,6 +103,23 @@ static void shared(void) {
     }
 }
 
+/* A child in its parent's memory allocates on a thread that has not done so yet; afterwards the
+ * thread does, while others come that take over what the dead have left. */
+static void *lend(void *unused) {
+    pid_t pid = vfork();
+    if (pid == 0) { pairs(20011, 10); _exit(0); }
+    wait_for(pid);
+    pairs(20013, 300000);
+    stop = 1;
+    return unused;
+}
+static void lent(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, lend, NULL);
+    briefly(NULL);
+    pthread_join(thread, NULL);
+}
+
 int main(int count, char **arguments) {
     if (count != 3) return 2;
     const char *name = arguments[1];
@@ -115,6 +132,7 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "slow") == 0) slow();
     else if (strcmp(name, "reuse") == 0) reuse();
     else if (strcmp(name, "shared") == 0) shared();
+    else if (strcmp(name, "lent") == 0) lent();
     else return 2;
     pairs(20005, 1);
     return 0;
