@@ -21,7 +21,7 @@ const THREADS: [usize; 3] = [1, 2, 4];
 
 fn main() -> Result<()> {
     match inside::section() {
-        None => inside::run_again("contention", Mode::Ring),
+        None => inside::run_again("contention", Mode::Ring, &[]),
         Some(_) => measure(),
     }
 }

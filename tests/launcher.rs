@@ -1,6 +1,7 @@
 //! `mallook run`: the program behaves as without it, and its traces are where it was asked for.
 
 use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 
 use crate::artifacts::artifacts;
 use crate::sandbox::{Host, Sandbox, setup};
@@ -61,4 +62,21 @@ fn what_cannot_be_run() {
     assert_eq!(code("/etc/passwd"), Some(126));
     let usage = sandbox.command(&artifacts().launcher).arg("run").run_alone();
     assert_eq!(usage.status.code(), Some(2));
+}
+
+/// Manual pages and completions know the options of their programs.
+#[test]
+fn generated_pages() {
+    for what in ["man", "bash", "zsh", "fish"] {
+        for (program, arguments, option) in [
+            (&artifacts().launcher, ["generate", what], "library"),
+            (&artifacts().dump, ["--generate", what], "since"),
+        ] {
+            let output = Command::new(program).args(arguments).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let name = program.file_name().unwrap().to_str().unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{name} {arguments:?}");
+            assert!(text.contains(name) && text.contains(option), "{name} {arguments:?}: {text}");
+        }
+    }
 }

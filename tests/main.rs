@@ -18,6 +18,7 @@ mod trace;
 
 mod allocators;
 mod cgroup;
+mod coarse;
 mod crowds;
 mod descriptors;
 mod ends;

@@ -38,7 +38,7 @@ fn moments(rows: &[Row]) -> u64 {
 
 /// Checks that the rows of a working thread are its program up to some moment, without a gap, and
 /// up to its end where that is known. Returns the thread's number and how many turns are there.
-fn check_newest(rows: &[Row], threads: u64, pairs: Option<u64>) {
+pub fn check_newest(rows: &[Row], threads: u64, pairs: Option<u64>) {
     let ours = |row: &&Row| row.size.is_some_and(|size| size <= 509 * threads);
     // A release at the start belongs to a block whose birth was overwritten.
     let start = rows.iter().position(|row| ours(&row)).unwrap_or(rows.len());

@@ -18,10 +18,13 @@ use crate::trace::Trace;
 #[derive(Clone)]
 pub struct Sandbox(Rc<TempDir>);
 
-/// A sandbox; its name begins with that of the test.
+/// A sandbox; its name begins with that of the test. `MALLOOK_KEEP` keeps it.
 pub fn setup(name: &str) -> Sandbox {
     let parent = env!("CARGO_TARGET_TMPDIR");
-    Sandbox(Rc::new(tempfile::Builder::new().prefix(name).tempdir_in(parent).unwrap()))
+    let keep = std::env::var_os("MALLOOK_KEEP").is_some();
+    let mut builder = tempfile::Builder::new();
+    let directory = builder.prefix(name).disable_cleanup(keep).tempdir_in(parent).unwrap();
+    Sandbox(Rc::new(directory))
 }
 
 /// Whether these tools are installed. If not, says which one is missing, or fails if everything is

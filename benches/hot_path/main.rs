@@ -22,14 +22,21 @@ static HEAP: Bypass = Bypass;
 /// Measures in a process that runs under the library, and prints.
 type Measure = fn() -> Result<()>;
 
+/// Variables of the library.
+type Variables = &'static [(&'static str, &'static str)];
+
+const COARSE: Variables = &[("MALLOOK_CLOCK", "coarse")];
+
 /// What is measured, each in a process of its own.
-const SECTIONS: [(&str, Mode, Measure); 6] = [
-    ("ring, 1 thread", Mode::Ring, sections::one_thread),
-    ("full, 1 thread", Mode::Full, sections::one_thread),
-    ("full, mean with page faults", Mode::Full, sections::mean),
-    ("ring, two threads against one", Mode::Ring, threads::two_against_one),
-    ("full, two threads against one", Mode::Full, threads::two_against_one),
-    ("ring, mixed workloads", Mode::Ring, sections::mixed),
+const SECTIONS: [(&str, Mode, Variables, Measure); 8] = [
+    ("ring, 1 thread", Mode::Ring, &[], sections::one_thread),
+    ("full, 1 thread", Mode::Full, &[], sections::one_thread),
+    ("ring, 1 thread, coarse clock", Mode::Ring, COARSE, sections::one_thread),
+    ("full, 1 thread, coarse clock", Mode::Full, COARSE, sections::one_thread),
+    ("full, mean with page faults", Mode::Full, &[], sections::mean),
+    ("ring, two threads against one", Mode::Ring, &[], threads::two_against_one),
+    ("full, two threads against one", Mode::Full, &[], threads::two_against_one),
+    ("ring, mixed workloads", Mode::Ring, &[], sections::mixed),
 ];
 
 fn main() -> Result<()> {
@@ -42,10 +49,10 @@ fn main() -> Result<()> {
     // As with other benches: arguments select by a part of the name. Cargo adds `--bench`.
     let wanted: Vec<_> =
         env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    for (name, mode, _) in SECTIONS {
+    for (name, mode, variables, _) in SECTIONS {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
             println!("\n## {name}");
-            inside::run_again(name, mode)?;
+            inside::run_again(name, mode, variables)?;
         }
     }
     Ok(())

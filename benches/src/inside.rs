@@ -34,16 +34,17 @@ pub fn environment(mode: Mode) -> [(&'static str, PathBuf); 3] {
     ]
 }
 
-/// Runs this program again with the same arguments, under the library and with a section to do.
+/// Runs this program again with the same arguments, under the library with these variables besides
+/// its mode, and with a section to do.
 /// Its trace goes to a directory that is removed afterwards.
 ///
 /// # Errors
 /// It cannot be run, or fails.
-pub fn run_again(section: &str, mode: Mode) -> Result<()> {
+pub fn run_again(section: &str, mode: Mode, variables: &[(&str, &str)]) -> Result<()> {
     let directory = TempDir::new()?;
     let mut command = Command::new(env::current_exe()?);
     command.args(env::args_os().skip(1)).envs(environment(mode)).env(SECTION, section);
-    command.env(PREFIX, directory.path().join("trace"));
+    command.env(PREFIX, directory.path().join("trace")).envs(variables.iter().copied());
     let status = command.status().with_context(|| format!("{command:?}"))?;
     ensure!(status.success(), "section {section:?} in {mode:?} mode: {status}");
     Ok(())

@@ -6,6 +6,7 @@ use bytemuck::Zeroable;
 use mallook_format::{
     BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock, Control,
     FileHeader, Kind, MAGIC, Mode, Phase, REALLOC_FRESH, SLOT_SIZE, SLOTS, Slot, State, VERSION,
+    WRITERS_OFFSET,
 };
 
 use crate::workloads::{Random, size};
@@ -56,7 +57,7 @@ impl Shape {
         for thread in threads.iter_mut().filter(|thread| !thread.slots.is_empty()) {
             writer.block(thread)?;
         }
-        writer.header()?;
+        writer.header(self.threads)?;
         Ok(moments)
     }
 
@@ -182,7 +183,7 @@ impl<W: Write + Seek> Writer<'_, W> {
     }
 
     /// Writes block 0: that of a process that has ended cleanly.
-    fn header(&mut self) -> io::Result<()> {
+    fn header(&mut self, threads: u32) -> io::Result<()> {
         let mut header = FileHeader {
             magic: MAGIC,
             version: VERSION,
@@ -207,6 +208,7 @@ impl<W: Write + Seek> Writer<'_, W> {
             block[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
         };
         put(CURSOR_OFFSET, self.claimed | CURSOR_CLOSED);
+        put(WRITERS_OFFSET, threads.into());
         put(CONTROL_OFFSET, Control::ENDED);
         self.output.rewind()?;
         self.output.write_all(&block)

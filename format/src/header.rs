@@ -13,6 +13,8 @@ pub const VERSION: u32 = 1;
 pub const CURSOR_OFFSET: usize = 2048;
 /// Offset of the number of blocks that were opened.
 pub const OPENED_OFFSET: usize = 2056;
+/// Offset of the number of threads that write.
+pub const WRITERS_OFFSET: usize = 2064;
 /// Offset of the control word.
 pub const CONTROL_OFFSET: usize = 2176;
 /// Offset of the first stripe of loss counters.
@@ -56,7 +58,13 @@ pub enum Clock {
     Tsc = 1,
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     Monotonic = 2,
+    /// The time-stamp counter, read at least every [`COARSE_EVENTS`] events of a thread; the others
+    /// carry the time of the last read.
+    Coarse = 3,
 }
+
+/// The most events of a thread to one read of [`Clock::Coarse`].
+pub const COARSE_EVENTS: u64 = 16;
 
 impl Clock {
     /// The clock with this raw value, if there is one.
@@ -64,6 +72,7 @@ impl Clock {
         match raw {
             1 => Some(Clock::Tsc),
             2 => Some(Clock::Monotonic),
+            3 => Some(Clock::Coarse),
             _ => None,
         }
     }
@@ -212,7 +221,10 @@ pub struct LiveWords {
     /// Blocks opened so far: what a reader has to find, however the process ended. Written by every
     /// thread that has opened a block.
     pub opened: AtomicU64,
-    pad0: [u64; STRIPE_BYTES / 8 - 2],
+    /// Threads that have written, or are about to: where there is one, its order is that of the
+    /// trace. Written by every thread before its first event.
+    pub writers: AtomicU64,
+    pad0: [u64; STRIPE_BYTES / 8 - 3],
     /// [`Control`].
     pub control: AtomicU64,
     pad1: [u64; STRIPE_BYTES / 8 - 1],
@@ -222,6 +234,7 @@ pub struct LiveWords {
 #[cfg(not(loom))]
 const _: () = {
     assert!(core::mem::offset_of!(LiveWords, opened) + CURSOR_OFFSET == OPENED_OFFSET);
+    assert!(core::mem::offset_of!(LiveWords, writers) + CURSOR_OFFSET == WRITERS_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, control) + CURSOR_OFFSET == CONTROL_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, losses) + CURSOR_OFFSET == LOSS_OFFSET);
     assert!(size_of::<LiveWords>() + CURSOR_OFFSET <= BLOCK_SIZE);

@@ -19,7 +19,7 @@
 //! | 8..12 | `version` | 1 |
 //! | 12..16, 16..20, 20..24 | `header_size`, `block_size`, `slot_size` | 16384, 16384, 16 |
 //! | 24..28 | `mode` | 1 = full, 2 = ring ([`Mode`]) |
-//! | 28..32 | `clock` | 1 = TSC, 2 = `CLOCK_MONOTONIC` ([`Clock`]) |
+//! | 28..32 | `clock` | 1 = TSC, 2 = `CLOCK_MONOTONIC`, 3 = coarse TSC ([`Clock`]) |
 //! | 32..40 | `ring_blocks` | number of blocks behind the header in a ring, 0 in full mode |
 //! | 40..48 | `max_blocks` | the bound on blocks in full mode, 0 for none |
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
@@ -32,6 +32,7 @@
 //! | 704..2048 | `command_line` | zero-separated, only when asked for |
 //! | 2048..2056 | claim cursor | blocks claimed so far; bit 63: closed ([`CURSOR_CLOSED`]) |
 //! | 2056..2064 | opened | blocks opened so far, by any number of uses each |
+//! | 2064..2072 | writers | threads that have written so far, or are about to; 0: not known |
 //! | 2176..2184 | control word | [`Control`] |
 //! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]) |
 //! | 4352..16384 | reserved | |
@@ -86,6 +87,20 @@
 //!
 //! Every block and every `Ticks`/`Nanos` pair ties ticks to `CLOCK_MONOTONIC` nanoseconds; between
 //! two ties time is linear. The header ties both to Unix time.
+//!
+//! With [`Clock::Coarse`] a thread reads the counter once for up to [`COARSE_EVENTS`] events in a
+//! row: it reads again at once when they come slowly, and seldom in a burst. Then
+//!
+//! * the order of the slots of a thread is the order of its events, as ever;
+//! * a time is never later than the event, and never earlier than the thread's last read of the
+//!   clock before it, which belongs to one of the [`COARSE_EVENTS`] − 1 events before it (a prefix
+//!   counts as one). A thread that pauses in the middle of a burst thus says the time before the
+//!   pause until that number is used up;
+//! * markers, and the first event of a block, behind a new base and of a new owner carry times that
+//!   were read for them;
+//! * times of different threads can be wrong against each other by as much. A reader can put
+//!   right, by causality, a moment of an address that has overtaken one of another thread; where
+//!   threads hand the same addresses to and fro within a burst, it cannot tell what came first.
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 mod block;
@@ -100,8 +115,9 @@ mod sync;
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
 pub use header::{
-    CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock, Control, FLAG_RESTART, FileHeader,
-    LOSS_OFFSET, LOSS_STRIPES, LiveWords, MAGIC, Mode, OPENED_OFFSET, VERSION,
+    COARSE_EVENTS, CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock, Control, FLAG_RESTART,
+    FileHeader, LOSS_OFFSET, LOSS_STRIPES, LiveWords, MAGIC, Mode, OPENED_OFFSET, VERSION,
+    WRITERS_OFFSET,
 };
 pub use kind::Kind;
 pub use loss::Loss;

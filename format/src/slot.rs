@@ -72,6 +72,11 @@ impl Slot {
         self.word0 & RESERVED_BIT == 0
     }
 
+    /// Parity and reserved bit, in place: the same in all slots of one use of a block.
+    pub const fn flags(self) -> u64 {
+        self.word0 & (RESERVED_BIT | 1 << PARITY_SHIFT)
+    }
+
     /// The low 48 bits of the address.
     pub const fn address(self) -> u64 {
         self.word0 & ADDRESS_MASK

@@ -6,7 +6,8 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{self, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// The sizes that the library accepts.
 const SIZES: RangeInclusive<u64> = 80 << 10..=1 << 40;
@@ -49,6 +50,47 @@ pub enum Command {
     /// Print the path of the preloaded library, for use without this launcher
     #[command(after_help = LIBRARY_EXAMPLES)]
     Library,
+    /// Print the manual page, or completions for a shell
+    Generate {
+        /// Which
+        #[arg(value_enum)]
+        what: Page,
+    },
+}
+
+/// What can be generated from this command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// The manual page
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+}
+
+impl Page {
+    /// The text.
+    ///
+    /// # Errors
+    /// None in practice: it is written to memory.
+    pub fn text(self) -> io::Result<Vec<u8>> {
+        let mut command = <Cli as CommandFactory>::command();
+        let mut text = Vec::new();
+        let shell = match self {
+            Page::Man => {
+                clap_mangen::Man::new(command).render(&mut text)?;
+                return Ok(text);
+            }
+            Page::Bash => Shell::Bash,
+            Page::Zsh => Shell::Zsh,
+            Page::Fish => Shell::Fish,
+        };
+        clap_complete::generate(shell, &mut command, "mallook", &mut text);
+        Ok(text)
+    }
 }
 
 /// Options of `mallook run`. What is not given leaves the environment as it is.
@@ -103,6 +145,8 @@ pub enum Clock {
     Tsc,
     /// The kernel's `CLOCK_MONOTONIC`
     Monotonic,
+    /// The time stamp counter, read once for up to 16 events of a thread: half the cost of `tsc`
+    Coarse,
 }
 
 impl Run {

@@ -33,13 +33,19 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Run(options) => run::run(&options),
         Command::Library => {
             let path = library::install()?;
-            match writeln!(io::stdout(), "{}", path.display()) {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    Err(error).context("cannot write to standard output")
-                }
-                _ => Ok(ExitCode::SUCCESS),
-            }
+            print(format!("{}\n", path.display()).as_bytes())
         }
+        Command::Generate { what } => print(&what.text()?),
+    }
+}
+
+/// Writes to standard output; it is no failure that nobody reads it.
+fn print(text: &[u8]) -> anyhow::Result<ExitCode> {
+    match io::stdout().write_all(text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -12,6 +12,7 @@ use mallook_format::{
 };
 
 use crate::block::Claimed;
+use crate::burst::Burst;
 use crate::clock::Tie;
 use crate::state::{CELLS, Session, WIPED};
 use crate::{sys, tls};
@@ -38,7 +39,8 @@ static NEXT: AtomicUsize = AtomicUsize::new(0);
 pub struct Cell {
     /// Address of the next free slot.
     cursor: AtomicUsize,
-    /// The cursor's end for the hot path: that of the block, or 0 if the clock is not the TSC.
+    /// The cursor's end for the hot path, which reads the TSC for each event: that of the block, or
+    /// 0 if the clock is another one.
     fast_limit: AtomicUsize,
     /// Ticks that the next slot's count from.
     base: AtomicU64,
@@ -46,6 +48,8 @@ pub struct Cell {
     reach: AtomicU64,
     /// The parity of the block's use, in place.
     tag: AtomicU64,
+    /// [`Burst`]: the slots that need no read of the coarse clock, and their time.
+    burst: AtomicU64,
     /// The cursor's end.
     limit: AtomicUsize,
     /// Thread ID in bits 0..32, 0 for none; the number of owners so far above it.
@@ -89,6 +93,38 @@ impl Cell {
         (room >= slots * SLOT_SIZE).then(|| self.place(cursor))
     }
 
+    /// Cursor, tag and time of the next slot, if it needs no read of the coarse clock.
+    #[inline(always)]
+    pub fn burst_place(&self) -> Option<(usize, u64, u64)> {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        // Acquire, towards signal handlers of this thread: as in `place`.
+        compiler_fence(Ordering::Acquire);
+        let burst = self.burst();
+        let tag = self.tag.load(Ordering::Relaxed);
+        burst.covers(cursor).then(|| (cursor, tag, burst.ticks()))
+    }
+
+    /// Of a cursor that was loaded before.
+    #[inline(always)]
+    pub fn burst(&self) -> Burst {
+        Burst(self.burst.load(Ordering::Relaxed))
+    }
+
+    /// The clock was read for slots that are reserved now: those behind them have its time, too,
+    /// unless a signal handler has read it since: one that has reserved slots behind these must
+    /// have, as the burst that was seen covers none of them.
+    pub fn renew_burst(&self, seen: Burst, ticks: u64, end: usize) {
+        let next = seen.next(ticks, end, self.limit.load(Ordering::Relaxed));
+        // SAFETY: a word of the thread's own.
+        unsafe { exchange(self.burst.as_ptr(), seen.0, next.0) };
+    }
+
+    /// Makes the next event read the clock. No two slots have the same word here, so an event that
+    /// is interrupted by this does not take it for the burst that it has seen.
+    pub fn end_burst(&self) {
+        self.burst.store(Burst::before(self.cursor.load(Ordering::Relaxed)).0, Ordering::Relaxed);
+    }
+
     /// What goes with a cursor that was just loaded.
     #[inline(always)]
     fn place(&self, cursor: usize) -> Place {
@@ -103,25 +139,13 @@ impl Cell {
         }
     }
 
-    /// Reserves slots if nothing else was reserved since the place was looked at: then nothing
-    /// else in the cell has changed either, and no time of a later slot can be earlier.
-    ///
-    /// One instruction, without a lock prefix: atomic towards signal handlers of this thread, and
-    /// other threads have no business here.
+    /// Reserves slots if nothing else was reserved since the cursor was loaded: then nothing else
+    /// in the cell has changed either, and no time of a later slot can be earlier.
     #[inline(always)]
-    pub fn reserve(&self, place: &Place, slots: usize) -> bool {
-        let found: usize;
-        // SAFETY: changes the thread's own cursor.
-        unsafe {
-            core::arch::asm!(
-                "cmpxchg qword ptr [{cursor}], {next}",
-                cursor = in(reg) self.cursor.as_ptr(),
-                next = in(reg) place.cursor + slots * SLOT_SIZE,
-                inlateout("rax") place.cursor => found,
-                options(nostack),
-            );
-        }
-        found == place.cursor
+    pub fn reserve(&self, cursor: usize, slots: usize) -> bool {
+        let next = cursor + slots * SLOT_SIZE;
+        // SAFETY: the thread's own cursor.
+        unsafe { exchange(self.cursor.as_ptr().cast(), cursor as u64, next as u64) }
     }
 
     /// Number of free slots.
@@ -150,6 +174,7 @@ impl Cell {
         self.base.store(tie.ticks, Ordering::Relaxed);
         let reach = self.reach.load(Ordering::Relaxed);
         self.reach.store((reach * 16).min(MOST_REACH), Ordering::Relaxed);
+        self.end_burst();
     }
 
     /// Writes down whose the slots are from here on. As [`Cell::push`], three slots.
@@ -158,6 +183,7 @@ impl Cell {
         for (half, name) in (0..).zip(sys::thread_name()) {
             self.push(Slot::prefix(Kind::Name, half, name));
         }
+        self.end_burst();
     }
 
     /// Goes on in a new block.
@@ -182,6 +208,7 @@ impl Cell {
         self.tag.store(claimed.state.parity << PARITY_SHIFT, Ordering::Relaxed);
         self.limit.store(limit, Ordering::Relaxed);
         self.cursor.store(address + BLOCK_HEADER_SIZE, Ordering::Relaxed);
+        self.end_burst();
         let fast = if clock == Clock::Tsc { limit } else { 0 };
         self.fast_limit.store(fast, Ordering::Relaxed);
     }
@@ -213,6 +240,7 @@ impl Cell {
         self.fast_limit.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
         self.cursor.store(0, Ordering::Relaxed);
+        self.end_burst();
         self.block.swap(0, Ordering::Relaxed)
     }
 
@@ -253,6 +281,29 @@ impl Cell {
         }
         true
     }
+}
+
+/// Replaces a value if it is the expected one.
+///
+/// One instruction, without a lock prefix: atomic towards signal handlers of this thread, and
+/// other threads have no business here.
+///
+/// # Safety
+/// The word is one of an atomic that other threads do not touch.
+#[inline(always)]
+unsafe fn exchange(word: *mut u64, expected: u64, new: u64) -> bool {
+    let found: u64;
+    // SAFETY: by contract.
+    unsafe {
+        core::arch::asm!(
+            "cmpxchg qword ptr [{word}], {new}",
+            word = in(reg) word,
+            new = in(reg) new,
+            inlateout("rax") expected => found,
+            options(nostack),
+        );
+    }
+    found == expected
 }
 
 /// Number of slots of the block before this address.
@@ -330,7 +381,7 @@ pub fn own(session: &Session) -> Result<(&'static Cell, bool), Loss> {
     for candidate in 0..used.min(CANDIDATES) {
         let number = first + (start + candidate) % used;
         if numbered(number).adopt(session, tid) {
-            return Ok((take(number), true));
+            return Ok((take(session, number), true));
         }
     }
     loop {
@@ -342,15 +393,18 @@ pub fn own(session: &Session) -> Result<(&'static Cell, bool), Loss> {
         if NEXT.compare_exchange(number, next, relaxed, relaxed).is_ok() {
             // Another thread may have found it meanwhile.
             if numbered(number).adopt(session, tid) {
-                return Ok((take(number), false));
+                return Ok((take(session, number), false));
             }
         }
     }
 }
 
-/// Makes a cell the calling thread's.
-fn take(number: usize) -> &'static Cell {
+/// Makes a cell the calling thread's, which is a writer from here on.
+fn take(session: &Session, number: usize) -> &'static Cell {
     let cell = numbered(number);
+    if let Some(live) = session.live() {
+        live.writers.fetch_add(1, Ordering::Relaxed);
+    }
     tls::set((core::ptr::from_ref(cell) as usize).wrapping_sub(&raw const WIPED.cells as usize));
     cell
 }

@@ -37,7 +37,7 @@ pub fn tsc() -> u64 {
 #[inline]
 pub fn now(clock: Clock) -> u64 {
     match clock {
-        Clock::Tsc => tsc(),
+        Clock::Tsc | Clock::Coarse => tsc(),
         Clock::Monotonic => nanoseconds(libc::CLOCK_MONOTONIC),
     }
 }
@@ -64,7 +64,7 @@ pub fn tie(clock: Clock) -> Tie {
     let monotonic_ns = nanoseconds(libc::CLOCK_MONOTONIC);
     match clock {
         Clock::Monotonic => Tie { ticks: monotonic_ns, monotonic_ns },
-        Clock::Tsc => {
+        Clock::Tsc | Clock::Coarse => {
             let span = tsc().saturating_sub(before);
             Tie { ticks: before.saturating_add(span / 2), monotonic_ns }
         }

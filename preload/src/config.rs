@@ -125,11 +125,13 @@ impl Config {
     fn parse(value: impl Fn(&[u8]) -> Option<&'static [u8]>, bad: &mut [Bad; 5]) -> Config {
         let [bad_mode, bad_size, bad_max, bad_clock, bad_line] = bad;
         let tsc = clock::tsc_is_invariant;
-        let clock = choose(&value, b"MALLOOK_CLOCK", b"tsc or monotonic", bad_clock, |v| match v {
-            b"tsc" if tsc() => Some(Clock::Tsc),
-            b"monotonic" => Some(Clock::Monotonic),
-            _ => None,
-        });
+        let clock =
+            choose(&value, b"MALLOOK_CLOCK", b"tsc, coarse or monotonic", bad_clock, |v| match v {
+                b"tsc" if tsc() => Some(Clock::Tsc),
+                b"coarse" if tsc() => Some(Clock::Coarse),
+                b"monotonic" => Some(Clock::Monotonic),
+                _ => None,
+            });
         let size = b"a size like 64M, from 80K to 1T";
         let blocks = |bytes: u64| bytes / BLOCK_SIZE as u64 - 1;
         Config {

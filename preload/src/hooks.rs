@@ -4,10 +4,10 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use mallook_format::{Kind, REALLOC_FRESH};
+use mallook_format::{Kind, REALLOC_FRESH, Slot};
 
 use crate::next::{self, set_errno};
-use crate::recorder::{record, record_odd_alignment};
+use crate::recorder::{record, record_cold, record_hot, record_odd_alignment};
 
 type Pointer = *mut c_void;
 
@@ -35,14 +35,12 @@ unsafe fn reallocate(
     if old.is_null() {
         // SAFETY: by contract.
         let new = unsafe { function(old, size) };
-        record(birth, REALLOC_FRESH, new as usize, size);
-        return new;
+        return record(birth, REALLOC_FRESH, new as usize, size) as Pointer;
     }
     record(death, 0, old as usize, size);
     // SAFETY: by contract.
     let new = unsafe { function(old, size) };
-    record(birth, 0, new as usize, size);
-    new
+    record(birth, 0, new as usize, size) as Pointer
 }
 
 /// # Safety
@@ -51,8 +49,7 @@ unsafe fn reallocate(
 pub unsafe extern "C" fn malloc(size: usize) -> Pointer {
     // SAFETY: by contract.
     let new = unsafe { next::MALLOC.get()(size) };
-    record(Kind::Malloc, 0, new as usize, size);
-    new
+    record(Kind::Malloc, 0, new as usize, size) as Pointer
 }
 
 /// # Safety
@@ -61,8 +58,7 @@ pub unsafe extern "C" fn malloc(size: usize) -> Pointer {
 pub unsafe extern "C" fn calloc(count: usize, size: usize) -> Pointer {
     // SAFETY: by contract.
     let new = unsafe { next::CALLOC.get()(count, size) };
-    record(Kind::Calloc, 0, new as usize, count.saturating_mul(size));
-    new
+    record(Kind::Calloc, 0, new as usize, count.saturating_mul(size)) as Pointer
 }
 
 /// # Safety
@@ -97,8 +93,27 @@ pub unsafe extern "C" fn reallocarray(old: Pointer, count: usize, size: usize) -
 /// As in C.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn free(block: Pointer) {
+    let hot = next::FREE.is_resolved()
+        && (block.is_null() || record_hot(Kind::Free, 0, block as usize, 0));
+    if !hot {
+        // SAFETY: by contract.
+        return unsafe { free_cold(block) };
+    }
+    // SAFETY: it is resolved.
+    let free = unsafe { next::FREE.resolved() };
+    // SAFETY: by contract.
+    unsafe { free(block) }
+}
+
+/// What `free` leaves, apart from it: so it jumps wherever it goes, and needs no stack.
+///
+/// # Safety
+/// As `free`.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn free_cold(block: Pointer) {
     if !block.is_null() {
-        record(Kind::Free, 0, block as usize, 0);
+        record_cold(Slot::word0(Kind::Free, 0, 0), block as usize, 0);
     }
     // SAFETY: by contract.
     unsafe { next::FREE.get()(block) }

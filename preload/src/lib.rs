@@ -9,7 +9,7 @@
 //! state                    all process-private memory of the recorder, wiped on fork
 //! name  file               the file and its name
 //! window  block            how it grows, and is shared out in blocks
-//! cell                     a thread's own block
+//! burst  cell              which events share a time; a thread's own block
 //! open  refill             how recording starts, and where the next block comes from
 //! recorder                 one event, hot and cold
 //! elf  next                the allocator below us
@@ -30,6 +30,7 @@
 compile_error!("mallook records on Linux on x86-64 only");
 
 mod block;
+mod burst;
 mod cell;
 mod clock;
 mod config;

@@ -28,6 +28,23 @@ impl<F: Copy> Next<F> {
         Next { address: AtomicUsize::new(0), function: PhantomData }
     }
 
+    /// Whether the function is known.
+    #[inline(always)]
+    pub fn is_resolved(&self) -> bool {
+        self.address.load(Relaxed) != 0
+    }
+
+    /// The function, without a look whether it is known.
+    ///
+    /// # Safety
+    /// It is resolved.
+    #[inline(always)]
+    pub unsafe fn resolved(&self) -> F {
+        let address = self.address.load(Relaxed);
+        // SAFETY: as in `get`; not 0, by contract.
+        unsafe { core::mem::transmute_copy(&address) }
+    }
+
     /// The function.
     #[inline(always)]
     pub fn get(&self) -> F {

@@ -1,6 +1,10 @@
 //! Ticks to Unix time.
 
+use mallook_format::ring::BlockCopy;
 use mallook_format::{Clock, FileHeader};
+
+use crate::decode::Decoder;
+use crate::{Blocks, Trace};
 
 /// A rate that no clock has, in nanoseconds a tick: a tie that implies one is damaged.
 const PLAUSIBLE_RATE: std::ops::RangeInclusive<f64> = 0.05..=20.0;
@@ -9,13 +13,20 @@ const CLOSE: u64 = 20_000;
 /// Bits behind the point of a rate.
 const SHIFT: u32 = 32;
 
+/// Traces of up to so many blocks are searched for ties within blocks as well; of longer ones, so
+/// many blocks tell which ties agree with each other before the first event is shown.
+const FIRST_BLOCKS: u64 = 64;
+
 /// Converts the ticks of one trace to Unix nanoseconds: linear between any two ties of its clock,
 /// with the overall rate before the first and behind the last.
 #[derive(Clone, Debug)]
 pub struct ClockMap {
     segments: Vec<Segment>,
-    /// Unix time minus `CLOCK_MONOTONIC`, in nanoseconds.
-    offset: i128,
+    ties: Ties,
+    /// Unix time minus `CLOCK_MONOTONIC`, in nanoseconds: to be added, and to be taken away.
+    offset: (u64, u64),
+    /// The ticks are nanoseconds: ties say nothing.
+    exact: bool,
 }
 
 /// From here to the next segment.
@@ -27,37 +38,82 @@ struct Segment {
     rate: u64,
 }
 
+/// A moment on both clocks: ticks, and `CLOCK_MONOTONIC` nanoseconds.
+pub(crate) type Tie = (u64, u64);
+
+/// The ties of the first blocks of a trace.
+fn first_ties(trace: &Trace) -> Vec<Tie> {
+    let mut ties = Vec::new();
+    let mut copy = Box::new(BlockCopy::EMPTY);
+    let places = trace.places();
+    for block in Blocks::between(trace, 1, 1 + places.min(FIRST_BLOCKS)) {
+        ties.push((block.base_ticks, block.base_ns));
+        if places <= FIRST_BLOCKS && trace.source().copy_block(block.index, &mut copy) {
+            ties.extend(Decoder::ties(&copy, block.parity));
+        }
+    }
+    ties
+}
+
 impl ClockMap {
-    /// Builds the map from ties of ticks to `CLOCK_MONOTONIC` nanoseconds, in any order.
-    pub(crate) fn new(header: &FileHeader, mut ties: Vec<(u64, u64)>) -> ClockMap {
-        let offset = i128::from(header.realtime_ns) - i128::from(header.monotonic_ns);
+    /// The map of the first blocks of a trace; it is to be extended block by block, in the order in
+    /// which they start.
+    pub(crate) fn first(trace: &Trace) -> ClockMap {
+        ClockMap::new(trace.header(), first_ties(trace))
+    }
+
+    /// The map of all blocks of a trace, whose ties are these.
+    pub(crate) fn of(trace: &Trace, mut ties: Vec<Tie>) -> ClockMap {
+        ties.sort_unstable();
+        let mut map = ClockMap::first(trace);
+        ties.into_iter().for_each(|tie| map.extend(tie));
+        map
+    }
+
+    /// Builds the map from ties in any order.
+    fn new(header: &FileHeader, mut ties: Vec<Tie>) -> ClockMap {
+        let (unix, monotonic) = (header.realtime_ns, header.monotonic_ns);
+        let offset = (unix.saturating_sub(monotonic), monotonic.saturating_sub(unix));
         if Clock::from_raw(header.clock) == Some(Clock::Monotonic) {
-            let rate = 1 << SHIFT;
-            return ClockMap { segments: vec![Segment { ticks: 0, ns: 0, rate }], offset };
+            let segments = vec![Segment { ticks: 0, ns: 0, rate: 1 << SHIFT }];
+            return ClockMap { segments, ties: Ties::default(), offset, exact: true };
         }
         ties.push((header.ticks, header.monotonic_ns));
         ties.sort_unstable();
-        let ties = plausible(ties);
-        let overall = match (ties.first(), ties.last()) {
-            (Some(&first), Some(&last)) if last.0 > first.0 => rate(first, last),
-            _ => 1 << SHIFT,
-        };
-        let ends = ties.iter().skip(1).map(Some).chain([None]);
-        let mut segments: Vec<Segment> = ties
-            .iter()
-            .zip(ends)
-            .map(|(&start, end)| Segment {
-                ticks: start.0,
-                ns: start.1,
-                rate: end.map_or(overall, |&end| rate(start, end)),
-            })
-            .collect();
+        let mut kept = Ties::default();
+        let mut sound = Vec::new();
+        for tie in ties {
+            match kept.judge(tie) {
+                Verdict::Sound => sound.push(tie),
+                Verdict::StartAgain => sound = vec![tie],
+                Verdict::Damaged => {}
+            }
+        }
+        let overall = kept.overall();
         // Before the first tie, counting back from it.
-        let first = segments.first().copied().unwrap_or(Segment { ticks: 0, ns: 0, rate: overall });
-        let before = (u128::from(first.ticks) * u128::from(overall)) >> SHIFT;
-        let ns = u128::from(first.ns).saturating_sub(before) as u64;
-        segments.insert(0, Segment { ticks: 0, ns, rate: overall });
-        ClockMap { segments, offset }
+        let before = (u128::from(kept.first.0) * u128::from(overall)) >> SHIFT;
+        let ns = u128::from(kept.first.1).saturating_sub(before) as u64;
+        let segments = vec![Segment { ticks: 0, ns, rate: overall }];
+        let mut map = ClockMap { segments, ties: kept, offset, exact: false };
+        sound.into_iter().for_each(|tie| map.push(tie));
+        map
+    }
+
+    /// Takes note of a later tie, unless it contradicts the others.
+    pub(crate) fn extend(&mut self, tie: Tie) {
+        if !self.exact && tie.0 > self.ties.last.0 && self.ties.judge(tie) != Verdict::Damaged {
+            self.push(tie);
+        }
+    }
+
+    fn push(&mut self, tie: Tie) {
+        // The first segment stands before all ties.
+        if self.segments.len() > 1
+            && let Some(last) = self.segments.last_mut()
+        {
+            last.rate = rate((last.ticks, last.ns), tie);
+        }
+        self.segments.push(Segment { ticks: tie.0, ns: tie.1, rate: self.ties.overall() });
     }
 
     /// The Unix time of these ticks, in nanoseconds. Grows with the ticks.
@@ -66,7 +122,7 @@ impl ClockMap {
     }
 
     fn to_unix(&self, monotonic_ns: u64) -> u64 {
-        (i128::from(monotonic_ns) + self.offset).clamp(0, u64::MAX.into()) as u64
+        monotonic_ns.saturating_add(self.offset.0).saturating_sub(self.offset.1)
     }
 
     /// The ticks' time on `CLOCK_MONOTONIC`, in nanoseconds. Grows with the ticks.
@@ -85,6 +141,49 @@ impl ClockMap {
             end_ticks: end.map_or(u64::MAX, |end| end.ticks),
             end_ns: end.map_or(u64::MAX, |end| end.ns),
         }
+    }
+}
+
+/// What is known of the ties so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ties {
+    first: Tie,
+    last: Tie,
+    kept: usize,
+    /// Ties in a row that contradict those that were kept.
+    dropped: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Sound,
+    /// It goes back, or implies a rate that no clock has.
+    Damaged,
+    /// Nothing agrees with what was kept: that is what is damaged.
+    StartAgain,
+}
+
+impl Ties {
+    fn judge(&mut self, tie: Tie) -> Verdict {
+        let (ticks, ns) = (tie.0.wrapping_sub(self.last.0), tie.1.wrapping_sub(self.last.1));
+        let plausible = ns < CLOSE || PLAUSIBLE_RATE.contains(&(ns as f64 / ticks as f64));
+        let forwards = tie.0 > self.last.0;
+        if self.kept == 0 || forwards && tie.1 >= self.last.1 && plausible {
+            let first = if self.kept == 0 { tie } else { self.first };
+            *self = Ties { first, last: tie, kept: self.kept + 1, dropped: 0 };
+            return Verdict::Sound;
+        }
+        self.dropped += usize::from(forwards);
+        if self.dropped <= self.kept {
+            return Verdict::Damaged;
+        }
+        *self = Ties { first: tie, last: tie, kept: 1, dropped: 0 };
+        Verdict::StartAgain
+    }
+
+    /// The rate from the first tie to the last.
+    fn overall(&self) -> u64 {
+        if self.last.0 > self.first.0 { rate(self.first, self.last) } else { 1 << SHIFT }
     }
 }
 
@@ -108,19 +207,26 @@ impl Stretch {
     }
 }
 
-/// Converts ticks that mostly grow: it remembers where it was in the map.
+/// Converts ticks that mostly grow: it remembers where it was in the map, which may grow too.
 #[derive(Clone, Debug)]
-pub(crate) struct Converter<'a> {
-    map: &'a ClockMap,
+pub(crate) struct Converter {
+    map: ClockMap,
     here: Stretch,
 }
 
-impl<'a> Converter<'a> {
-    pub fn new(map: &'a ClockMap) -> Converter<'a> {
-        Converter { map, here: map.stretch(0) }
+impl Converter {
+    pub fn new(map: ClockMap) -> Converter {
+        Converter { here: map.stretch(0), map }
+    }
+
+    /// As [`ClockMap::extend`].
+    pub fn extend(&mut self, tie: Tie) {
+        self.map.extend(tie);
+        self.here = self.map.stretch(self.here.start.ticks);
     }
 
     /// As [`ClockMap::unix_ns`].
+    #[inline]
     pub fn unix_ns(&mut self, ticks: u64) -> u64 {
         if !self.here.holds(ticks) {
             self.here = self.map.stretch(ticks);
@@ -130,37 +236,9 @@ impl<'a> Converter<'a> {
 }
 
 /// The rate between two ties of which the second is later in ticks.
-fn rate(start: (u64, u64), end: (u64, u64)) -> u64 {
+fn rate(start: Tie, end: Tie) -> u64 {
     let (ticks, ns) = (end.0 - start.0, end.1.saturating_sub(start.1));
     u64::try_from((u128::from(ns) << SHIFT) / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
-}
-
-/// Drops the ties that contradict the others: times that go back, rates that no clock has.
-fn plausible(ties: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
-    let mut kept: Vec<(u64, u64)> = Vec::with_capacity(ties.len());
-    let mut dropped = 0usize;
-    for tie in ties {
-        let Some(&last) = kept.last() else {
-            kept.push(tie);
-            continue;
-        };
-        let (ticks, ns) = (tie.0 - last.0, tie.1.wrapping_sub(last.1));
-        let rate = ns as f64 / ticks as f64;
-        let sound = ticks > 0 && tie.1 >= last.1 && (ns < CLOSE || PLAUSIBLE_RATE.contains(&rate));
-        if sound {
-            kept.push(tie);
-            dropped = 0;
-        } else if ticks > 0 {
-            // If nothing agrees with what we have kept, that is what is damaged.
-            dropped += 1;
-            if dropped > kept.len() {
-                kept.clear();
-                kept.push(tie);
-                dropped = 0;
-            }
-        }
-    }
-    kept
 }
 
 #[cfg(test)]

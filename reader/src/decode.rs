@@ -1,29 +1,41 @@
 //! The slots of a block, taken apart.
 
 use mallook_format::ring::BlockCopy;
-use mallook_format::{Kind, SLOTS, Slot, WIDE_ALIGNMENT};
+use mallook_format::{Kind, PARITY_SHIFT, Slot, WIDE_ALIGNMENT};
 
-use crate::Damage;
-use crate::trace::{Block, Trace};
+use crate::index::Block;
+use crate::{Damage, Trace};
 
 /// One moment or marker of a thread, with everything that its prefixes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// When, on the trace's clock.
     pub ticks: u64,
+    /// Unix time in nanoseconds; 0 until the moment's place in the order is known.
+    pub time_ns: u64,
     pub tid: u32,
     pub kind: Kind,
     pub aux: u8,
     pub address: u64,
     pub size: u64,
-    /// Alignment that is no power of two.
-    pub odd_alignment: Option<u64>,
+    /// How often it was put off behind what it had overtaken.
+    pub delays: u8,
+    /// Alignment that is no power of two; 0 for none.
+    pub odd_alignment: u64,
+}
+
+/// Where moments come from, in order of time.
+pub trait Moments {
+    /// Appends the next ones; `false` if there are none now.
+    fn more(&mut self, moments: &mut Vec<Moment>) -> bool;
 }
 
 /// Takes the slots of one block apart, in order.
 pub struct Decoder<'a> {
     copy: &'a BlockCopy,
     parity: u64,
+    /// [`Slot::flags`] of a slot of this use.
+    flags: u64,
     position: usize,
     tid: u32,
     name: [u64; 2],
@@ -40,6 +52,7 @@ pub struct Decoder<'a> {
 /// What prefixes have said about the next moment.
 #[derive(Clone, Copy, Default)]
 struct Wide {
+    any: bool,
     size: Option<u64>,
     address: Option<u64>,
     alignment: Option<u64>,
@@ -58,6 +71,7 @@ impl<'a> Decoder<'a> {
         Decoder {
             copy,
             parity: block.parity,
+            flags: Slot { word0: block.parity << PARITY_SHIFT, word1: 0 }.flags(),
             position: 0,
             tid: copy.header.tid(),
             name: copy.header.name,
@@ -84,8 +98,10 @@ impl<'a> Decoder<'a> {
         })
     }
 
+    #[cold]
     fn prefix(&mut self, kind: Kind, slot: Slot) {
         let value = slot.value();
+        self.wide.any = true;
         match kind {
             Kind::Ticks => self.base = value,
             Kind::WideSize => self.wide.size = Some(value),
@@ -104,22 +120,29 @@ impl<'a> Decoder<'a> {
 
     /// The name of the thread that the last moment belongs to.
     pub fn thread_name(&self) -> String {
-        let bytes: &[u8] = bytemuck::cast_slice(&self.name);
-        let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-        String::from_utf8_lossy(&bytes[..end]).into_owned()
+        thread_name(&self.name)
     }
 
+    #[inline]
     fn moment(&mut self, kind: Kind, slot: Slot) -> Moment {
-        let wide = std::mem::take(&mut self.wide);
+        let wide = self.wide;
+        if wide.any {
+            self.wide = Wide::default();
+        }
         self.earliest = self.earliest.max(self.base.saturating_add(slot.ticks().into()));
         Moment {
             ticks: self.earliest,
+            time_ns: 0,
+            delays: 0,
             tid: self.tid,
             kind,
             aux: slot.aux(),
             address: wide.address.unwrap_or(slot.address()),
             size: wide.size.unwrap_or(slot.size().into()),
-            odd_alignment: wide.alignment.filter(|_| slot.aux() == WIDE_ALIGNMENT),
+            odd_alignment: match slot.aux() {
+                WIDE_ALIGNMENT => wide.alignment.unwrap_or(0),
+                _ => 0,
+            },
         }
     }
 }
@@ -127,41 +150,56 @@ impl<'a> Decoder<'a> {
 impl Iterator for Decoder<'_> {
     type Item = Step;
 
+    #[inline]
     fn next(&mut self) -> Option<Step> {
-        while self.position < SLOTS {
-            let slot = *self.copy.slots.get(self.position)?;
-            let written = slot.raw_kind() != 0 && slot.parity() == self.parity;
-            if !written && self.stop_at_gap {
-                return None;
-            }
+        while let Some(&slot) = self.copy.slots.get(self.position) {
             let position = self.position;
             self.position += 1;
-            match slot.kind() {
-                _ if slot.word0 == 0 => {}
-                _ if slot.parity() != self.parity && !self.first_use => {}
-                Some(kind) if written && slot.reserved_is_zero() => {
-                    if !kind.is_prefix() {
-                        return Some(Step::Moment(self.moment(kind, slot)));
-                    }
-                    self.prefix(kind, slot);
+            if slot.flags() == self.flags
+                && let Some(kind) = slot.kind()
+            {
+                if !kind.is_prefix() {
+                    return Some(Step::Moment(self.moment(kind, slot)));
                 }
-                _ => return Some(Step::Damaged(position)),
+                self.prefix(kind, slot);
+            } else if slot.raw_kind() == 0 || slot.parity() != self.parity {
+                // Not written in this use of the block.
+                if self.stop_at_gap {
+                    self.position = position;
+                    return None;
+                }
+                if slot.word0 != 0 && (self.first_use || slot.parity() == self.parity) {
+                    return Some(Step::Damaged(position));
+                }
+            } else {
+                return Some(Step::Damaged(position));
             }
         }
         None
     }
 }
 
+/// The name of a thread, as two words hold it.
+pub fn thread_name(name: &[u64; 2]) -> String {
+    let bytes: &[u8] = bytemuck::cast_slice(name);
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
 /// Copies a block and hands on its moments; slots that make no sense are reported to the trace.
-pub fn moments(
+pub fn moments(trace: &Trace, block: &Block, copy: &mut BlockCopy, mut each: impl FnMut(Moment)) {
+    if trace.copy(block, copy) {
+        copied(trace, block, copy, |moment, _| each(moment));
+    }
+}
+
+/// Hands on the moments of a block that was copied, as [`moments`].
+pub fn copied(
     trace: &Trace,
     block: &Block,
-    copy: &mut BlockCopy,
+    copy: &BlockCopy,
     mut each: impl FnMut(Moment, &Decoder),
 ) {
-    if !trace.copy(block, copy) {
-        return;
-    }
     let mut decoder = Decoder::new(copy, block);
     while let Some(step) = decoder.next() {
         match step {

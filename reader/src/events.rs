@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 use mallook_format::{Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
 use rustc_hash::FxHashMap;
 
-use crate::clock::Converter;
-use crate::decode::Moment;
-use crate::heap::Heap;
+use crate::Trace;
+use crate::decode::{Moment, Moments};
 use crate::merge::Merge;
-use crate::settle::{Moments, Settle};
-use crate::{ClockMap, Trace};
+use crate::settle::Settle;
 
 /// Reallocations of one thread that can be under way at once (in nested signal handlers).
 const MOST_NESTED: usize = 64;
@@ -76,9 +74,13 @@ pub(crate) struct Step {
 }
 
 /// The events of one trace, in order of time.
-pub struct Events<'a, M = Merge<'a>> {
-    source: Settle<M>,
-    clock: Converter<'a>,
+pub struct Events<M> {
+    source: M,
+    moments: Vec<Moment>,
+    /// The first one that was not looked at.
+    first: usize,
+    /// Moments that came out of order.
+    repairs: u64,
     pid: u32,
     /// Reallocations whose second moment is still to come, innermost last.
     under_way: FxHashMap<u32, Vec<Moment>>,
@@ -86,19 +88,20 @@ pub struct Events<'a, M = Merge<'a>> {
     last_ns: u64,
 }
 
-impl<'a> Events<'a> {
+impl<'a> Events<Settle<Merge<'a>>> {
     /// All events of a trace.
-    pub fn of(trace: &'a Trace<'a>) -> Events<'a> {
-        let heap = (trace.threads() > 1).then(|| Heap::new(trace.is_complete()));
-        Events::new(Merge::new(trace), trace.clock(), trace.header().pid, heap)
+    pub fn of(trace: &'a Trace<'a>) -> Events<Settle<Merge<'a>>> {
+        Events::new(Settle::of(trace), trace.header().pid)
     }
 }
 
-impl<'a, M: Moments> Events<'a, M> {
-    pub(crate) fn new(source: M, clock: &'a ClockMap, pid: u32, heap: Option<Heap>) -> Self {
+impl<M: Moments> Events<M> {
+    pub(crate) fn new(source: M, pid: u32) -> Self {
         Events {
-            source: Settle::new(source, heap),
-            clock: Converter::new(clock),
+            source,
+            moments: Vec::new(),
+            first: 0,
+            repairs: 0,
             pid,
             under_way: FxHashMap::default(),
             unfinished: None,
@@ -108,44 +111,59 @@ impl<'a, M: Moments> Events<'a, M> {
 
     /// Moments that were put off so far, since they cannot have happened before another one.
     pub fn repairs(&self) -> u64 {
-        self.source.repairs()
+        self.repairs
     }
 
     pub(crate) fn source_mut(&mut self) -> &mut M {
-        self.source.source_mut()
+        &mut self.source
+    }
+
+    #[inline]
+    fn next_moment(&mut self) -> Option<Moment> {
+        if self.first == self.moments.len() {
+            self.moments.clear();
+            self.first = 0;
+            self.source.more(&mut self.moments);
+        }
+        let moment = *self.moments.get(self.first)?;
+        self.first += 1;
+        self.repairs += u64::from(moment.delays != 0);
+        Some(moment)
     }
 
     /// The next event of those that the source has; reallocations that are under way wait.
+    #[inline]
     pub(crate) fn next_finished(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.step()?.event {
-                return Some(event);
+            let moment = self.next_moment()?;
+            if let Some(what) = self.happen(&moment) {
+                return Some(self.event(&moment, what));
             }
         }
     }
 
     /// The next moment, and the event that it completes.
     pub(crate) fn step(&mut self) -> Option<Step> {
-        let moment = self.source.next()?;
+        let moment = self.next_moment()?;
         let what = self.happen(&moment);
-        let event = what.map(|what| self.event(moment.ticks, moment.tid, what));
+        let event = what.map(|what| self.event(&moment, what));
         Some(Step { moment, event })
     }
 
     /// The first moment of a reallocation, as an event of its own.
     pub(crate) fn first_half(&mut self, death: &Moment) -> Event {
-        let what = What::Call(unfinished(death, self.clock.unix_ns(death.ticks)));
-        self.event(death.ticks, death.tid, what)
+        self.event(death, What::Call(unfinished(death)))
     }
 
-    fn event(&mut self, ticks: u64, tid: u32, what: What) -> Event {
+    #[inline]
+    fn event(&mut self, moment: &Moment, what: What) -> Event {
         // Times only go back in damaged traces.
-        let time_ns = self.clock.unix_ns(ticks).max(self.last_ns);
-        self.last_ns = time_ns;
-        Event { time_ns, pid: self.pid, tid, what }
+        self.last_ns = self.last_ns.max(moment.time_ns);
+        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, what }
     }
 
     /// Takes note of a moment; the event, unless it is half of one.
+    #[inline]
     fn happen(&mut self, moment: &Moment) -> Option<What> {
         let kind = moment.kind;
         if kind.is_marker() {
@@ -171,20 +189,24 @@ impl<'a, M: Moments> Events<'a, M> {
                 start_ns: None,
             }));
         }
+        Some(self.birth(moment))
+    }
+
+    /// What a birth completes.
+    #[inline]
+    fn birth(&mut self, moment: &Moment) -> What {
+        let kind = moment.kind;
         let death = self.death_before(moment);
-        if moment.address == 0 && moment.size != 0 {
-            self.source.revive(death.map_or(0, |death| death.address));
-        }
         let reallocation = matches!(kind, Kind::Realloc | Kind::Reallocarray);
         let fresh = reallocation && moment.aux & REALLOC_FRESH != 0;
-        Some(What::Call(Call {
+        What::Call(Call {
             kind,
             address: Some(moment.address),
             size: Some(moment.size),
             old_address: death.map(|death| death.address).or(fresh.then_some(0)),
             alignment: alignment(moment),
-            start_ns: death.map(|death| self.clock.unix_ns(death.ticks)),
-        }))
+            start_ns: death.map(|death| death.time_ns),
+        })
     }
 
     /// The first moment of the reallocation that ends here.
@@ -203,14 +225,14 @@ impl<'a, M: Moments> Events<'a, M> {
 }
 
 /// A reallocation of which the second moment is missing.
-fn unfinished(death: &Moment, start_ns: u64) -> Call {
+fn unfinished(death: &Moment) -> Call {
     Call {
         kind: if death.kind == Kind::ReallocDeath { Kind::Realloc } else { Kind::Reallocarray },
         address: None,
         size: Some(death.size),
         old_address: Some(death.address),
         alignment: None,
-        start_ns: Some(start_ns),
+        start_ns: Some(death.time_ns),
     }
 }
 
@@ -222,29 +244,37 @@ fn alignment(moment: &Moment) -> Option<u64> {
     );
     match moment.aux {
         _ if !takes_one => None,
-        WIDE_ALIGNMENT => moment.odd_alignment,
+        WIDE_ALIGNMENT => Some(moment.odd_alignment),
         power => 1u64.checked_shl(power.into()),
     }
 }
 
-impl<M: Moments> Iterator for Events<'_, M> {
+impl<M: Moments> Iterator for Events<M> {
     type Item = Event;
 
+    #[inline]
     fn next(&mut self) -> Option<Event> {
+        if self.unfinished.is_none()
+            && let Some(event) = self.next_finished()
+        {
+            return Some(event);
+        }
+        self.next_unfinished()
+    }
+}
+
+impl<M: Moments> Events<M> {
+    /// Reallocations that had not finished by the end of the trace: the latest time at which that
+    /// is known.
+    #[cold]
+    fn next_unfinished(&mut self) -> Option<Event> {
         if self.unfinished.is_none() {
-            if let Some(event) = self.next_finished() {
-                return Some(event);
-            }
             let mut rest: Vec<Moment> =
                 self.under_way.drain().flat_map(|(_, calls)| calls).collect();
             rest.sort_unstable_by_key(|death| (death.ticks, death.tid));
             self.unfinished = Some(rest.into());
         }
-        // Not finished at the end of the trace: the latest time at which that is known.
         let death = self.unfinished.as_mut()?.pop_front()?;
-        let start_ns = self.clock.unix_ns(death.ticks);
-        let call = unfinished(&death, start_ns);
-        let time_ns = self.last_ns.max(start_ns);
-        Some(Event { time_ns, pid: self.pid, tid: death.tid, what: What::Call(call) })
+        Some(self.event(&death, What::Call(unfinished(&death))))
     }
 }

@@ -36,6 +36,11 @@ impl Filter {
             }
     }
 
+    /// Every event is wanted.
+    pub fn wants_all(&self) -> bool {
+        *self == Filter::default()
+    }
+
     /// No event from this time on is wanted.
     pub fn is_past(&self, time_ns: u64) -> bool {
         self.until_ns.is_some_and(|until| time_ns > until)

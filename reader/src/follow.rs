@@ -8,9 +8,9 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{Phase, State};
 use rustc_hash::FxHashMap;
 
-use crate::decode::{Decoder, Moment, Step};
+use crate::decode::{Decoder, Moment, Moments, Step};
 use crate::heap::Heap;
-use crate::settle::Moments;
+use crate::settle::Settle;
 use crate::summary::is_running;
 use crate::{ClockMap, Error, Event, Events, Trace};
 
@@ -26,12 +26,10 @@ struct Queue {
 }
 
 impl Moments for Queue {
-    fn peek(&mut self) -> Option<Moment> {
-        self.moments.front().copied().filter(|moment| moment.ticks <= self.until)
-    }
-
-    fn advance(&mut self) {
-        self.moments.pop_front();
+    fn more(&mut self, moments: &mut Vec<Moment>) -> bool {
+        let ready = self.moments.partition_point(|moment| moment.ticks <= self.until);
+        moments.extend(self.moments.drain(..ready));
+        ready != 0
     }
 }
 
@@ -50,8 +48,9 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
     let first = Trace::open(path)?;
     // The first clock is kept: a better one would make earlier times jump.
     let clock: ClockMap = first.clock().clone();
-    let heap = Heap::new(first.is_complete());
-    let mut events = Events::new(Queue::default(), &clock, first.header().pid, Some(heap));
+    let heap = Heap::new(first.is_complete(), first.is_coarse());
+    let queue = Settle::new(Queue::default(), Some(heap));
+    let mut events = Events::new(queue, first.header().pid);
     let mut progress = Progress::default();
     let mut newest = 0;
     loop {
@@ -60,7 +59,10 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
         let trace = Trace::open(path)?;
         let mut seen = collect(&trace, running, &mut progress);
         seen.sort_by_key(|moment| moment.ticks);
-        let queue = events.source_mut();
+        for moment in &mut seen {
+            moment.time_ns = clock.unix_ns(moment.ticks);
+        }
+        let queue = events.source_mut().source_mut();
         // What was the newest at the last look: everything up to there has been written by now.
         queue.until = if running { newest } else { u64::MAX };
         newest = seen.last().map_or(newest, |last| newest.max(last.ticks));
@@ -94,7 +96,7 @@ fn merge(waiting: &mut VecDeque<Moment>, seen: Vec<Moment>) {
 fn collect(trace: &Trace, running: bool, progress: &mut Progress) -> Vec<Moment> {
     let mut seen = Vec::new();
     let mut copy = BlockCopy::EMPTY;
-    for block in trace.blocks() {
+    for block in &trace.blocks().collect::<Vec<_>>() {
         let taken = progress.entry(block.index).or_insert((block.sequence, 0));
         if taken.0 != block.sequence {
             *taken = (block.sequence, 0);

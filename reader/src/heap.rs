@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use rustc_hash::FxHashSet;
+use mallook_format::{Kind, REALLOC_FRESH};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::decode::Moment;
 
@@ -10,9 +11,16 @@ use crate::decode::Moment;
 /// virtual processors that hand memory to each other.
 pub const EARLY: u64 = 1 << 12;
 
+/// The same with [`Clock::Coarse`]: most bursts are shorter.
+///
+/// [`Clock::Coarse`]: mallook_format::Clock::Coarse
+const EARLY_COARSE: u64 = 1 << 14;
+
 /// The addresses that live, and those of which it is known that they do not.
 #[derive(Clone, Debug)]
 pub struct Heap {
+    /// How much too early a moment's time may be, in ticks.
+    pub early: u64,
     alive: FxHashSet<u64>,
     /// Every address that was ever born; `None` when none can have been born unseen.
     born: Option<FxHashSet<u64>>,
@@ -21,14 +29,19 @@ pub struct Heap {
     /// Addresses that may live or not: they were released by one thread and given out by another
     /// at nearly the same time, and nothing tells which of the two came first.
     unsure: FxHashSet<u64>,
+    /// The death of the reallocation that is under way in each thread: if that fails, the memory
+    /// lives on.
+    under_way: FxHashMap<u32, Moment>,
 }
 
 impl Heap {
     /// `complete`: whatever lives was born within the trace.
-    pub fn new(complete: bool) -> Heap {
+    pub fn new(complete: bool, coarse: bool) -> Heap {
+        let early = if coarse { EARLY_COARSE } else { EARLY };
         let born = (!complete).then(FxHashSet::default);
         let (alive, unsure) = (FxHashSet::default(), FxHashSet::default());
-        Heap { alive, born, strangers: VecDeque::new(), unsure }
+        let (strangers, under_way) = (VecDeque::new(), FxHashMap::default());
+        Heap { early, alive, born, strangers, unsure, under_way }
     }
 
     /// The number of addresses that live.
@@ -56,33 +69,45 @@ impl Heap {
     /// Takes note of what the moment gives out or releases.
     pub fn happen(&mut self, moment: &Moment) {
         let address = moment.address;
+        match moment.kind {
+            Kind::ReallocDeath | Kind::ReallocarrayDeath => {
+                self.under_way.insert(moment.tid, *moment);
+            }
+            Kind::Realloc | Kind::Reallocarray if moment.aux & REALLOC_FRESH == 0 => {
+                let death = self.under_way.remove(&moment.tid);
+                let failed = address == 0 && moment.size != 0;
+                if let Some(death) = death.filter(|death| failed && death.size == moment.size) {
+                    self.give_out(death.address);
+                }
+            }
+            _ => {}
+        }
         if address == 0 || !moment.kind.is_moment() {
             return;
         }
         if !self.unsure.is_empty() {
             self.unsure.remove(&address);
         }
+        let early = self.early;
+        // What two threads do at nearly the same time may be moved by as much again.
+        let old = |release: &Moment| moment.ticks.saturating_sub(release.ticks) > 2 * early;
+        while self.strangers.front().is_some_and(old) {
+            self.strangers.pop_front();
+        }
         if moment.kind.is_birth() {
-            let overtaken = |release: &Moment| {
-                release.address == address
-                    && release.tid != moment.tid
-                    && moment.ticks.saturating_sub(release.ticks) <= EARLY
-            };
-            if self.is_stranger(address) && self.strangers.iter().any(overtaken) {
+            let of_another =
+                |release: &Moment| release.address == address && release.tid != moment.tid;
+            if self.strangers.iter().any(of_another) {
                 self.unsure.insert(address);
             }
             self.give_out(address);
         } else if !self.alive.remove(&address) && self.is_stranger(address) {
-            let old = |first: &Moment| moment.ticks.saturating_sub(first.ticks) > EARLY;
-            while self.strangers.front().is_some_and(old) {
-                self.strangers.pop_front();
-            }
             self.strangers.push_back(*moment);
         }
     }
 
     /// Memory lives from here on.
-    pub fn give_out(&mut self, address: u64) {
+    fn give_out(&mut self, address: u64) {
         if address != 0 {
             self.alive.insert(address);
             if let Some(born) = &mut self.born {

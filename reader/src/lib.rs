@@ -14,21 +14,24 @@
 //!
 //! ```text
 //! error  source      bytes: a slice, or a mapped file that may be changing
-//! clock              ticks to Unix time
-//! trace              header, index of blocks, damage
+//! trace  index       header, damage; where the blocks are
 //! decode             slots of a block to moments
-//! merge              the moments of all threads in one order
-//! heap  settle       which addresses live; order between threads repaired by causality
+//! clock              ticks to Unix time
+//! heap               which addresses live
+//! upcoming  merge    blocks by time; the moments of all threads in one order
+//! settle             order between threads repaired by causality
 //! events             moments to calls: reallocations paired
-//! tree               the events of several processes in one order
+//! ahead  tree        decoding on another thread; the events of several processes in one order
 //! check              whether any of it is impossible
-//! summary  follow    what --info says; a trace that is being written
+//! tally  summary     what is in a trace; what --info says of it
+//! follow             a trace that is being written
 //! filter  render     what is wanted, and how it looks
 //! ```
 //!
 //! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
 //! by the number of blocks of memory that the traced process had at once.
 
+mod ahead;
 mod check;
 mod clock;
 mod decode;
@@ -37,13 +40,16 @@ mod events;
 mod filter;
 mod follow;
 mod heap;
+mod index;
 mod merge;
 pub mod render;
 mod settle;
 mod source;
 mod summary;
+mod tally;
 mod trace;
 mod tree;
+mod upcoming;
 
 pub use check::{Check, Violation};
 pub use clock::ClockMap;
@@ -51,7 +57,8 @@ pub use error::{Damage, Error};
 pub use events::{Call, Event, Events, What};
 pub use filter::Filter;
 pub use follow::follow;
+pub use index::{Block, Blocks};
 pub use source::Source;
 pub use summary::{Ending, Summary};
-pub use trace::{Block, Trace};
+pub use trace::Trace;
 pub use tree::Tree;

@@ -8,12 +8,14 @@ use std::collections::BinaryHeap;
 
 use mallook_format::ring::BlockCopy;
 
-use crate::Trace;
-use crate::decode::{self, Moment};
-use crate::settle::Moments;
-use crate::trace::Block;
+use crate::clock::Converter;
+use crate::decode::{self, Moment, Moments};
+use crate::index::{Block, Blocks};
+use crate::upcoming::Upcoming;
+use crate::{ClockMap, Trace};
 
 /// A block whose time has come.
+#[derive(Default)]
 struct Run {
     moments: Vec<Moment>,
     position: usize,
@@ -26,12 +28,13 @@ type Key = (u64, u64);
 /// Merges the blocks of one trace.
 pub struct Merge<'a> {
     trace: &'a Trace<'a>,
-    blocks: std::iter::Peekable<std::slice::Iter<'a, Block>>,
+    upcoming: Upcoming<Blocks<'a>>,
+    /// The block that comes next.
+    coming: Option<Block>,
+    clock: Converter,
     heap: BinaryHeap<Reverse<(Key, usize)>>,
     runs: Vec<Run>,
     free: Vec<usize>,
-    /// The run that is being emitted, and up to when.
-    current: Option<(usize, Key)>,
     copy: Box<BlockCopy>,
 }
 
@@ -43,86 +46,71 @@ impl Run {
 
 impl<'a> Merge<'a> {
     pub fn new(trace: &'a Trace<'a>) -> Merge<'a> {
+        let mut upcoming = Upcoming::of(trace);
         Merge {
             trace,
-            blocks: trace.blocks().iter().peekable(),
+            coming: upcoming.next(),
+            upcoming,
+            clock: Converter::new(ClockMap::first(trace)),
             heap: BinaryHeap::new(),
             runs: Vec::new(),
             free: Vec::new(),
-            current: None,
             copy: Box::new(BlockCopy::EMPTY),
         }
     }
 
     /// Starts the runs whose time has come.
     fn admit(&mut self) {
-        while let Some(block) = self.blocks.peek() {
+        while let Some(block) = self.coming {
             if self.heap.peek().is_some_and(|Reverse(((ticks, _), _))| *ticks < block.base_ticks) {
                 break;
             }
             let slot = self.free.pop().unwrap_or_else(|| {
-                let sequence = 0;
-                self.runs.push(Run { moments: Vec::new(), position: 0, sequence });
+                self.runs.push(Run::default());
                 self.runs.len() - 1
             });
             let run = &mut self.runs[slot];
+            (run.position, run.sequence) = (0, block.sequence);
             run.moments.clear();
             let moments = &mut run.moments;
-            decode::moments(self.trace, block, &mut self.copy, |moment, _| moments.push(moment));
-            *run = Run {
-                moments: std::mem::take(&mut run.moments),
-                position: 0,
-                sequence: block.sequence,
-            };
+            decode::moments(self.trace, &block, &mut self.copy, |moment| moments.push(moment));
             match run.key() {
                 Some(key) => self.heap.push(Reverse((key, slot))),
                 None => self.free.push(slot),
             }
-            self.blocks.next();
-        }
-    }
-
-    /// The key up to which the run may be emitted: that of the second smallest.
-    fn limit(&self) -> Key {
-        let last = (u64::MAX, u64::MAX);
-        let waiting = self.heap.peek().map_or(last, |Reverse((key, _))| *key);
-        let coming = self.blocks.clone().peek().map_or(last, |block| (block.base_ticks, 0));
-        waiting.min(coming)
-    }
-
-    fn head(&self, slot: usize) -> Option<Moment> {
-        let run = self.runs.get(slot)?;
-        run.moments.get(run.position).copied()
-    }
-
-    /// Ends the turn of the current run.
-    fn yield_turn(&mut self) {
-        if let Some((slot, _)) = self.current.take() {
-            match self.runs[slot].key() {
-                Some(key) => self.heap.push(Reverse((key, slot))),
-                None => self.free.push(slot),
+            self.coming = self.upcoming.next();
+            // The tie at the end of what may be emitted now.
+            if let Some(next) = &self.coming {
+                self.clock.extend((next.base_ticks, next.base_ns));
             }
         }
+    }
+
+    /// Where the second smallest run goes on.
+    fn limit(&self) -> Option<Key> {
+        let waiting = self.heap.peek().map(|Reverse((key, _))| *key);
+        let coming = self.coming.map(|block| (block.base_ticks, 0));
+        waiting.into_iter().chain(coming).min()
     }
 }
 
 impl Moments for Merge<'_> {
-    fn peek(&mut self) -> Option<Moment> {
-        if let Some((slot, limit)) = self.current {
-            match self.runs[slot].key() {
-                Some(key) if key <= limit => return self.head(slot),
-                _ => self.yield_turn(),
-            }
-        }
+    fn more(&mut self, moments: &mut Vec<Moment>) -> bool {
         self.admit();
-        let Reverse((_, slot)) = self.heap.pop()?;
-        self.current = Some((slot, self.limit()));
-        self.head(slot)
-    }
-
-    fn advance(&mut self) {
-        if let Some((slot, _)) = self.current {
-            self.runs[slot].position += 1;
+        let Some(Reverse((_, slot))) = self.heap.pop() else { return false };
+        let limit = self.limit();
+        let run = &mut self.runs[slot];
+        for moment in &run.moments[run.position..] {
+            if limit.is_some_and(|limit| (moment.ticks, run.sequence) > limit) {
+                break;
+            }
+            moments.push(Moment { time_ns: self.clock.unix_ns(moment.ticks), ..*moment });
+            run.position += 1;
         }
+        match run.key() {
+            Some(key) => self.heap.push(Reverse((key, slot))),
+            None => self.free.push(slot),
+        }
+        true
     }
 }

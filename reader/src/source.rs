@@ -8,7 +8,7 @@ use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCell, BlockCopy};
 use mallook_format::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_OFFSET, Control, FileHeader,
-    LOSS_OFFSET, LOSS_STRIPES, Loss, OPENED_OFFSET, SLOT_SIZE,
+    LOSS_OFFSET, LOSS_STRIPES, Loss, OPENED_OFFSET, SLOT_SIZE, WRITERS_OFFSET,
 };
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
@@ -38,6 +38,7 @@ const MOST_TOUCHED: usize = 2048;
 pub(crate) struct LiveCopy {
     pub cursor: u64,
     pub opened: u64,
+    pub writers: u64,
     pub control: Control,
     pub lost: [u64; Loss::ALL.len()],
 }
@@ -134,6 +135,7 @@ impl Source<'_> {
         LiveCopy {
             cursor: words[CURSOR_OFFSET / 8],
             opened: words[OPENED_OFFSET / 8],
+            writers: words[WRITERS_OFFSET / 8],
             control: Control::from_word(words[CONTROL_OFFSET / 8]),
             lost: Loss::ALL.map(|cause| {
                 let counters = (0..LOSS_STRIPES)

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
 
-use mallook_format::ring::BlockCopy;
 use mallook_format::{Clock, FLAG_RESTART, Kind, Loss, Mode};
 
-use crate::Trace;
-use crate::decode::{self, Moment};
+use crate::tally::{Newest, Tally};
+use crate::{ClockMap, Trace};
 
 /// How a process ended, as far as its trace tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,45 +67,37 @@ pub(crate) fn is_running(trace: &Trace) -> bool {
     })
 }
 
+fn find_ending(trace: &Trace, last: Option<Newest>) -> Ending {
+    let exec = last.is_some_and(|last| {
+        last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
+    });
+    match () {
+        () if trace.ended() => Ending::Clean,
+        () if exec => Ending::Exec,
+        () if is_running(trace) => Ending::Running,
+        () => Ending::Abrupt,
+    }
+}
+
 impl Summary {
-    /// Reads all of the trace once, block by block.
+    /// Reads all of the trace once.
     pub fn of(trace: &Trace) -> Summary {
+        Summary::on_threads(trace, 1)
+    }
+
+    /// The same on so many threads at the most.
+    pub fn on_threads(trace: &Trace, threads: usize) -> Summary {
+        let tally = Tally::of(trace, threads);
         let mut summary = Summary {
             lines: Vec::new(),
-            present: 0,
-            overwritten: trace.overwritten(),
+            present: tally.present,
+            overwritten: tally.overwritten,
             lost: trace.lost().filter(|&(_, count)| count != 0).collect(),
-            ending: Ending::Abrupt,
-            kinds: BTreeMap::new(),
-            threads: BTreeMap::new(),
+            ending: find_ending(trace, tally.newest),
+            kinds: tally.kinds.clone(),
+            threads: tally.threads.clone(),
         };
-        let mut copy = Box::new(BlockCopy::EMPTY);
-        let (mut requested, mut failed) = (0u64, 0u64);
-        let mut last: Option<Moment> = None;
-        for block in trace.blocks() {
-            let mut newest = last;
-            decode::moments(trace, block, &mut copy, |moment, decoder| {
-                *summary.kinds.entry(moment.kind).or_default() += 1;
-                let thread = summary.threads.entry(moment.tid);
-                let (_, events) = thread.or_insert_with(|| (decoder.thread_name(), 0));
-                if moment.kind.is_moment() {
-                    summary.present += 1;
-                    *events += 1;
-                }
-                if moment.kind.is_birth() {
-                    requested = requested.saturating_add(moment.size);
-                    failed += u64::from(moment.address == 0 && moment.size != 0);
-                }
-                if newest.is_none_or(|newest| newest.ticks <= moment.ticks) {
-                    newest = Some(moment);
-                }
-            });
-            last = newest;
-            let others = copy.header.totals[(block.parity ^ 1) as usize];
-            summary.overwritten = summary.overwritten.saturating_add(others);
-        }
-        summary.ending = summary.find_ending(trace, last);
-        summary.describe(trace, requested, failed, last);
+        summary.describe(trace, tally);
         summary
     }
 
@@ -115,23 +106,12 @@ impl Summary {
         self.lost.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
     }
 
-    fn find_ending(&self, trace: &Trace, last: Option<Moment>) -> Ending {
-        let exec = last.is_some_and(|last| {
-            last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
-        });
-        match () {
-            () if trace.ended() => Ending::Clean,
-            () if exec => Ending::Exec,
-            () if is_running(trace) => Ending::Running,
-            () => Ending::Abrupt,
-        }
-    }
-
-    fn describe(&mut self, trace: &Trace, requested: u64, failed: u64, last: Option<Moment>) {
+    fn describe(&mut self, trace: &Trace, tally: Tally) {
         let header = trace.header();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let start = trace.clock().unix_ns(header.ticks);
-        let end = last.map_or(start, |last| trace.clock().unix_ns(last.ticks));
+        let clock = ClockMap::of(trace, tally.ties);
+        let start = clock.unix_ns(header.ticks);
+        let end = tally.newest.map_or(start, |newest| clock.unix_ns(newest.ticks));
         let origin = if header.flags & FLAG_RESTART != 0 { "forked from" } else { "child of" };
         let mode = match Mode::from_raw(header.mode) {
             Some(Mode::Ring) => format!("ring of {} blocks", header.ring_blocks),
@@ -144,6 +124,7 @@ impl Summary {
         let clock = match Clock::from_raw(header.clock) {
             Some(Clock::Tsc) => "tsc".to_owned(),
             Some(Clock::Monotonic) => "monotonic".to_owned(),
+            Some(Clock::Coarse) => "coarse".to_owned(),
             None => format!("unknown ({})", header.clock),
         };
         let lost = self.all_lost();
@@ -165,10 +146,10 @@ impl Summary {
             ("mode", mode),
             ("clock", clock),
             ("file size", trace.size().to_string()),
-            ("blocks", format!("{} used, {} claimed", trace.blocks().len(), trace.claimed())),
+            ("blocks", format!("{} used, {} claimed", tally.blocks, trace.claimed())),
             ("threads", self.threads.len().to_string()),
-            ("requested bytes", requested.to_string()),
-            ("failed", failed.to_string()),
+            ("requested bytes", tally.requested.to_string()),
+            ("failed", tally.failed.to_string()),
             ("present", self.present.to_string()),
             ("overwritten", self.overwritten.to_string()),
             ("lost", lost.to_string()),

@@ -1,62 +1,33 @@
-//! One trace: its header, which blocks it has, and what is wrong with it.
+//! One trace: its header, how far it reaches, and what is wrong with it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_CLOSED, FLAG_RESTART, FileHeader, Loss, Mode, Phase,
-    State,
+    BLOCK_SIZE, CURSOR_CLOSED, Clock, FLAG_RESTART, FileHeader, Loss, Mode, State,
 };
-use rustc_hash::FxHashSet;
 
-use crate::decode::Decoder;
+use crate::index::{Block, Blocks};
 use crate::source::LiveCopy;
 use crate::{ClockMap, Damage, Error, Source};
 
-/// What a block is used for.
-enum Use {
-    Events(Block),
-    /// It was taken again and not opened yet; so many moments were in it before.
-    Preparing {
-        overwritten: u64,
-    },
-    Other,
-}
-
-/// Traces of up to so many blocks are searched for ties within blocks as well.
-const SHORT: usize = 64;
+/// Blocks that are searched for a magic where the header is damaged.
+const SEARCHED: usize = 64;
 /// Damage that is described one by one.
 const MOST_DAMAGE: usize = 100;
 
-/// A trace that has been opened: its header was read, its blocks were found.
+/// A trace that has been opened: its header was read. Its blocks are found when they are asked for.
 pub struct Trace<'a> {
     path: PathBuf,
     source: Source<'a>,
     header: FileHeader,
     live: LiveCopy,
-    blocks: Vec<Block>,
-    clock: ClockMap,
-    threads: usize,
-    /// Moments overwritten in blocks that hold no events now.
-    overwritten: u64,
+    /// The header says what it has to.
+    sound_header: bool,
+    clock: OnceLock<ClockMap>,
     damage: Mutex<DamageList>,
-}
-
-/// Where a block of events is, and when it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Block {
-    /// Position in the file, in blocks.
-    pub index: u64,
-    /// Number of its claim.
-    pub sequence: u64,
-    /// Parity of the slots that belong to it.
-    pub parity: u64,
-    /// Base of its ticks; none of its moments is earlier.
-    pub base_ticks: u64,
-    /// The block was never used before: no slot of another parity stands in it.
-    pub first_use: bool,
 }
 
 #[derive(Default)]
@@ -79,122 +50,58 @@ impl Trace<'static> {
 }
 
 impl<'a> Trace<'a> {
-    /// Reads the header and finds the blocks. `path` is only for messages.
+    /// Reads the header. `path` is only for messages.
     ///
     /// # Errors
     /// The header is not that of a trace, and no block is where one should be.
     pub fn new(path: &Path, source: Source<'a>) -> Result<Trace<'a>, Error> {
         let header = source.header();
-        let live = source.live();
         let mut damage = DamageList::default();
         let checked = check_header(&header, source.len());
-        if let Err(error) = checked {
+        if let Err(error) = &checked {
             let found = 1..source.len().div_ceil(BLOCK_SIZE as u64);
-            if !found.take(SHORT).any(|index| source.peek_block(index).has_magic()) {
-                return Err(Error::NoTrace { path: path.to_owned(), source: error });
+            if !found.take(SEARCHED).any(|index| source.peek_block(index).has_magic()) {
+                return Err(Error::NoTrace { path: path.to_owned(), source: *error });
             }
             damage.add(Damage::new(0, error.to_string(), "the header of a trace"));
         }
-        let mut trace = Trace {
+        Ok(Trace {
             path: path.to_owned(),
-            clock: ClockMap::new(&header, Vec::new()),
+            live: source.live(),
             source,
             header,
-            live,
-            blocks: Vec::new(),
-            threads: 0,
-            overwritten: 0,
+            sound_header: checked.is_ok(),
+            clock: OnceLock::new(),
             damage: Mutex::new(damage),
-        };
-        trace.find_blocks(checked.is_ok());
-        trace.clock = ClockMap::new(&trace.header, trace.ties());
-        Ok(trace)
+        })
     }
 
-    fn find_blocks(&mut self, sound_header: bool) {
-        let mut threads = FxHashSet::default();
-        let mut opened = 0;
-        let mut available = self.source.len().div_ceil(BLOCK_SIZE as u64).saturating_sub(1);
-        if sound_header && self.ring_blocks().is_none() {
+    /// The number of places behind the header where a block may be.
+    pub fn places(&self) -> u64 {
+        let there = self.source.len().div_ceil(BLOCK_SIZE as u64).saturating_sub(1);
+        match self.sound_header && self.ring_blocks().is_none() {
             // What is behind may be cut off by the process at any time.
-            available = available.min(self.claimed());
+            true => there.min(self.claimed()),
+            false => there,
         }
-        for index in 1..=available {
-            let header = self.source.peek_block(index);
-            if header.state == 0 && header.ident == 0 {
-                continue;
-            }
-            match self.identify(index, &header) {
-                Ok(Use::Events(block)) => {
-                    opened += 1;
-                    threads.insert(header.tid());
-                    self.blocks.push(block);
-                }
-                Ok(Use::Preparing { overwritten }) => {
-                    self.overwritten = self.overwritten.saturating_add(overwritten);
-                }
-                Ok(Use::Other) => opened += 1,
-                Err(damage) => self.report(damage),
-            }
-        }
-        self.threads = threads.len();
-        self.check_extent(opened);
-        self.blocks.sort_unstable_by_key(|block| (block.base_ticks, block.sequence));
     }
 
-    /// What a block is used for.
-    fn identify(&self, index: u64, header: &BlockHeader) -> Result<Use, Damage> {
-        let offset = index * BLOCK_SIZE as u64;
-        let state = State::from_word(header.state).filter(|state| match self.ring_blocks() {
-            Some(blocks) => state.sequence % blocks == index - 1,
-            None => state.sequence == index - 1,
-        });
-        let state = match (state, header.has_magic()) {
-            (Some(State { phase: Phase::Preparing, parity, .. }), _) => {
-                let overwritten = header.totals[(parity ^ 1) as usize];
-                return Ok(Use::Preparing { overwritten });
-            }
-            (Some(state), true) => state,
-            (Some(state), false) => {
-                let found = format!("{:#x}", header.ident as u32);
-                self.report(Damage::new(offset + 24, found, "\"BLK1\", the magic of a block"));
-                state
-            }
-            (None, true) => {
-                let found = format!("{:#x}", header.state);
-                self.report(Damage::new(offset, found, format!("the state of block {index}")));
-                self.guess_state(index)
-            }
-            (None, false) => {
-                return Err(Damage::new(offset, "no block", "a block, which is left out"));
-            }
-        };
-        if header.has_magic() && header.raw_kind() != BlockKind::Events as u16 {
-            let known = header.raw_kind() == BlockKind::Metadata as u16;
-            let found = format!("a block of kind {}", header.raw_kind());
-            let damage = Damage::new(offset + 28, found, "a block of events");
-            return if known { Ok(Use::Other) } else { Err(damage) };
-        }
-        let State { sequence, parity, .. } = state;
-        let first_use = self.ring_blocks().is_none_or(|blocks| sequence < blocks);
-        let base_ticks = header.base_ticks;
-        Ok(Use::Events(Block { index, sequence, parity, base_ticks, first_use }))
+    /// The blocks of events, as they stand in the file.
+    pub fn blocks(&self) -> Blocks<'_> {
+        Blocks::of(self)
     }
 
-    /// The state of a block whose first word is damaged, from what its first slot says.
-    fn guess_state(&self, index: u64) -> State {
-        let mut copy = BlockCopy::EMPTY;
-        let _ = self.source.copy_block(index, &mut copy);
-        let first = copy.slots.iter().find(|slot| slot.raw_kind() != 0);
-        let parity = first.map_or(1, |slot| slot.parity());
-        State { sequence: index - 1, parity, phase: Phase::Open }
+    pub(crate) fn source(&self) -> &Source<'a> {
+        &self.source
     }
 
     /// Whether the file has the blocks that its header speaks of.
     ///
     /// A process that is killed may leave blocks that were claimed and not opened, one a thread, and
     /// a file system that is full a ragged end. What was opened must be there.
-    fn check_extent(&self, opened: u64) {
+    ///
+    /// `opened` is the number of blocks that were found, `ragged` that the last of them is cut off.
+    pub(crate) fn check_extent(&self, opened: u64, ragged: bool) {
         if self.ring_blocks().is_some() {
             let expected =
                 (self.header.ring_blocks.saturating_add(1)).saturating_mul(BLOCK_SIZE as u64);
@@ -209,24 +116,10 @@ impl<'a> Trace<'a> {
             let expected = format!("{missing} more blocks that were opened");
             self.report(Damage::new(self.source.len(), "the end of the file, or holes", expected));
         }
-        let last = self.source.len() / BLOCK_SIZE as u64;
-        if self.blocks.last().is_some_and(|block| block.index == last) {
+        if ragged {
             let found = "the end of the file";
             self.report(Damage::new(self.source.len(), found, "the rest of a block"));
         }
-    }
-
-    fn ties(&self) -> Vec<(u64, u64)> {
-        let mut ties = Vec::with_capacity(self.blocks.len());
-        let mut copy = BlockCopy::EMPTY;
-        for block in &self.blocks {
-            let header = self.source.peek_block(block.index);
-            ties.push((header.base_ticks, header.base_ns));
-            if self.blocks.len() <= SHORT && self.source.copy_block(block.index, &mut copy) {
-                ties.extend(Decoder::ties(&copy, block.parity));
-            }
-        }
-        ties
     }
 
     /// The file.
@@ -244,19 +137,9 @@ impl<'a> Trace<'a> {
         self.source.len()
     }
 
-    /// The blocks of events, by the time at which they start.
-    pub fn blocks(&self) -> &[Block] {
-        &self.blocks
-    }
-
-    /// Number of threads that blocks were claimed by.
-    pub(crate) fn threads(&self) -> usize {
-        self.threads
-    }
-
-    /// Moments overwritten in blocks that hold no events now.
-    pub(crate) fn overwritten(&self) -> u64 {
-        self.overwritten
+    /// One thread has made all the events, so that they are in order.
+    pub(crate) fn has_one_writer(&self) -> bool {
+        self.live.writers == 1
     }
 
     /// Whether all that the process ever allocated is in the trace: it was not forked with a heap,
@@ -265,9 +148,17 @@ impl<'a> Trace<'a> {
         self.ring_blocks().is_none() && self.header.flags & FLAG_RESTART == 0
     }
 
-    /// The conversion of ticks to time.
+    /// Times are those of the last few events; order between threads is not always known.
+    pub fn is_coarse(&self) -> bool {
+        Clock::from_raw(self.header.clock) == Some(Clock::Coarse)
+    }
+
+    /// The conversion of ticks to time, from all blocks of the trace.
     pub fn clock(&self) -> &ClockMap {
-        &self.clock
+        self.clock.get_or_init(|| {
+            let blocks = Blocks::between(self, 1, self.places() + 1);
+            ClockMap::of(self, blocks.map(|block| (block.base_ticks, block.base_ns)).collect())
+        })
     }
 
     /// Blocks that were claimed.

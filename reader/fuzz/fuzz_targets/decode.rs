@@ -23,7 +23,7 @@ fuzz_target!(|short: &[u8]| {
         out.clear();
         renderers.iter_mut().for_each(|renderer| renderer.event(&event, &mut out));
     }
-    assert!(events <= traces[0].blocks().len() * mallook_format::SLOTS, "one event a slot");
+    assert!(events <= traces[0].blocks().count() * mallook_format::SLOTS, "one event a slot");
     Check::of(&traces[0], |_, _| {});
     let _ = Summary::of(&traces[0]).to_string();
     let _ = traces[0].damage();

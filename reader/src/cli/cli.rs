@@ -1,8 +1,10 @@
 //! The command line.
 
+use std::io;
 use std::path::PathBuf;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory, Parser, ValueEnum};
+use clap_complete::Shell;
 use mallook_reader::render::Format;
 
 const EXAMPLES: &str = "\
@@ -21,10 +23,10 @@ Exit codes: 0 all was read; 1 a trace is damaged and was read in part, see stder
 
 /// Prints what mallook has recorded: one line an event, in order of time.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
+#[command(name = "mallook-dump", version, after_help = EXAMPLES)]
 pub struct Arguments {
     /// Traces; several are merged by time
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "generate", value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
     /// How events look
@@ -71,6 +73,45 @@ pub struct Arguments {
     /// Only calls with a size of at most so many bytes
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_size: Option<u64>,
+
+    /// Print the manual page, or completions for a shell
+    #[arg(long, value_enum, exclusive = true, value_name = "WHAT")]
+    pub generate: Option<Page>,
+}
+
+/// What can be generated from this command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    /// The manual page
+    Man,
+    /// Completions for bash
+    Bash,
+    /// Completions for zsh
+    Zsh,
+    /// Completions for fish
+    Fish,
+}
+
+impl Page {
+    /// The text.
+    ///
+    /// # Errors
+    /// None in practice: it is written to memory.
+    pub fn text(self) -> io::Result<Vec<u8>> {
+        let mut command = <Arguments as CommandFactory>::command();
+        let mut text = Vec::new();
+        let shell = match self {
+            Page::Man => {
+                clap_mangen::Man::new(command).render(&mut text)?;
+                return Ok(text);
+            }
+            Page::Bash => Shell::Bash,
+            Page::Zsh => Shell::Zsh,
+            Page::Fish => Shell::Fish,
+        };
+        clap_complete::generate(shell, &mut command, "mallook-dump", &mut text);
+        Ok(text)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -1,7 +1,6 @@
-//! Prints events: one thread decodes and merges, this one renders and writes.
+//! Prints events: other threads decode, this one makes events of that, renders and writes.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -9,14 +8,13 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
 use mallook_reader::render::Renderer;
-use mallook_reader::{Event, Filter, Trace, Tree};
+use mallook_reader::{Filter, Trace, Tree};
 
 use crate::cli::Arguments;
 
-/// Events that go from one thread to the other at a time.
-const BATCH: usize = 4096;
-/// Batches under way at once.
-const BATCHES: usize = 4;
+/// Output is written in pieces of this size, and after this many events the bar moves.
+const PIECE: usize = 1 << 16;
+const STEP: u64 = 1 << 12;
 
 /// Prints the events that the filter wants, in order of time.
 pub fn events(
@@ -26,39 +24,33 @@ pub fn events(
     progress: &ProgressBar,
     output: &mut dyn Write,
 ) -> Result<()> {
-    let (full, batches) = mpsc::sync_channel::<Vec<Event>>(BATCHES);
-    let (empty, emptied) = mpsc::channel::<Vec<Event>>();
+    let everything = filter.wants_all();
+    let mut bytes = Vec::with_capacity(2 * PIECE);
+    renderer.begin(&mut bytes);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
-        let merger = scope.spawn(move || {
-            let mut tree = Tree::of(traces);
-            loop {
-                let mut batch = emptied.try_recv().unwrap_or_default();
-                batch.clear();
-                let mut looked_at = 0;
-                let wanted = tree
-                    .by_ref()
-                    .inspect(|_| looked_at += 1)
-                    .take_while(|event| !filter.is_past(event.time_ns))
-                    .filter(|event| filter.wants(event));
-                batch.extend(wanted.take(BATCH));
-                progress.inc(looked_at);
-                // The other side has gone away when the output cannot be written.
-                if batch.is_empty() || full.send(batch).is_err() {
-                    return tree.repairs();
+        let mut tree = Tree::ahead(traces, scope);
+        let mut seen = 0;
+        for event in tree.by_ref() {
+            seen += 1;
+            if seen == STEP {
+                progress.inc(std::mem::take(&mut seen));
+            }
+            if !everything {
+                if filter.is_past(event.time_ns) {
+                    break;
+                }
+                if !filter.wants(&event) {
+                    continue;
                 }
             }
-        });
-        let mut bytes = Vec::new();
-        renderer.begin(&mut bytes);
-        for batch in batches {
-            batch.iter().for_each(|event| renderer.event(event, &mut bytes));
-            output.write_all(&bytes)?;
-            bytes.clear();
-            // The merger may be done already.
-            let _ = empty.send(batch);
+            renderer.event(&event, &mut bytes);
+            if bytes.len() >= PIECE {
+                output.write_all(&bytes)?;
+                bytes.clear();
+            }
         }
         output.write_all(&bytes)?;
-        Ok(merger.join().unwrap_or_default())
+        Ok(tree.repairs())
     })
     .context("cannot write the output")?;
     progress.finish_and_clear();
@@ -75,8 +67,8 @@ pub fn progress_bar(arguments: &Arguments, traces: &[Trace]) -> ProgressBar {
     if !visible {
         return ProgressBar::hidden();
     }
-    let blocks: usize = traces.iter().map(|trace| trace.blocks().len()).sum();
-    let bar = ProgressBar::new((blocks * SLOTS) as u64).with_style(
+    let blocks: u64 = traces.iter().map(Trace::places).sum();
+    let bar = ProgressBar::new(blocks * SLOTS as u64).with_style(
         ProgressStyle::with_template("{bar:40} {percent}% of {human_len} events, {eta} to go")
             .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );

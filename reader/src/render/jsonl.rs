@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::hexadecimal;
+use super::number::hexadecimal;
 use crate::{Event, What};
 
 pub fn event(event: &Event, out: &mut Vec<u8>) {

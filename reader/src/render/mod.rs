@@ -2,7 +2,7 @@
 
 mod csv;
 mod jsonl;
-mod row;
+mod number;
 mod sizes;
 mod text;
 
@@ -25,13 +25,13 @@ pub enum Format {
 pub struct Renderer {
     format: Format,
     text: text::Layout,
-    row: row::Row,
+    csv: csv::Csv,
 }
 
 impl Renderer {
     /// A renderer for the events of these traces.
     pub fn new(format: Format, traces: &[Trace]) -> Renderer {
-        Renderer { format, text: text::Layout::of(traces), row: row::Row::new() }
+        Renderer { format, text: text::Layout::of(traces), csv: csv::Csv::new() }
     }
 
     /// Appends what comes before the first event.
@@ -45,21 +45,9 @@ impl Renderer {
     pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         match self.format {
             Format::Text => self.text.event(event, out),
-            Format::Csv => csv::event(event, &mut self.row, out),
+            Format::Csv => self.csv.event(event, out),
             Format::Jsonl => jsonl::event(event, out),
             Format::Sizes => sizes::event(event, out),
         }
     }
-}
-
-fn decimal(number: u64, out: &mut Vec<u8>) {
-    let mut row = row::Row::new();
-    row.decimal(number);
-    out.extend_from_slice(row.bytes());
-}
-
-fn hexadecimal(number: u64, out: &mut Vec<u8>) {
-    let mut row = row::Row::new();
-    row.hexadecimal(number);
-    out.extend_from_slice(row.bytes());
 }

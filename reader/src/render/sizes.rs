@@ -2,7 +2,7 @@
 
 use mallook_format::Kind;
 
-use super::decimal;
+use super::number::decimal;
 use crate::{Event, What};
 
 pub fn event(event: &Event, out: &mut Vec<u8>) {

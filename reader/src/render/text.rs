@@ -4,7 +4,7 @@ use std::io::Write;
 
 use mallook_format::Kind;
 
-use super::{decimal, hexadecimal};
+use super::number::{decimal, hexadecimal};
 use crate::{Call, Event, Trace, What};
 
 /// What all lines have in common.

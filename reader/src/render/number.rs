@@ -1,52 +1,53 @@
-//! A short line that is put together in place: most of the time of printing a trace goes into
-//! numbers.
+//! Numbers as text: most of the time of printing a trace goes into them.
 
-/// The longest row of any format: nine numbers of 20 digits, a name, separators.
-const LONGEST: usize = 256;
-
+/// The longest row of any format: six numbers of 20 digits, a name, separators.
+const LONGEST: usize = 176;
 /// Space behind a row that a number may overwrite while it is put in.
-const SLACK: usize = 16;
+const SLACK: usize = 48;
 
-/// A line under construction. What does not fit is left out.
-pub struct Row {
-    bytes: [u8; LONGEST + SLACK],
+/// A row that is being appended to a text.
+pub struct Row<'a> {
+    bytes: &'a mut [u8; LONGEST + SLACK],
     length: usize,
 }
 
-impl Row {
-    pub const fn new() -> Row {
-        Row { bytes: [0; LONGEST + SLACK], length: 0 }
+/// Appends what `write` puts into a row; what does not fit is left out.
+#[inline(always)]
+pub fn row(out: &mut Vec<u8>, write: impl FnOnce(&mut Row)) {
+    let start = out.len();
+    out.resize(start + LONGEST + SLACK, 0);
+    let mut length = 0;
+    if let Some(bytes) = out[start..].first_chunk_mut() {
+        let mut row = Row { bytes, length };
+        write(&mut row);
+        length = row.length;
     }
+    out.truncate(start + length);
+}
 
-    pub fn clear(&mut self) {
-        self.length = 0;
-    }
+/// Appends a number without leading zeros.
+pub fn decimal(number: u64, out: &mut Vec<u8>) {
+    row(out, |row| row.decimal(number));
+}
 
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length.min(LONGEST)]
-    }
+/// Appends `0x` and lower-case digits without leading zeros.
+pub fn hexadecimal(number: u64, out: &mut Vec<u8>) {
+    row(out, |row| row.hexadecimal(number));
+}
 
+impl Row<'_> {
     /// Puts in an array of which the first `count` bytes count.
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
+    #[inline(always)]
+    pub fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
         const { assert!(N <= SLACK) };
         let length = self.length.min(LONGEST);
-        if let Some(place) = self.bytes[length..].first_chunk_mut() {
-            *place = bytes;
-        }
-        self.length = (length + count).min(LONGEST);
+        self.bytes[length..length + N].copy_from_slice(&bytes);
+        self.length = length + count;
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn byte(&mut self, byte: u8) {
         self.put([byte], 1);
-    }
-
-    pub fn text(&mut self, text: &str) {
-        if let Some(place) = self.bytes.get_mut(self.length..self.length + text.len()) {
-            place.copy_from_slice(text.as_bytes());
-            self.length += text.len();
-        }
     }
 
     /// Without leading zeros.
@@ -61,14 +62,23 @@ impl Row {
             self.short_decimal(high as u32);
         } else {
             self.short_decimal((high / GROUP) as u32);
-            self.put(eight_digits((high % GROUP) as u32).to_le_bytes(), 8);
+            self.eight_digits((high % GROUP) as u32);
         }
-        self.put(eight_digits(low).to_le_bytes(), 8);
+        self.eight_digits(low);
+    }
+
+    /// Less than 10^8, with leading zeros.
+    #[inline]
+    pub fn eight_digits(&mut self, number: u32) {
+        self.put(eight_digits(number).to_le_bytes(), 8);
     }
 
     /// Less than 10^8, without leading zeros.
     #[inline]
     fn short_decimal(&mut self, number: u32) {
+        if number < 10 {
+            return self.byte(b'0' + number as u8);
+        }
         let digits = eight_digits(number);
         let zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
         self.put((digits >> (zeros * 8)).to_le_bytes(), 8 - zeros as usize);
@@ -77,9 +87,15 @@ impl Row {
     /// `0x` and lower-case digits without leading zeros.
     #[inline]
     pub fn hexadecimal(&mut self, number: u64) {
-        self.put(*b"0x", 2);
+        let prefix = u128::from(u16::from_le_bytes(*b"0x"));
         let high = eight_nibbles((number >> 32) as u32);
         let low = eight_nibbles(number as u32);
+        if number >> 44 != 0 && number >> 48 == 0 {
+            // Twelve digits, as most addresses have.
+            let digits = prefix | u128::from(high >> 32) << 16 | u128::from(low) << 48;
+            return self.put(digits.to_le_bytes(), 14);
+        }
+        self.put(prefix.to_le_bytes(), 2);
         let digits = u128::from(high) | u128::from(low) << 64;
         let zeros = (number.leading_zeros() / 4).min(15);
         self.put((digits >> (zeros * 8)).to_le_bytes(), 16 - zeros as usize);
@@ -121,11 +137,13 @@ mod tests {
     use super::*;
 
     fn check(number: u64) {
-        let mut row = Row::new();
-        row.decimal(number);
-        row.byte(b' ');
-        row.hexadecimal(number);
-        assert_eq!(row.bytes(), format!("{number} {number:#x}").as_bytes());
+        let mut out = Vec::new();
+        row(&mut out, |row| {
+            row.decimal(number);
+            row.byte(b' ');
+            row.hexadecimal(number);
+        });
+        assert_eq!(out, format!("{number} {number:#x}").as_bytes());
     }
 
     #[test]
@@ -143,11 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn too_much_is_left_out() {
-        let mut row = Row::new();
-        (0..300).for_each(|_| row.text("abc"));
-        row.decimal(u64::MAX);
-        assert!(row.bytes().len() <= LONGEST);
+    fn what_does_not_fit_is_left_out() {
+        let mut out = b"before ".to_vec();
+        row(&mut out, |row| (0..100).for_each(|_| row.decimal(u64::MAX)));
+        assert!(out.starts_with(b"before 18446744073709551615") && out.len() < 400);
     }
 
     proptest! {
