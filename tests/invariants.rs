@@ -134,31 +134,6 @@ fn the_file_is_sane() {
     assert!(!flags(stack).contains('E'), "{stack}");
 }
 
-/// The next allocator through a pointer, and the cold path: nothing else is called.
-#[test]
-fn the_hot_path_calls_nothing_else() {
-    for function in ["malloc", "free"] {
-        let option = format!("--disassemble={function}");
-        let arguments = ["-d", "--no-show-raw-insn", &option];
-        let test = "the_hot_path_calls_nothing_else";
-        let Some(text) = tool(test, "objdump", &arguments) else { return };
-        let start = text.find(&format!("<{function}>:")).expect("the function is there");
-        let calls: Vec<_> = (text[start..].lines())
-            .filter_map(|line| line.split_once("call ").or_else(|| line.split_once("jmp ")))
-            .map(|(_, target)| target.trim())
-            .filter(|target| !target.contains(&format!("<{function}+")))
-            .collect();
-        assert!(calls.iter().any(|target| target.starts_with('*')), "{function}: {calls:?}");
-        for target in calls {
-            let known = target.starts_with("*%r")
-                || target.contains("recorder4cold")
-                || target.contains("next7resolve");
-            assert!(known, "{function} goes to {target}");
-        }
-        assert!(!text.contains("lock "), "{function} has a locked instruction");
-    }
-}
-
 #[test]
 fn no_panic_is_left() {
     let Some(symbols) = tool("no_panic_is_left", "nm", &["-C"]) else { return };

@@ -21,6 +21,7 @@ mod cgroup;
 mod coarse;
 mod crowds;
 mod descriptors;
+mod disassembly;
 mod ends;
 mod environment;
 mod exact;

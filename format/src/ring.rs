@@ -1,8 +1,8 @@
 //! The protocol by which threads share the blocks of a file, both halves of it.
 //!
-//! *The writer's half.* A thread takes a number from the cursor and [takes](BlockCell::take) the
-//! block that the number stands for; if that is still in use, it skips it and takes the next
-//! number: a block is never stolen from a living thread. It [opens](BlockCell::open) the block,
+//! *The writer's half.* A thread [takes](BlockCell::take) the block that the cursor's number stands
+//! for; if that is still in use, it [skips it](take_next): a block is never stolen from a living
+//! thread. It [opens](BlockCell::open) the block,
 //! [commits](SlotCell::commit) slots, and [closes](BlockCell::close) it when it is full. A block of
 //! a dead thread is closed by whoever finds it, once that is its only owner.
 //!
@@ -110,9 +110,40 @@ impl BlockCopy {
     };
 }
 
+/// Takes the next block of a ring that can be had, in so many tries; `block` is the one that a
+/// number stands for. `evict` is told the owner of a block that is in use; `true`: it was dead, and
+/// the block is free now.
+///
+/// The cursor leaves a number once its block is taken or skipped, and not before. So a thread that
+/// stops in here leaves no block with the oldest use of all while newer ones are overwritten: what
+/// a ring holds of a thread has no gap.
+pub fn take_next<'a>(
+    cursor: &AtomicU64,
+    tries: u64,
+    block: impl Fn(u64) -> &'a BlockCell,
+    evict: impl Fn(u64) -> bool,
+) -> Option<(&'a BlockCell, State)> {
+    (0..tries).find_map(|_| {
+        // Acquire: pairs with the Release below.
+        let sequence = cursor.load(Ordering::Acquire);
+        let block = block(sequence);
+        let mut taken = block.take(sequence);
+        if let Err(Refusal::InUse(owner)) = taken
+            && evict(owner)
+        {
+            taken = block.take(sequence);
+        }
+        // Release: pairs with the Acquire above: whoever has the next number comes after the end of
+        // this one's turn. It fails if somebody else has seen to it.
+        let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
+        let _ = cursor.compare_exchange(sequence, sequence + 1, release, relaxed);
+        taken.ok().map(|state| (block, state))
+    })
+}
+
 impl BlockCell {
-    /// Takes the block for claim `sequence`, which must come from the cursor and is used once. The
-    /// block is then the caller's to [`open`](BlockCell::open).
+    /// Takes the block for claim `sequence`, which must come from the cursor. The block is then the
+    /// caller's to [`open`](BlockCell::open).
     ///
     /// # Errors
     /// Somebody else has it.

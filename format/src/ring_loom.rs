@@ -27,15 +27,17 @@ impl Ring {
         Arc::new(Ring { cursor: AtomicU64::new(0), blocks })
     }
 
-    /// The writer's claim: numbers from the cursor until one can be had.
-    fn claim(&self, tries: usize) -> Option<(&BlockCell, State)> {
-        (0..tries).find_map(|_| {
-            let sequence = self.cursor.fetch_add(1, Ordering::Relaxed);
-            let block = &self.blocks[sequence as usize % self.blocks.len()];
-            let state = block.take(sequence).ok()?;
-            block.open(state, &OPENING);
-            Some((block, state))
-        })
+    /// The block that a number stands for.
+    fn block(&self, sequence: u64) -> &BlockCell {
+        &self.blocks[sequence as usize % self.blocks.len()]
+    }
+
+    /// The writer's claim.
+    fn claim(&self, tries: u64) -> Option<(&BlockCell, State)> {
+        let (block, state) =
+            take_next(&self.cursor, tries, |sequence| self.block(sequence), |_| false)?;
+        block.open(state, &OPENING);
+        Some((block, state))
     }
 }
 
@@ -120,6 +122,33 @@ fn claims_are_exclusive_and_every_moment_is_accounted_for() {
             accounted += check(&copy) as u64 + copy.header.totals[parity ^ 1];
         }
         assert_eq!(accounted, written);
+    });
+}
+
+/// A thread that stops anywhere in its claim, as when all are killed, leaves no block with an older
+/// use that the others have passed.
+#[test]
+fn no_older_use_is_left_between_newer_ones() {
+    bounded(|| {
+        let ring = Ring::new();
+        for _ in 0..2 {
+            let (block, _) = ring.claim(1).unwrap();
+            assert!(block.close(0));
+        }
+        let stopping = thread::spawn({
+            let ring = ring.clone();
+            move || {
+                ring.claim(2);
+            }
+        });
+        for _ in 0..2 {
+            let Some((block, taken)) = ring.claim(2) else { continue };
+            let before = taken.sequence - 1;
+            let there = ring.block(before).own_state().expect("a state");
+            assert!(there.phase != Phase::Closed || there.sequence == before, "{there:?}");
+            assert!(block.close(0));
+        }
+        stopping.join().unwrap();
     });
 }
 

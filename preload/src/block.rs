@@ -2,7 +2,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use mallook_format::ring::{BlockCell, Refusal};
+use mallook_format::ring::{self, BlockCell};
 use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, Loss, Mode, State};
 
 use crate::cell;
@@ -50,22 +50,17 @@ fn claim_next(session: &'static Session) -> Result<Claimed, Loss> {
 fn claim_free(session: &'static Session) -> Result<Claimed, Loss> {
     let live = session.live().ok_or(Loss::Mapping)?;
     let blocks = session.ring_blocks.load(Relaxed);
-    for _ in 0..blocks.saturating_mul(2) {
-        // Relaxed: whose turn it is on a block is governed by its state word.
-        let sequence = live.cursor.fetch_add(1, Relaxed) & !CURSOR_CLOSED;
-        let position = sequence.checked_rem(blocks).ok_or(Loss::Mapping)?;
-        let address = session.base.load(Relaxed) + (position as usize + 1) * BLOCK_SIZE;
-        // SAFETY: all blocks of a ring are mapped with the header, for the life of the process.
-        let block = unsafe { &*(address as *const BlockCell) };
-        let mut taken = block.take(sequence);
-        if let Err(Refusal::InUse(owner)) = taken
-            && cell::evict(session, (owner >> 32) as usize)
-        {
-            taken = block.take(sequence);
-        }
-        if let Ok(state) = taken {
-            return Ok(Claimed { block, state });
-        }
+    if blocks == 0 {
+        return Err(Loss::Mapping);
     }
-    Err(Loss::Busy)
+    let block = |sequence: u64| {
+        let position = (sequence % blocks) as usize + 1;
+        let address = session.base.load(Relaxed) + position * BLOCK_SIZE;
+        // SAFETY: all blocks of a ring are mapped with the header, for the life of the process.
+        unsafe { &*(address as *const BlockCell) }
+    };
+    let evict = |owner: u64| cell::evict(session, (owner >> 32) as usize);
+    let tries = blocks.saturating_mul(2);
+    let (block, state) = ring::take_next(&live.cursor, tries, block, evict).ok_or(Loss::Busy)?;
+    Ok(Claimed { block, state })
 }
