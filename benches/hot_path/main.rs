@@ -28,12 +28,13 @@ type Variables = &'static [(&'static str, &'static str)];
 const COARSE: Variables = &[("MALLOOK_CLOCK", "coarse")];
 
 /// What is measured, each in a process of its own.
-const SECTIONS: [(&str, Mode, Variables, Measure); 8] = [
+const SECTIONS: [(&str, Mode, Variables, Measure); 9] = [
     ("ring, 1 thread", Mode::Ring, &[], sections::one_thread),
     ("full, 1 thread", Mode::Full, &[], sections::one_thread),
     ("ring, 1 thread, coarse clock", Mode::Ring, COARSE, sections::one_thread),
     ("full, 1 thread, coarse clock", Mode::Full, COARSE, sections::one_thread),
     ("full, mean with page faults", Mode::Full, &[], sections::mean),
+    ("full, mean in warm memory", Mode::Full, &[], sections::mean_in_warm_memory),
     ("ring, two threads against one", Mode::Ring, &[], threads::two_against_one),
     ("full, two threads against one", Mode::Full, &[], threads::two_against_one),
     ("ring, mixed workloads", Mode::Ring, &[], sections::mixed),

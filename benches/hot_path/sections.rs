@@ -1,5 +1,6 @@
 //! The sections with one thread.
 
+use std::io::Write;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -54,9 +55,26 @@ pub fn one_thread() -> Result<()> {
     Ok(())
 }
 
+/// GiB of a long trace.
+fn gib() -> f64 {
+    scale::amount("MALLOOK_BENCH_GIB", 1.0, 1.0 / 64.0)
+}
+
+/// As [`mean`], in memory that was in use until just now: a virtual machine may have given what was
+/// free for longer back to its host, which then has to find it again, page by page.
+pub fn mean_in_warm_memory() -> Result<()> {
+    const PIECE: usize = 1 << 20;
+    let mut file = tempfile::tempfile()?;
+    for _ in 0..(1.25 * gib() * (1 << 30) as f64) as usize / PIECE {
+        file.write_all(&[1; PIECE])?;
+    }
+    drop(file);
+    mean()
+}
+
 /// The mean over a long trace, with all that the kernel does for it.
 pub fn mean() -> Result<()> {
-    let gib = scale::amount("MALLOOK_BENCH_GIB", 1.0, 1.0 / 64.0);
+    let gib = gib();
     let mut workload = pairs();
     let events = gib * (1u64 << 30) as f64 / mallook_format::SLOT_SIZE as f64;
     let count = (events / workload.moments() as f64).ceil() as u64;
