@@ -32,7 +32,7 @@ pub fn all(scratch: &Path) -> Result<Vec<Program>> {
     let pairs = scale::amount("MALLOOK_BENCH_PAIRS", 5_000_000_u64, 20_000).to_string();
     let churn = PathBuf::from(env!("CARGO_BIN_EXE_churn"));
     let source = scratch.join("large.c");
-    fs::write(&source, c_source(scale::pick(2000, 20)))?;
+    fs::write(&source, c_source(scale::pick(500, 20)))?;
     let repository = scratch.join("repository");
     let mut programs = Vec::new();
     let mut add = |name, path: Option<PathBuf>, arguments: &[&str]| match path {
