@@ -65,7 +65,15 @@ fn check(copy: &BlockCopy) -> usize {
     present
 }
 
-/// Commit against a reader, over two uses of one block, the second of them partly filled.
+/// A block that was just opened shows nothing of earlier uses.
+fn check_fresh(block: &BlockCell) {
+    let mut copy = BlockCopy::EMPTY;
+    assert!(block.try_snapshot(&mut copy));
+    assert_eq!(check(&copy), 0);
+}
+
+/// Commit against a reader, over two uses of one block, the second of them partly filled, and the
+/// beginning of a third one.
 #[test]
 fn a_reader_sees_whole_slots_of_one_use() {
     bounded(|| {
@@ -89,6 +97,8 @@ fn a_reader_sees_whole_slots_of_one_use() {
         assert!(block.try_snapshot(&mut copy));
         assert_eq!(check(&copy), 1);
         assert_eq!(copy.header.totals, [3, 2], "all, and the overwritten");
+        block.open(block.take(2).unwrap(), &OPENING);
+        check_fresh(&block);
     });
 }
 
@@ -185,6 +195,11 @@ fn an_open_block_is_skipped() {
 fn the_block_of_a_dead_thread_is_reclaimed() {
     bounded(|| {
         let ring = Ring::new();
+        for slots in [2, 0] {
+            let (block, state) = ring.claim(1).unwrap();
+            (0..slots).for_each(|position| commit(block, state, position));
+            assert!(block.close(slots));
+        }
         let (block, state) = ring.claim(1).unwrap();
         // What the dead thread has written is visible to whoever has seen its death.
         commit(block, state, 1);
@@ -196,6 +211,7 @@ fn the_block_of_a_dead_thread_is_reclaimed() {
             let ring = ring.clone();
             move || {
                 ring.claim(3).map(|(block, state)| {
+                    check_fresh(block);
                     commit(block, state, 0);
                     assert!(block.close(1), "somebody else wrote here");
                 })
@@ -208,6 +224,7 @@ fn the_block_of_a_dead_thread_is_reclaimed() {
         heir.join().unwrap();
         claimer.join().unwrap().expect("the other block was free all the time");
         let (block, state) = ring.claim(2).expect("nobody has a block");
+        check_fresh(block);
         assert!(block.close(0));
         assert!(state.sequence > 0);
         let accounted: u64 = (ring.blocks.iter())
@@ -217,7 +234,7 @@ fn the_block_of_a_dead_thread_is_reclaimed() {
                 check(&copy) as u64 + copy.header.totals[parity ^ 1]
             })
             .sum();
-        assert_eq!(accounted, 2, "what the dead thread committed, and the claimer");
+        assert_eq!(accounted, 4, "the first use, what the dead thread committed, and the claimer");
     });
 }
 
