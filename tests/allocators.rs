@@ -188,3 +188,24 @@ fn c9_addresses_that_change_threads_at_once() {
     check(&Way::Libc, &[]);
     for_each("c9", |way, _| check(way, &[]));
 }
+
+/// Where system calls of the recorder fail, too.
+#[test]
+fn c8_errno_while_the_recorder_has_trouble() {
+    for (case, ring) in
+        [("descriptors", false), ("threads", false), ("threads", true), ("fork", false)]
+    {
+        let sandbox = setup("errno");
+        let directory = sandbox.path().join("directory");
+        std::fs::create_dir(&directory).unwrap();
+        let host = sandbox.program("errno").arg(case);
+        let host = match case {
+            "fork" => host.arg(&directory).env("MALLOOK_PREFIX", directory.join("trace")),
+            _ => host,
+        };
+        let run = if ring { host.ring("1M").run() } else { host.run() };
+        assert_eq!(run.output.status.code(), Some(0), "{case}: {:?}", run.output);
+        let said = said(&run.output);
+        assert!(said["changed"].iter().all(|times| times == "0"), "{case}, ring {ring}: {said:?}");
+    }
+}

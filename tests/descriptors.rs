@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
-use crate::sandbox::{Run, Sandbox, said, setup};
+use crate::sandbox::{Run, Sandbox, said, setup, skip};
 
 /// Calls of `descriptors.c` after the trick: twice half a million, which is 16 MB of trace.
 const MOMENTS: u64 = 1_000_000;
@@ -143,5 +143,26 @@ fn b14_the_documented_calls_are_the_ones_that_are_made() {
             let signal = run.output.status.signal();
             assert_eq!(signal, Some(libc::SIGSYS), "without {left_out}: {:?}", run.output);
         }
+    }
+}
+
+/// The descriptor is replaced between the look at what it is and the work on the file; or closed,
+/// and with it the one that the work is done through.
+#[test]
+fn b10_a_host_that_takes_the_descriptor_at_the_worst_moment() {
+    for how in ["replace", "close"] {
+        let sandbox = setup("watched");
+        let run = sandbox.program("watched").arg(how).run().expect(6);
+        let said = run.said();
+        if said.contains_key("unavailable") {
+            skip("b10_a_host_that_takes_the_descriptor_at_the_worst_moment", "seccomp");
+            return;
+        }
+        assert_eq!(said["traces"], ["1"], "{how}: our descriptor was one of them");
+        assert!(said["stops"][0].parse::<u64>().unwrap() > 3, "{how}: {said:?}");
+        let trace = run.trace();
+        trace.check();
+        assert_eq!((trace.info().lost(), trace.info().overwritten()), (0, 0), "{how}");
+        assert_eq!(trace.identities(), expected_identities(), "{how}");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::sandbox::{Random, number, outcome, setup};
+use crate::sandbox::{Random, number, outcome, setup, skip};
 use crate::trace::{Row, by_thread};
 
 /// What `endless.c` does: the calls of a thread, from the first to the n-th.
@@ -68,4 +68,25 @@ fn every_trace_of_a_killed_process_is_a_prefix_of_its_program() {
     }
     assert!(unreadable.is_empty(), "{} traces cannot be read: {unreadable:#?}", unreadable.len());
     assert!(calls > 0, "no process lived long enough to do anything");
+}
+
+/// SIGKILL at every instruction of some calls, where a new block begins among them: what a killed
+/// process leaves is what its parent sees when it steps it, and a slot that is there is there whole.
+#[test]
+fn at_every_instruction_a_slot_is_whole_or_not_there() {
+    let test = "at_every_instruction_a_slot_is_whole_or_not_there";
+    for (clock, mode) in [("tsc", "full"), ("coarse", "full"), ("tsc", "ring")] {
+        let sandbox = setup("steps");
+        let host = sandbox.program("steps").arg("trace").env("MALLOOK_CLOCK", clock);
+        let host = if mode == "ring" { host.ring("80K") } else { host };
+        let said = host.run().expect(0).said();
+        if said.contains_key("unavailable") {
+            skip(test, "ptrace");
+            return;
+        }
+        let number = |name: &str| said[name][0].parse::<u64>().unwrap();
+        assert_eq!(number("changed"), 0, "{clock}, {mode}: {said:?}");
+        // Six slots a turn: malloc, two of realloc, free, two of a size that needs a prefix.
+        assert!(number("slots") >= 40 * 6, "{clock}, {mode}: {said:?}");
+    }
 }

@@ -152,6 +152,47 @@ fn b2_on_a_thread_that_had_not_recorded() {
     assert_eq!(lives(&rows, |size| size == 20_013), (300_000, 300_000));
 }
 
+/// A child keeps nothing of its ancestors' traces: neither descriptors nor mappings.
+#[test]
+fn b1_children_let_go_of_their_ancestors_traces() {
+    for (ring, descriptors) in [(false, "1"), (true, "0")] {
+        let sandbox = setup("b1_lineage");
+        let host = processes(&sandbox, "lineage", 5);
+        let run = if ring { host.ring("1M").run() } else { host.run() }.expect(0).sound();
+        let said = run.said();
+        assert_eq!(
+            (&*said["descriptors"][0], &*said["mappings"][0]),
+            (descriptors, "1"),
+            "ring: {ring}"
+        );
+        assert_eq!(run.traces.len(), 6);
+    }
+}
+
+/// A child that only leaves a marker takes no place for the thread whose memory it uses: what that
+/// thread does is its own.
+#[test]
+fn b2_a_thread_that_starts_a_program_first() {
+    let sandbox = setup("b2_start");
+    let run = processes(&sandbox, "start", 0).run().expect(0).sound();
+    let thread: u32 = run.said()["thread"][0].parse().unwrap();
+    let rows = check_parent(&run);
+    let tids = rows.iter().filter(|row| row.size == Some(20_015)).map(|row| row.tid);
+    assert_eq!(tids.collect::<Vec<_>>(), [thread; 10]);
+}
+
+/// The child's end is not its parent's: that is not marked, and no space is given back.
+#[test]
+fn b2_a_child_in_its_parents_memory_exits() {
+    let sandbox = setup("b2_leave");
+    let run = processes(&sandbox, "leave", 0).run().expect(0).sound();
+    assert_eq!(lives(&check_parent(&run), |size| size == 20_017), (3_000, 3_000));
+    let sizes = run.trace_of(run.pids("parent")[0]).sizes();
+    let end = sizes.iter().position(|line| line == "@ End");
+    let last = sizes.iter().rposition(|line| line.contains("20005"));
+    assert!(end.is_none_or(|end| Some(end) > last), "{end:?}, {last:?}");
+}
+
 /// Runs a case of `places.c` with its trace in the directory `out`. It must end with 9, and its
 /// child with 7, whatever happens.
 fn places(sandbox: &Sandbox, case: &str) -> Run {

@@ -177,3 +177,48 @@ fn a_block_that_was_just_taken_still_counts() {
     let info = trace.info();
     assert_eq!(info.overwritten() + info.present(), total);
 }
+
+/// Events of several slots leave some at the end of a block: which must not show what an earlier
+/// turn of the ring has left there, while the block is the one that is written to.
+#[test]
+fn a_ring_that_ends_anywhere_is_the_end_of_its_program() {
+    let mut random = Random::new();
+    for _ in 0..30 {
+        let turns = 20_000 + random.below(2_000);
+        let calls = (0..turns).flat_map(|turn| {
+            let born = ("malloc", Some(1_001 + 2 * (turn % 509)));
+            match (turn % 3, turn % 4) {
+                (0, _) => vec![("malloc", Some(i64::MAX as u64 - turn))],
+                (_, 1) => vec![born],
+                _ => vec![born, ("free", None)],
+            }
+        });
+        let calls: Vec<_> = calls.collect();
+        let sandbox = setup("suffix");
+        let run = sandbox.program("suffix").arg(turns.to_string()).ring("80K").run().expect(0);
+        let (rows, info) = (run.trace().rows(), run.trace().info());
+        let found: Vec<_> = rows.iter().map(|row| (row.op, row.size)).collect();
+        assert!(found.len() < calls.len() && found.len() > 1_500, "{turns} turns: {info:?}");
+        let from = calls.len() - found.len();
+        let differs = found.iter().zip(&calls[from..]).position(|(found, call)| found != call);
+        assert_eq!(differs, None, "{turns} turns, {} rows: {info:?}", found.len());
+        assert_eq!(info.lost(), 0);
+        assert_eq!(info.present() + info.overwritten(), calls.len() as u64, "{turns} turns");
+    }
+}
+
+/// A dead thread leaves a block that is not full, of which the ring makes another use: that must not
+/// show what an earlier use has left where the dead thread has not come to.
+#[test]
+fn blocks_of_dead_threads_are_used_again() {
+    let sandbox = setup("heirs");
+    let before = sandbox.program("heirs").arg("0").run().expect(0).trace().info().present();
+    let mut random = Random::new();
+    for _ in 0..30 {
+        let pairs = random.below(6_000);
+        let sandbox = setup("heirs");
+        let run = sandbox.program("heirs").arg(pairs.to_string()).ring("80K").run().expect(0);
+        let info = run.sound().trace().info();
+        assert_eq!(info.present() + info.overwritten(), before + 2 * pairs, "{pairs}: {info:?}");
+    }
+}

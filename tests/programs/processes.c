@@ -2,6 +2,7 @@
  * its own; the first process 20001 before, 20005 after. Says the PIDs, and what cannot be had. */
 #include "common.h"
 #include <sched.h>
+#include <sys/stat.h>
 
 static volatile int stop;
 static long number;
@@ -120,6 +121,51 @@ static void lent(void) {
     pthread_join(thread, NULL);
 }
 
+/* A child of a child and so on: the last one says what it has of traces. */
+static void lineage(void) {
+    for (long i = 0; i < number; i++) {
+        pid_t pid = fork();
+        if (pid < 0) die("fork");
+        if (pid) { wait_for(pid); if (i) _exit(0); return; }
+        pairs(20003, 1);
+    }
+    int descriptors = 0, mappings = 0;
+    for (int i = 3; i < 4096; i++) {
+        struct stat status;
+        descriptors += !fstat(i, &status) && S_ISREG(status.st_mode);
+    }
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps) die("maps");
+    for (char line[4096]; fgets(line, sizeof line, maps);) mappings += strstr(line, " rw-s ") != NULL;
+    say("descriptors %d\nmappings %d\n", descriptors, mappings);
+    _exit(0);
+}
+
+/* A thread that starts a program before it has allocated anything. */
+static void *start_first(void *unused) {
+    pid_t pid = vfork();
+    if (pid == 0) { execl("/nowhere/at/all", "nothing", NULL); _exit(0); }
+    wait_for(pid);
+    pairs(20015, 10);
+    say("thread %ld\n", syscall(SYS_gettid));
+    return unused;
+}
+static void start(void) {
+    pthread_t thread;
+    pthread_create(&thread, NULL, start_first, NULL);
+    pthread_join(thread, NULL);
+}
+
+/* A child in its parent's memory ends as its parent would; the parent goes on. */
+static int leaves(void *unused) { (void)unused; exit(0); }
+static void leave(void) {
+    static char stack[256 << 10] __attribute__((aligned(64)));
+    pid_t pid = clone(leaves, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+    if (pid < 0) die("clone");
+    wait_for(pid);
+    pairs(20017, 3000);
+}
+
 int main(int count, char **arguments) {
     if (count != 3) return 2;
     const char *name = arguments[1];
@@ -133,6 +179,9 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "reuse") == 0) reuse();
     else if (strcmp(name, "shared") == 0) shared();
     else if (strcmp(name, "lent") == 0) lent();
+    else if (strcmp(name, "lineage") == 0) lineage();
+    else if (strcmp(name, "start") == 0) start();
+    else if (strcmp(name, "leave") == 0) leave();
     else return 2;
     pairs(20005, 1);
     return 0;
