@@ -7,8 +7,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mallook_benches::scale;
 use mallook_benches::synthetic::Shape;
-use mallook_reader::render::{Format, Renderer};
-use mallook_reader::{Events, Source, Summary, Trace};
+use mallook_reader::render::{Format, Page, Renderer};
+use mallook_reader::{Events, Source, Summary, Trace, Tree};
 
 const FORMATS: [(&str, Format); 4] = [
     ("text", Format::Text),
@@ -49,9 +49,10 @@ fn decode(criterion: &mut Criterion, threads: u32) {
     group.bench_function(name("summary"), |bencher| bencher.iter(|| Summary::of(trace)));
     group.bench_function(name("events"), |bencher| {
         bencher.iter(|| {
-            Events::of(trace).for_each(|event| {
+            let mut events = Events::of(trace);
+            while let Some(event) = events.advance() {
                 black_box(event);
-            })
+            }
         });
     });
     for (format_name, format) in FORMATS {
@@ -65,12 +66,13 @@ fn decode(criterion: &mut Criterion, threads: u32) {
 /// The number of bytes that the traces are as text.
 fn render(format: Format, traces: &[Trace]) -> usize {
     let mut renderer = Renderer::new(format, traces);
-    let mut piece = Vec::with_capacity(PIECE + 1024);
+    let mut piece = Page::new();
     let mut length = 0;
-    for event in traces.iter().flat_map(Events::of) {
-        renderer.event(&event, &mut piece);
+    let mut tree = Tree::of(traces);
+    while let Some(event) = tree.advance() {
+        renderer.event(event, &mut piece);
         if piece.len() >= PIECE {
-            length += black_box(&piece).len();
+            length += black_box(piece.text()).len();
             piece.clear();
         }
     }

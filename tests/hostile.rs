@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use mallook_reader::render::{Format, Renderer};
+use mallook_reader::render::{Format, Page, Renderer};
 use mallook_reader::{Events, Source, Summary, Trace};
 
 use crate::artifacts::tests;
@@ -102,7 +102,7 @@ fn read(bytes: &[u8], format: Format) -> usize {
     let _ = Summary::of(&trace).to_string();
     let traces = [trace];
     let mut renderer = Renderer::new(format, &traces);
-    let mut line = Vec::new();
+    let mut line = Page::new();
     renderer.begin(&mut line);
     let mut count = 0;
     for event in Events::of(&traces[0]) {

@@ -58,6 +58,7 @@ impl Slot {
     }
 
     /// The kind, unless the slot is not written or says something unknown.
+    #[inline]
     pub const fn kind(self) -> Option<Kind> {
         Kind::from_raw(self.raw_kind())
     }

@@ -4,12 +4,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Scope;
 
 use crate::Trace;
-use crate::decode::{Moment, Moments};
+use crate::decode::{Batch, Moments};
 use crate::merge::Merge;
 use crate::settle::Settle;
 
 /// Moments that go from one thread to the other at a time.
-const BATCH: usize = 4096;
+const MOMENTS: usize = 4096;
 /// Batches that wait at the most.
 const BATCHES: usize = 4;
 /// Threads that decode at the most.
@@ -25,8 +25,8 @@ pub enum Feed<'a> {
 
 /// Moments that another thread has decoded.
 pub struct Ahead {
-    full: Receiver<Vec<Moment>>,
-    empty: Sender<Vec<Moment>>,
+    full: Receiver<Batch>,
+    empty: Sender<Batch>,
 }
 
 impl<'a> Feed<'a> {
@@ -48,15 +48,15 @@ impl<'a> Feed<'a> {
 
     fn ahead<'s>(trace: &'a Trace<'a>, scope: &'s Scope<'s, 'a>) -> Feed<'a> {
         let (send_full, full) = mpsc::sync_channel(BATCHES);
-        let (empty, receive_empty) = mpsc::channel::<Vec<Moment>>();
+        let (empty, receive_empty) = mpsc::channel::<Batch>();
         scope.spawn(move || {
             let mut settle = Settle::of(trace);
             loop {
                 let mut batch = receive_empty.try_recv().unwrap_or_default();
                 batch.clear();
-                while batch.len() < BATCH && settle.more(&mut batch) {}
+                while batch.moments.len() < MOMENTS && settle.more(&mut batch) {}
                 // The other side has gone away when it has seen enough.
-                if batch.is_empty() || send_full.send(batch).is_err() {
+                if batch.moments.is_empty() || send_full.send(batch).is_err() {
                     return;
                 }
             }
@@ -66,17 +66,17 @@ impl<'a> Feed<'a> {
 }
 
 impl Moments for Feed<'_> {
-    fn more(&mut self, moments: &mut Vec<Moment>) -> bool {
+    fn more(&mut self, batch: &mut Batch) -> bool {
         match self {
-            Feed::Here(settle) => settle.more(moments),
+            Feed::Here(settle) => settle.more(batch),
             Feed::Ahead(Ahead { full, empty }) => {
-                let Ok(mut batch) = full.recv() else { return false };
-                match moments.is_empty() {
-                    true => std::mem::swap(moments, &mut batch),
-                    false => moments.append(&mut batch),
+                let Ok(mut next) = full.recv() else { return false };
+                match batch.moments.is_empty() && batch.ties.is_empty() {
+                    true => std::mem::swap(batch, &mut next),
+                    false => batch.append(&mut next),
                 }
                 // The thread may be done already.
-                let _ = empty.send(batch);
+                let _ = empty.send(next);
                 true
             }
         }

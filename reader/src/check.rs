@@ -74,14 +74,12 @@ mod tests {
         let mut check = Check::new(false);
         let moment = |(ticks, &(tid, kind, address))| Moment {
             ticks,
-            time_ns: ticks,
             delays: 0,
             tid,
             kind,
             aux: 0,
             address,
             size: 8,
-            odd_alignment: 0,
         };
         let found = (0..).zip(moments).map(moment).map(|moment| check.replay(&moment)).collect();
         (check, found)

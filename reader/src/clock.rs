@@ -3,7 +3,7 @@
 use mallook_format::ring::BlockCopy;
 use mallook_format::{Clock, FileHeader};
 
-use crate::decode::Decoder;
+use crate::decode::{Decoder, Tie};
 use crate::{Blocks, Trace};
 
 /// A rate that no clock has, in nanoseconds a tick: a tie that implies one is damaged.
@@ -37,9 +37,6 @@ struct Segment {
     /// Nanoseconds a tick, fixed point.
     rate: u64,
 }
-
-/// A moment on both clocks: ticks, and `CLOCK_MONOTONIC` nanoseconds.
-pub(crate) type Tie = (u64, u64);
 
 /// The ties of the first blocks of a trace.
 fn first_ties(trace: &Trace) -> Vec<Tie> {
@@ -220,8 +217,8 @@ impl Converter {
     }
 
     /// As [`ClockMap::extend`].
-    pub fn extend(&mut self, tie: Tie) {
-        self.map.extend(tie);
+    pub fn extend(&mut self, ties: impl Iterator<Item = Tie>) {
+        ties.for_each(|tie| self.map.extend(tie));
         self.here = self.map.stretch(self.here.start.ticks);
     }
 

@@ -1,33 +1,57 @@
 //! The slots of a block, taken apart.
 
 use mallook_format::ring::BlockCopy;
-use mallook_format::{Kind, PARITY_SHIFT, Slot, WIDE_ALIGNMENT};
+use mallook_format::{Kind, PARITY_SHIFT, Slot};
 
 use crate::index::Block;
 use crate::{Damage, Trace};
 
-/// One moment or marker of a thread, with everything that its prefixes say.
+/// One moment or marker of a thread, with everything that its prefixes say. An alignment that is no
+/// power of two comes before the moment that it belongs to, as a moment of its own
+/// ([`Kind::WideAlignment`], in the place of the address).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// When, on the trace's clock.
     pub ticks: u64,
-    /// Unix time in nanoseconds; 0 until the moment's place in the order is known.
-    pub time_ns: u64,
+    pub address: u64,
+    pub size: u64,
     pub tid: u32,
     pub kind: Kind,
     pub aux: u8,
-    pub address: u64,
-    pub size: u64,
     /// How often it was put off behind what it had overtaken.
     pub delays: u8,
-    /// Alignment that is no power of two; 0 for none.
-    pub odd_alignment: u64,
+}
+
+const _: () = assert!(size_of::<Moment>() == 32, "moments go from thread to thread");
+
+/// A moment on both clocks: ticks, and `CLOCK_MONOTONIC` nanoseconds.
+pub type Tie = (u64, u64);
+
+/// Moments in order of time, and what tells it.
+#[derive(Default)]
+pub struct Batch {
+    pub moments: Vec<Moment>,
+    /// Ties up to and including the first one behind the moments.
+    pub ties: Vec<Tie>,
+}
+
+impl Batch {
+    pub fn clear(&mut self) {
+        self.moments.clear();
+        self.ties.clear();
+    }
+
+    /// Takes all of a later one.
+    pub fn append(&mut self, later: &mut Batch) {
+        self.moments.append(&mut later.moments);
+        self.ties.append(&mut later.ties);
+    }
 }
 
 /// Where moments come from, in order of time.
 pub trait Moments {
     /// Appends the next ones; `false` if there are none now.
-    fn more(&mut self, moments: &mut Vec<Moment>) -> bool;
+    fn more(&mut self, batch: &mut Batch) -> bool;
 }
 
 /// Takes the slots of one block apart, in order.
@@ -55,7 +79,6 @@ struct Wide {
     any: bool,
     size: Option<u64>,
     address: Option<u64>,
-    alignment: Option<u64>,
 }
 
 /// What stands in a slot.
@@ -89,7 +112,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Ties of ticks and nanoseconds in the block.
-    pub fn ties(copy: &BlockCopy, parity: u64) -> impl Iterator<Item = (u64, u64)> {
+    pub fn ties(copy: &BlockCopy, parity: u64) -> impl Iterator<Item = Tie> {
         copy.slots.windows(2).filter_map(move |pair| {
             let is = |slot: Slot, kind| slot.kind() == Some(kind) && slot.parity() == parity;
             let [ticks, nanos] = [pair[0], pair[1]];
@@ -106,7 +129,6 @@ impl<'a> Decoder<'a> {
             Kind::Ticks => self.base = value,
             Kind::WideSize => self.wide.size = Some(value),
             Kind::WideAddress => self.wide.address = Some(value),
-            Kind::WideAlignment => self.wide.alignment = Some(value),
             Kind::Thread => {
                 self.tid = value as u32;
                 self.name = [0; 2];
@@ -132,17 +154,25 @@ impl<'a> Decoder<'a> {
         self.earliest = self.earliest.max(self.base.saturating_add(slot.ticks().into()));
         Moment {
             ticks: self.earliest,
-            time_ns: 0,
-            delays: 0,
+            address: wide.address.unwrap_or(slot.address()),
+            size: wide.size.unwrap_or(slot.size().into()),
             tid: self.tid,
             kind,
             aux: slot.aux(),
-            address: wide.address.unwrap_or(slot.address()),
-            size: wide.size.unwrap_or(slot.size().into()),
-            odd_alignment: match slot.aux() {
-                WIDE_ALIGNMENT => wide.alignment.unwrap_or(0),
-                _ => 0,
-            },
+            delays: 0,
+        }
+    }
+
+    #[cold]
+    fn alignment(&self, slot: Slot) -> Moment {
+        Moment {
+            ticks: self.earliest,
+            address: slot.value(),
+            size: 0,
+            tid: self.tid,
+            kind: Kind::WideAlignment,
+            aux: 0,
+            delays: 0,
         }
     }
 }
@@ -160,6 +190,9 @@ impl Iterator for Decoder<'_> {
             {
                 if !kind.is_prefix() {
                     return Some(Step::Moment(self.moment(kind, slot)));
+                }
+                if kind == Kind::WideAlignment {
+                    return Some(Step::Moment(self.alignment(slot)));
                 }
                 self.prefix(kind, slot);
             } else if slot.raw_kind() == 0 || slot.parity() != self.parity {

@@ -5,66 +5,15 @@ use std::collections::VecDeque;
 use mallook_format::{Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
 use rustc_hash::FxHashMap;
 
-use crate::Trace;
-use crate::decode::{Moment, Moments};
+use crate::clock::Converter;
+use crate::decode::{Batch, Moment, Moments};
+use crate::event::{Call, Event, What};
 use crate::merge::Merge;
 use crate::settle::Settle;
+use crate::{ClockMap, Trace};
 
 /// Reallocations of one thread that can be under way at once (in nested signal handlers).
 const MOST_NESTED: usize = 64;
-
-/// Something that happened in a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Unix time in nanoseconds: when the memory was born, died, or the marker was put.
-    pub time_ns: u64,
-    /// The process.
-    pub pid: u32,
-    /// The thread.
-    pub tid: u32,
-    /// What happened.
-    pub what: What,
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// An allocation function was called.
-    Call(Call),
-    /// A marker; the PID is the parent's, the child's or the caller's, or 0.
-    Marker(Kind, u32),
-}
-
-/// A call of an allocation function. Fields that do not apply are `None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// The function; for a reallocation the kind of its birth.
-    pub kind: Kind,
-    /// What was returned or released, 0 for a failure. `None` if the call never ended.
-    pub address: Option<u64>,
-    /// The requested size in bytes.
-    pub size: Option<u64>,
-    /// What was reallocated, 0 for nothing. `None` if that moment was overwritten.
-    pub old_address: Option<u64>,
-    /// The requested alignment in bytes.
-    pub alignment: Option<u64>,
-    /// When the reallocated memory died, in Unix nanoseconds.
-    pub start_ns: Option<u64>,
-}
-
-impl Call {
-    /// The name of the function.
-    pub fn name(&self) -> &'static str {
-        self.kind.name()
-    }
-
-    /// An allocation that returned nothing. `realloc(p, 0)` is none: it may release `p` and return
-    /// `NULL`.
-    pub fn failed(&self) -> bool {
-        let releases = self.size == Some(0) && self.old_address.is_some_and(|old| old != 0);
-        self.kind.is_birth() && self.address == Some(0) && !releases
-    }
-}
 
 /// A moment and what it completes.
 pub(crate) struct Step {
@@ -76,35 +25,47 @@ pub(crate) struct Step {
 /// The events of one trace, in order of time.
 pub struct Events<M> {
     source: M,
-    moments: Vec<Moment>,
+    batch: Batch,
     /// The first one that was not looked at.
     first: usize,
     /// Moments that came out of order.
     repairs: u64,
     pid: u32,
+    clock: Converter,
     /// Reallocations whose second moment is still to come, innermost last.
     under_way: FxHashMap<u32, Vec<Moment>>,
     unfinished: Option<VecDeque<Moment>>,
+    current: Event,
+    /// Alignments that are no powers of two, of the calls that come next.
+    odd_alignments: FxHashMap<u32, u64>,
     last_ns: u64,
 }
 
 impl<'a> Events<Settle<Merge<'a>>> {
     /// All events of a trace.
     pub fn of(trace: &'a Trace<'a>) -> Events<Settle<Merge<'a>>> {
-        Events::new(Settle::of(trace), trace.header().pid)
+        Events::with_source(trace, Settle::of(trace))
     }
 }
 
 impl<M: Moments> Events<M> {
-    pub(crate) fn new(source: M, pid: u32) -> Self {
+    /// The events of a trace, whose moments come from here.
+    pub(crate) fn with_source(trace: &Trace, source: M) -> Self {
+        Events::new(source, trace.header().pid, Converter::new(ClockMap::first(trace)))
+    }
+
+    pub(crate) fn new(source: M, pid: u32, clock: Converter) -> Self {
         Events {
             source,
-            moments: Vec::new(),
+            batch: Batch::default(),
             first: 0,
             repairs: 0,
             pid,
+            clock,
             under_way: FxHashMap::default(),
             unfinished: None,
+            current: Event { time_ns: 0, pid, tid: 0, what: What::Marker(Kind::Start, 0) },
+            odd_alignments: FxHashMap::default(),
             last_ns: 0,
         }
     }
@@ -118,28 +79,70 @@ impl<M: Moments> Events<M> {
         &mut self.source
     }
 
+    /// Makes sure that there is a next moment; `false` if there is none now.
     #[inline]
+    fn fill(&mut self) -> bool {
+        self.first < self.batch.moments.len() || self.refill()
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) -> bool {
+        self.batch.clear();
+        self.first = 0;
+        let more = self.source.more(&mut self.batch);
+        self.clock.extend(self.batch.ties.drain(..));
+        more
+    }
+
     fn next_moment(&mut self) -> Option<Moment> {
-        if self.first == self.moments.len() {
-            self.moments.clear();
-            self.first = 0;
-            self.source.more(&mut self.moments);
+        if !self.fill() {
+            return None;
         }
-        let moment = *self.moments.get(self.first)?;
+        let moment = *self.batch.moments.get(self.first)?;
         self.first += 1;
         self.repairs += u64::from(moment.delays != 0);
         Some(moment)
     }
 
-    /// The next event of those that the source has; reallocations that are under way wait.
+    /// Goes on to the next event of those that the source has; reallocations that are under way
+    /// wait. `false`: there is none now.
     #[inline]
-    pub(crate) fn next_finished(&mut self) -> Option<Event> {
+    pub(crate) fn advance_finished(&mut self) -> bool {
         loop {
-            let moment = self.next_moment()?;
-            if let Some(what) = self.happen(&moment) {
-                return Some(self.event(&moment, what));
+            if !self.fill() {
+                return false;
+            }
+            let Some(moment) = self.batch.moments.get(self.first) else { return false };
+            if PLAIN & 1 << moment.kind as u8 != 0 {
+                // As below, without a branch that depends on the kind: most events are of this sort.
+                let has_size = SIZED & 1 << moment.kind as u8 != 0;
+                let call = Call::plain(moment.kind, moment.address, moment.size, has_size);
+                self.first += 1;
+                self.repairs += u64::from(moment.delays != 0);
+                self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
+                let (time_ns, tid) = (self.last_ns, moment.tid);
+                self.current = Event { time_ns, pid: self.pid, tid, what: What::Call(call) };
+                return true;
+            }
+            if let Some(Step { event: Some(event), .. }) = self.step() {
+                self.current = event;
+                return true;
             }
         }
+    }
+
+    /// Goes on to the next event, which stays where it is until the one after it: copying costs more
+    /// than reading it.
+    #[inline]
+    pub fn advance(&mut self) -> Option<&Event> {
+        let found = self.unfinished.is_none() && self.advance_finished();
+        (found || self.advance_unfinished()).then_some(&self.current)
+    }
+
+    /// The event that [`Events::advance`] went on to.
+    #[inline]
+    pub(crate) fn current(&self) -> &Event {
+        &self.current
     }
 
     /// The next moment, and the event that it completes.
@@ -152,13 +155,14 @@ impl<M: Moments> Events<M> {
 
     /// The first moment of a reallocation, as an event of its own.
     pub(crate) fn first_half(&mut self, death: &Moment) -> Event {
-        self.event(death, What::Call(unfinished(death)))
+        let call = self.unfinished_call(death);
+        self.event(death, What::Call(call))
     }
 
     #[inline]
     fn event(&mut self, moment: &Moment, what: What) -> Event {
         // Times only go back in damaged traces.
-        self.last_ns = self.last_ns.max(moment.time_ns);
+        self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
         Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, what }
     }
 
@@ -166,6 +170,10 @@ impl<M: Moments> Events<M> {
     #[inline]
     fn happen(&mut self, moment: &Moment) -> Option<What> {
         let kind = moment.kind;
+        if kind == Kind::WideAlignment {
+            self.odd_alignments.insert(moment.tid, moment.address);
+            return None;
+        }
         if kind.is_marker() {
             return Some(What::Marker(kind, moment.address as u32));
         }
@@ -180,14 +188,9 @@ impl<M: Moments> Events<M> {
                 return None;
             }
             let sized = matches!(kind, Kind::FreeSized | Kind::FreeAlignedSized);
-            return Some(What::Call(Call {
-                kind,
-                address: Some(moment.address),
-                size: sized.then_some(moment.size),
-                old_address: None,
-                alignment: alignment(moment),
-                start_ns: None,
-            }));
+            let call =
+                Call::new(kind).with_address(moment.address).with_alignment(self.alignment(moment));
+            return Some(What::Call(call.with_size(sized.then_some(moment.size))));
         }
         Some(self.birth(moment))
     }
@@ -199,14 +202,12 @@ impl<M: Moments> Events<M> {
         let death = self.death_before(moment);
         let reallocation = matches!(kind, Kind::Realloc | Kind::Reallocarray);
         let fresh = reallocation && moment.aux & REALLOC_FRESH != 0;
-        What::Call(Call {
-            kind,
-            address: Some(moment.address),
-            size: Some(moment.size),
-            old_address: death.map(|death| death.address).or(fresh.then_some(0)),
-            alignment: alignment(moment),
-            start_ns: death.map(|death| death.time_ns),
-        })
+        let call = Call::new(kind).with_address(moment.address).with_size(moment.size);
+        let old = death.map(|death| death.address).or(fresh.then_some(0));
+        let call = call
+            .with_old_address(old)
+            .with_start_ns(death.map(|death| self.clock.unix_ns(death.ticks)));
+        What::Call(call.with_alignment(self.alignment(moment)))
     }
 
     /// The first moment of the reallocation that ends here.
@@ -222,59 +223,62 @@ impl<M: Moments> Events<M> {
         let calls = self.under_way.get_mut(&birth.tid)?;
         calls.pop_if(|last| last.kind == death && last.size == birth.size)
     }
-}
 
-/// A reallocation of which the second moment is missing.
-fn unfinished(death: &Moment) -> Call {
-    Call {
-        kind: if death.kind == Kind::ReallocDeath { Kind::Realloc } else { Kind::Reallocarray },
-        address: None,
-        size: Some(death.size),
-        old_address: Some(death.address),
-        alignment: None,
-        start_ns: Some(death.time_ns),
+    /// A reallocation of which the second moment is missing.
+    fn unfinished_call(&mut self, death: &Moment) -> Call {
+        let kind =
+            if death.kind == Kind::ReallocDeath { Kind::Realloc } else { Kind::Reallocarray };
+        let call = Call::new(kind).with_size(death.size);
+        call.with_old_address(death.address).with_start_ns(self.clock.unix_ns(death.ticks))
+    }
+
+    /// The alignment that the call asked for, where the function takes one.
+    fn alignment(&mut self, moment: &Moment) -> Option<u64> {
+        let takes_one = matches!(
+            moment.kind,
+            Kind::PosixMemalign | Kind::AlignedAlloc | Kind::Memalign | Kind::FreeAlignedSized
+        );
+        match moment.aux {
+            _ if !takes_one => None,
+            WIDE_ALIGNMENT => Some(self.odd_alignments.remove(&moment.tid).unwrap_or(0)),
+            power => 1u64.checked_shl(power.into()),
+        }
     }
 }
 
-/// The alignment that the call asked for, where the function takes one.
-fn alignment(moment: &Moment) -> Option<u64> {
-    let takes_one = matches!(
-        moment.kind,
-        Kind::PosixMemalign | Kind::AlignedAlloc | Kind::Memalign | Kind::FreeAlignedSized
-    );
-    match moment.aux {
-        _ if !takes_one => None,
-        WIDE_ALIGNMENT => Some(moment.odd_alignment),
-        power => 1u64.checked_shl(power.into()),
-    }
-}
+/// Functions whose calls have an address and a size, a bit for each kind.
+const SIZED: u64 = 1 << Kind::Malloc as u8
+    | 1 << Kind::Calloc as u8
+    | 1 << Kind::Valloc as u8
+    | 1 << Kind::Pvalloc as u8
+    | 1 << Kind::FreeSized as u8;
+/// Functions whose calls have an address, and a size or nothing else.
+const PLAIN: u64 = SIZED | 1 << Kind::Free as u8 | 1 << Kind::Cfree as u8;
 
 impl<M: Moments> Iterator for Events<M> {
     type Item = Event;
 
     #[inline]
     fn next(&mut self) -> Option<Event> {
-        if self.unfinished.is_none()
-            && let Some(event) = self.next_finished()
-        {
-            return Some(event);
-        }
-        self.next_unfinished()
+        self.advance().copied()
     }
 }
 
 impl<M: Moments> Events<M> {
-    /// Reallocations that had not finished by the end of the trace: the latest time at which that
-    /// is known.
+    /// Goes on to a reallocation that had not finished by the end of the trace: the latest time at
+    /// which that is known.
     #[cold]
-    fn next_unfinished(&mut self) -> Option<Event> {
+    fn advance_unfinished(&mut self) -> bool {
         if self.unfinished.is_none() {
             let mut rest: Vec<Moment> =
                 self.under_way.drain().flat_map(|(_, calls)| calls).collect();
             rest.sort_unstable_by_key(|death| (death.ticks, death.tid));
             self.unfinished = Some(rest.into());
         }
-        let death = self.unfinished.as_mut()?.pop_front()?;
-        Some(self.event(&death, What::Call(unfinished(&death))))
+        let Some(death) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        self.current = self.first_half(&death);
+        true
     }
 }

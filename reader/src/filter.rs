@@ -32,7 +32,7 @@ impl Filter {
             && (self.tids.is_empty() || self.tids.contains(&event.tid))
             && match event.what {
                 What::Marker(..) => !about_calls,
-                What::Call(call) => self.wants_call(call.kind, call.size),
+                What::Call(call) => self.wants_call(call.kind, call.size()),
             }
     }
 

@@ -8,7 +8,8 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{Phase, State};
 use rustc_hash::FxHashMap;
 
-use crate::decode::{Decoder, Moment, Moments, Step};
+use crate::clock::Converter;
+use crate::decode::{Batch, Decoder, Moment, Moments, Step};
 use crate::heap::Heap;
 use crate::settle::Settle;
 use crate::summary::is_running;
@@ -26,9 +27,9 @@ struct Queue {
 }
 
 impl Moments for Queue {
-    fn more(&mut self, moments: &mut Vec<Moment>) -> bool {
+    fn more(&mut self, batch: &mut Batch) -> bool {
         let ready = self.moments.partition_point(|moment| moment.ticks <= self.until);
-        moments.extend(self.moments.drain(..ready));
+        batch.moments.extend(self.moments.drain(..ready));
         ready != 0
     }
 }
@@ -50,7 +51,7 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
     let clock: ClockMap = first.clock().clone();
     let heap = Heap::new(first.is_complete(), first.is_coarse());
     let queue = Settle::new(Queue::default(), Some(heap));
-    let mut events = Events::new(queue, first.header().pid);
+    let mut events = Events::new(queue, first.header().pid, Converter::new(clock));
     let mut progress = Progress::default();
     let mut newest = 0;
     loop {
@@ -59,16 +60,13 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
         let trace = Trace::open(path)?;
         let mut seen = collect(&trace, running, &mut progress);
         seen.sort_by_key(|moment| moment.ticks);
-        for moment in &mut seen {
-            moment.time_ns = clock.unix_ns(moment.ticks);
-        }
         let queue = events.source_mut().source_mut();
         // What was the newest at the last look: everything up to there has been written by now.
         queue.until = if running { newest } else { u64::MAX };
         newest = seen.last().map_or(newest, |last| newest.max(last.ticks));
         merge(&mut queue.moments, seen);
-        while let Some(event) = events.next_finished() {
-            if !emit(&event) {
+        while events.advance_finished() {
+            if !emit(events.current()) {
                 return Ok(());
             }
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use mallook_format::{Kind, REALLOC_FRESH};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::addresses::Addresses;
 use crate::decode::Moment;
 
 /// How much too early a clock may have been read, in ticks. Up to 140 ns were seen, between two
@@ -16,14 +17,16 @@ pub const EARLY: u64 = 1 << 12;
 /// [`Clock::Coarse`]: mallook_format::Clock::Coarse
 const EARLY_COARSE: u64 = 1 << 14;
 
+/// Kinds of moments that only give out or release, a bit for each.
+const PLAIN: u64 = 1 << Kind::Malloc as u8 | 1 << Kind::Calloc as u8 | 1 << Kind::Free as u8;
+
 /// The addresses that live, and those of which it is known that they do not.
 #[derive(Clone, Debug)]
 pub struct Heap {
     /// How much too early a moment's time may be, in ticks.
     pub early: u64,
-    alive: FxHashSet<u64>,
-    /// Every address that was ever born; `None` when none can have been born unseen.
-    born: Option<FxHashSet<u64>>,
+    /// Every address that was ever born, or those that live when none can have been born unseen.
+    addresses: Addresses,
     /// The latest releases of what was born unseen.
     strangers: VecDeque<Moment>,
     /// Addresses that may live or not: they were released by one thread and given out by another
@@ -38,20 +41,23 @@ impl Heap {
     /// `complete`: whatever lives was born within the trace.
     pub fn new(complete: bool, coarse: bool) -> Heap {
         let early = if coarse { EARLY_COARSE } else { EARLY };
-        let born = (!complete).then(FxHashSet::default);
-        let (alive, unsure) = (FxHashSet::default(), FxHashSet::default());
-        let (strangers, under_way) = (VecDeque::new(), FxHashMap::default());
-        Heap { early, alive, born, strangers, unsure, under_way }
+        Heap {
+            early,
+            addresses: Addresses::new(!complete),
+            strangers: VecDeque::new(),
+            unsure: FxHashSet::default(),
+            under_way: FxHashMap::default(),
+        }
     }
 
     /// The number of addresses that live.
     pub fn alive(&self) -> u64 {
-        self.alive.len() as u64
+        self.addresses.alive() as u64
     }
 
     /// The memory may have been born before the trace, or elsewhere.
     pub fn is_stranger(&self, address: u64) -> bool {
-        self.born.as_ref().is_some_and(|born| !born.contains(&address))
+        self.addresses.keeps() && self.addresses.get(address).is_none()
     }
 
     /// The moment cannot have happened yet: it gives out what lives, or releases what does not.
@@ -60,14 +66,36 @@ impl Heap {
         if address == 0 || !moment.kind.is_moment() {
             return false;
         }
-        let alive = self.alive.contains(&address);
+        let alive = self.addresses.get(address) == Some(true);
         alive == moment.kind.is_birth()
             && (alive || !self.is_stranger(address))
             && (self.unsure.is_empty() || !self.unsure.contains(&address))
     }
 
     /// Takes note of what the moment gives out or releases.
+    #[inline]
     pub fn happen(&mut self, moment: &Moment) {
+        let plain = PLAIN & 1 << moment.kind as u8 != 0;
+        let sure = self.unsure.is_empty() && self.strangers.is_empty();
+        if !plain || !sure || moment.address == 0 {
+            return self.happen_oddly(moment);
+        }
+        if !self.addresses.set(moment.address, moment.kind.is_birth()) {
+            self.release_unseen(moment);
+        }
+    }
+
+    /// A release of what does not live.
+    #[cold]
+    fn release_unseen(&mut self, moment: &Moment) {
+        if self.is_stranger(moment.address) {
+            self.strangers.push_back(*moment);
+        }
+    }
+
+    /// As [`Heap::happen`], for any moment and in any state.
+    #[inline(never)]
+    fn happen_oddly(&mut self, moment: &Moment) {
         let address = moment.address;
         match moment.kind {
             Kind::ReallocDeath | Kind::ReallocarrayDeath => {
@@ -101,18 +129,15 @@ impl Heap {
                 self.unsure.insert(address);
             }
             self.give_out(address);
-        } else if !self.alive.remove(&address) && self.is_stranger(address) {
-            self.strangers.push_back(*moment);
+        } else if !self.addresses.set(address, false) {
+            self.release_unseen(moment);
         }
     }
 
     /// Memory lives from here on.
     fn give_out(&mut self, address: u64) {
         if address != 0 {
-            self.alive.insert(address);
-            if let Some(born) = &mut self.born {
-                born.insert(address);
-            }
+            self.addresses.set(address, true);
         }
     }
 }

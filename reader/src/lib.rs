@@ -17,10 +17,10 @@
 //! trace  index       header, damage; where the blocks are
 //! decode             slots of a block to moments
 //! clock              ticks to Unix time
-//! heap               which addresses live
+//! addresses  heap    which addresses live
 //! upcoming  merge    blocks by time; the moments of all threads in one order
 //! settle             order between threads repaired by causality
-//! events             moments to calls: reallocations paired
+//! event  events      moments to calls: reallocations paired
 //! ahead  tree        decoding on another thread; the events of several processes in one order
 //! check              whether any of it is impossible
 //! tally  summary     what is in a trace; what --info says of it
@@ -31,11 +31,13 @@
 //! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
 //! by the number of blocks of memory that the traced process had at once.
 
+mod addresses;
 mod ahead;
 mod check;
 mod clock;
 mod decode;
 mod error;
+mod event;
 mod events;
 mod filter;
 mod follow;
@@ -54,7 +56,8 @@ mod upcoming;
 pub use check::{Check, Violation};
 pub use clock::ClockMap;
 pub use error::{Damage, Error};
-pub use events::{Call, Event, Events, What};
+pub use event::{Call, Event, What};
+pub use events::Events;
 pub use filter::Filter;
 pub use follow::follow;
 pub use index::{Block, Blocks};

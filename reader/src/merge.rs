@@ -8,11 +8,10 @@ use std::collections::BinaryHeap;
 
 use mallook_format::ring::BlockCopy;
 
-use crate::clock::Converter;
-use crate::decode::{self, Moment, Moments};
+use crate::Trace;
+use crate::decode::{self, Batch, Moment, Moments};
 use crate::index::{Block, Blocks};
 use crate::upcoming::Upcoming;
-use crate::{ClockMap, Trace};
 
 /// A block whose time has come.
 #[derive(Default)]
@@ -31,7 +30,6 @@ pub struct Merge<'a> {
     upcoming: Upcoming<Blocks<'a>>,
     /// The block that comes next.
     coming: Option<Block>,
-    clock: Converter,
     heap: BinaryHeap<Reverse<(Key, usize)>>,
     runs: Vec<Run>,
     free: Vec<usize>,
@@ -51,7 +49,6 @@ impl<'a> Merge<'a> {
             trace,
             coming: upcoming.next(),
             upcoming,
-            clock: Converter::new(ClockMap::first(trace)),
             heap: BinaryHeap::new(),
             runs: Vec::new(),
             free: Vec::new(),
@@ -60,7 +57,7 @@ impl<'a> Merge<'a> {
     }
 
     /// Starts the runs whose time has come.
-    fn admit(&mut self) {
+    fn admit(&mut self, batch: &mut Batch) {
         while let Some(block) = self.coming {
             if self.heap.peek().is_some_and(|Reverse(((ticks, _), _))| *ticks < block.base_ticks) {
                 break;
@@ -81,7 +78,7 @@ impl<'a> Merge<'a> {
             self.coming = self.upcoming.next();
             // The tie at the end of what may be emitted now.
             if let Some(next) = &self.coming {
-                self.clock.extend((next.base_ticks, next.base_ns));
+                batch.ties.push((next.base_ticks, next.base_ns));
             }
         }
     }
@@ -95,18 +92,23 @@ impl<'a> Merge<'a> {
 }
 
 impl Moments for Merge<'_> {
-    fn more(&mut self, moments: &mut Vec<Moment>) -> bool {
-        self.admit();
+    fn more(&mut self, batch: &mut Batch) -> bool {
+        self.admit(batch);
         let Some(Reverse((_, slot))) = self.heap.pop() else { return false };
         let limit = self.limit();
         let run = &mut self.runs[slot];
-        for moment in &run.moments[run.position..] {
-            if limit.is_some_and(|limit| (moment.ticks, run.sequence) > limit) {
-                break;
+        let rest = &run.moments[run.position..];
+        let goes_on =
+            |moment: &Moment| limit.is_none_or(|limit| (moment.ticks, run.sequence) <= limit);
+        // Mostly all of it, or a few.
+        let count = match rest.last() {
+            Some(last) if !goes_on(last) => {
+                rest.iter().take_while(|moment| goes_on(moment)).count()
             }
-            moments.push(Moment { time_ns: self.clock.unix_ns(moment.ticks), ..*moment });
-            run.position += 1;
-        }
+            _ => rest.len(),
+        };
+        batch.moments.extend_from_slice(&rest[..count]);
+        run.position += count;
         match run.key() {
             Some(key) => self.heap.push(Reverse((key, slot))),
             None => self.free.push(slot),

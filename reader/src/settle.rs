@@ -6,7 +6,7 @@
 //! one that cannot have happened yet is put off behind the one that it has overtaken.
 
 use crate::Trace;
-use crate::decode::{Moment, Moments};
+use crate::decode::{Batch, Moment, Moments};
 use crate::heap::Heap;
 use crate::merge::Merge;
 
@@ -16,6 +16,8 @@ const MOST_DELAYS: u8 = 4;
 const BUCKETS: usize = 1 << 12;
 /// Moments that are asked for at a time.
 const BATCH: usize = 1024;
+/// Moments that wait for later ones at the most; no processor makes more within [`Heap::early`].
+const MOST_WAITING: usize = 1 << 16;
 
 /// The last moment of an address of the bucket.
 #[derive(Clone, Copy, Default)]
@@ -29,34 +31,25 @@ struct Bucket {
 /// The moments of a source, in a possible order.
 pub struct Settle<M> {
     source: M,
-    moments: Vec<Moment>,
-    /// The first one that was not handed on.
-    first: usize,
-    /// What may have been overtaken by those before this one is here too.
-    certain: usize,
     /// What tells which order is possible; `None` where one thread alone makes it certain.
     several: Option<Several>,
-}
-
-impl<M: Moments> Moments for Settle<M> {
-    fn more(&mut self, moments: &mut Vec<Moment>) -> bool {
-        if self.several.is_none() {
-            return self.source.more(moments);
-        }
-        let before = moments.len();
-        while moments.len() < before + BATCH
-            && let Some(moment) = self.next()
-        {
-            moments.push(moment);
-        }
-        moments.len() > before
-    }
 }
 
 /// What several threads have done.
 struct Several {
     heap: Heap,
     buckets: Box<[Bucket; BUCKETS]>,
+    /// Moments that may be overtaken by later ones.
+    waiting: Vec<Moment>,
+}
+
+impl<M: Moments> Moments for Settle<M> {
+    fn more(&mut self, batch: &mut Batch) -> bool {
+        match &mut self.several {
+            None => self.source.more(batch),
+            Some(several) => several.more(&mut self.source, batch),
+        }
+    }
 }
 
 impl<'a> Settle<Merge<'a>> {
@@ -72,88 +65,92 @@ impl<M: Moments> Settle<M> {
     /// `heap`: what lives, unless one thread alone makes the order certain.
     pub fn new(source: M, heap: Option<Heap>) -> Settle<M> {
         let buckets = || Box::new([Bucket::default(); BUCKETS]);
-        let several = heap.map(|heap| Several { heap, buckets: buckets() });
-        Settle { source, moments: Vec::new(), first: 0, certain: 0, several }
+        let several = heap.map(|heap| Several { heap, buckets: buckets(), waiting: Vec::new() });
+        Settle { source, several }
     }
 
     pub fn source_mut(&mut self) -> &mut M {
         &mut self.source
     }
+}
 
-    /// The next moment.
-    #[inline]
-    fn next(&mut self) -> Option<Moment> {
+impl Several {
+    /// As [`Moments::more`]. Moments are put in order where they are going to be.
+    fn more(&mut self, source: &mut impl Moments, batch: &mut Batch) -> bool {
+        let start = batch.moments.len();
+        batch.moments.append(&mut self.waiting);
         loop {
-            if self.first == self.certain {
-                self.fill();
+            let known = batch.moments.len();
+            while batch.moments.len() < known + BATCH && source.more(batch) {}
+            let moments = &mut batch.moments;
+            let is_all = moments.len() < known + BATCH;
+            self.look_for_sharing(&moments[known..]);
+            let settled = start + self.settle(&mut moments[start..], is_all);
+            if settled != start || is_all {
+                self.waiting.extend(moments.drain(settled..));
+                return settled != start;
             }
-            let first = *self.moments.get(self.first)?;
-            if let Some(several) = &mut self.several {
-                if several.buckets[bucket(first.address)].shared_until >= first.ticks
-                    && first.delays < MOST_DELAYS
-                    && let Some(place) = overtaken(&several.heap, &self.moments[self.first..])
-                {
-                    self.put_off(self.first + place);
-                    continue;
-                }
-                several.heap.happen(&first);
-            }
-            self.first += 1;
-            return Some(first);
         }
     }
 
-    /// Lets more moments in, until one is certain or there are no more now.
-    #[inline(never)]
-    fn fill(&mut self) {
-        self.moments.drain(..self.first);
-        (self.first, self.certain) = (0, 0);
-        while self.certain == 0 {
-            let known = self.moments.len();
-            while self.moments.len() < known + BATCH && self.source.more(&mut self.moments) {}
-            let Some(several) = &mut self.several else {
-                self.certain = self.moments.len();
-                return;
-            };
-            let early = several.heap.early;
-            for moment in &self.moments[known..] {
-                let bucket = &mut several.buckets[bucket(moment.address)];
-                if bucket.tid != moment.tid && moment.ticks.saturating_sub(bucket.ticks) <= early {
-                    bucket.shared_until = moment.ticks;
-                }
-                (bucket.tid, bucket.ticks) = (moment.tid, moment.ticks);
-            }
-            if self.moments.len() < known + BATCH {
-                self.certain = self.moments.len();
-                return;
-            }
-            let last = self.moments.last().map_or(0, |last| last.ticks);
-            self.certain =
-                self.moments.partition_point(|moment| last.saturating_sub(moment.ticks) > early);
+    /// Finds addresses that several threads have had within a short time.
+    fn look_for_sharing(&mut self, moments: &[Moment]) {
+        let early = self.heap.early;
+        for moment in moments {
+            let bucket = &mut self.buckets[bucket(moment.address)];
+            let soon = moment.ticks.saturating_sub(bucket.ticks) <= early;
+            let shared = soon & (bucket.tid != moment.tid);
+            // Without a branch: which thread is next is as good as random.
+            bucket.shared_until = bucket.shared_until.max(moment.ticks * u64::from(shared));
+            (bucket.tid, bucket.ticks) = (moment.tid, moment.ticks);
         }
     }
 
-    /// Moves the first moment behind the one at `place`, and with it what its thread does until
-    /// then.
-    fn put_off(&mut self, place: usize) {
-        let Some(moments) = self.moments.get_mut(self.first..=place) else { return };
-        let (Some(&Moment { tid, .. }), Some(&until)) = (moments.first(), moments.last()) else {
-            return;
+    /// Puts the first moments in order, up to where a later one might have to come before them;
+    /// their number. `is_all`: there are no later ones.
+    fn settle(&mut self, moments: &mut [Moment], is_all: bool) -> usize {
+        let early = self.heap.early;
+        let last = moments.last().map_or(0, |last| last.ticks);
+        let certain = match is_all {
+            true => moments.len(),
+            false => moments
+                .partition_point(|moment| last.saturating_sub(moment.ticks) > early)
+                .max(moments.len().saturating_sub(MOST_WAITING)),
         };
-        let (mut moved, mut kept): (Vec<_>, Vec<_>) =
-            moments.iter().copied().partition(|moment| moment.tid == tid);
-        for moment in &mut moved {
-            moment.ticks = moment.ticks.max(until.ticks);
-            moment.time_ns = moment.time_ns.max(until.time_ns);
-            moment.delays += 1;
+        let mut first = 0;
+        while first < certain {
+            let moment = &moments[first];
+            if self.buckets[bucket(moment.address)].shared_until >= moment.ticks
+                && moment.delays < MOST_DELAYS
+                && let Some(place) = overtaken(&self.heap, &moments[first..])
+            {
+                put_off(&mut moments[first..=first + place]);
+                if first + place >= certain {
+                    // What has come forward may have overtaken others.
+                    return first;
+                }
+                continue;
+            }
+            self.heap.happen(moment);
+            first += 1;
         }
-        kept.append(&mut moved);
-        moments.copy_from_slice(&kept);
-        if place >= self.certain {
-            // What has come forward may have overtaken others.
-            self.certain = self.first;
-        }
+        first
     }
+}
+
+/// Moves the first moment behind the last one, and with it what its thread does until then.
+fn put_off(moments: &mut [Moment]) {
+    let (Some(&Moment { tid, .. }), Some(&until)) = (moments.first(), moments.last()) else {
+        return;
+    };
+    let (mut moved, mut kept): (Vec<_>, Vec<_>) =
+        moments.iter().copied().partition(|moment| moment.tid == tid);
+    for moment in &mut moved {
+        moment.ticks = moment.ticks.max(until.ticks);
+        moment.delays += 1;
+    }
+    kept.append(&mut moved);
+    moments.copy_from_slice(&kept);
 }
 
 /// The bucket of an address.
@@ -193,4 +190,108 @@ fn overtaken(heap: &Heap, moments: &[Moment]) -> Option<usize> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use mallook_format::Kind;
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
+    use super::*;
+
+    struct Given(std::vec::IntoIter<Moment>);
+
+    impl Moments for Given {
+        fn more(&mut self, batch: &mut Batch) -> bool {
+            let before = batch.moments.len();
+            batch.moments.extend(self.0.by_ref().take(7));
+            batch.moments.len() > before
+        }
+    }
+
+    /// How much too early a clock is read here, in ticks: about what was seen.
+    const WRONG: u64 = 400;
+
+    /// What happens in truth: a thread, whether it would rather give out or release, which address,
+    /// the ticks that pass, and how much too early its clock is.
+    type Step = (u32, bool, usize, u64, u64);
+
+    /// A possible history of four addresses that threads hand to each other, stamped with clocks
+    /// that are early, in order of the stamps.
+    fn stamped(steps: &[Step]) -> Vec<Moment> {
+        let (mut time, mut live) = (1 << 20, [false; 4]);
+        let mut last = [0; 4];
+        let mut moments = Vec::new();
+        for &(tid, birth, place, passed, wrong) in steps {
+            let places = (0..4).map(|next| (place + next) % 4);
+            let Some(place) = places.into_iter().find(|&place| live[place] != birth) else {
+                continue;
+            };
+            live[place] = birth;
+            time += passed;
+            let thread = &mut last[tid as usize];
+            // The clock of a thread never goes back.
+            *thread = (time - wrong).max(*thread);
+            moments.push(Moment {
+                ticks: *thread,
+                address: 0x1000 + 16 * place as u64,
+                size: 1,
+                tid,
+                kind: if birth { Kind::Malloc } else { Kind::Free },
+                aux: 0,
+                delays: 0,
+            });
+        }
+        moments.sort_by_key(|moment| moment.ticks);
+        moments
+    }
+
+    fn settled(moments: Vec<Moment>) -> Vec<Moment> {
+        let heap = Some(Heap::new(true, false));
+        let mut settle = Settle::new(Given(moments.into_iter()), heap);
+        let mut batch = Batch::default();
+        while settle.more(&mut batch) {}
+        batch.moments
+    }
+
+    fn contradictions(moments: &[Moment]) -> usize {
+        let mut heap = Heap::new(true, false);
+        let wrong = |moment: &&Moment| {
+            let wrong = heap.contradicts(moment);
+            heap.happen(moment);
+            wrong
+        };
+        moments.iter().filter(wrong).count()
+    }
+
+    #[test]
+    fn early_clocks_are_put_right() {
+        let step = (0u32..4, any::<bool>(), 0usize..4, 250u64..2000, 0..WRONG);
+        let histories = prop::collection::vec(step, 0..300);
+        let mut repaired = 0;
+        TestRunner::deterministic()
+            .run(&histories, |steps| {
+                let before = stamped(&steps);
+                let after = settled(before.clone());
+                prop_assert_eq!(contradictions(&after), 0);
+                let of_thread = |moments: &[Moment], tid| {
+                    let own = moments.iter().filter(|moment| moment.tid == tid);
+                    own.map(|moment| (moment.address, moment.kind)).collect::<Vec<_>>()
+                };
+                for tid in 0..4 {
+                    prop_assert_eq!(of_thread(&before, tid), of_thread(&after, tid));
+                }
+                prop_assert!(after.is_sorted_by_key(|moment| moment.ticks));
+                Ok(())
+            })
+            .unwrap();
+        for wrong in 1..50 {
+            // A release that is stamped before the birth that it follows.
+            let steps = [(0, true, 0, 1000, 0), (1, false, 0, 250, 250 + wrong)];
+            let before = stamped(&steps);
+            repaired += contradictions(&before) - contradictions(&settled(before));
+        }
+        assert_eq!(repaired, 49);
+    }
 }

@@ -7,8 +7,7 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{Kind, SLOTS, Slot};
 
 use crate::Trace;
-use crate::clock::Tie;
-use crate::decode::{self, Moment};
+use crate::decode::{self, Moment, Tie};
 use crate::index::{Block, Blocks};
 
 /// Values that the kind of a slot can have.
@@ -99,6 +98,9 @@ impl Tally {
 
     fn add_moment(&mut self, moment: &Moment, name: impl FnOnce() -> String) {
         let &Moment { ticks, tid, kind, address, size, .. } = moment;
+        if kind.is_prefix() {
+            return;
+        }
         *self.kinds.entry(kind).or_default() += 1;
         let (_, events) = self.threads.entry(tid).or_insert_with(|| (name(), 0));
         if kind.is_moment() {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::thread::Scope;
 
 use crate::ahead::Feed;
@@ -10,8 +11,10 @@ use crate::{Event, Events, Trace};
 /// The events of several traces by Unix time; at equal times in the order of the traces.
 pub struct Tree<'a> {
     processes: Vec<Events<Feed<'a>>>,
-    heads: Vec<Option<Event>>,
+    /// The times of the next event of each process, if there are several.
     heap: BinaryHeap<Reverse<(u64, usize)>>,
+    /// The event of the first one in the heap was shown.
+    shown: bool,
 }
 
 impl<'a> Tree<'a> {
@@ -26,20 +29,43 @@ impl<'a> Tree<'a> {
     }
 
     fn new(traces: &'a [Trace<'a>], feeds: Vec<Feed<'a>>) -> Tree<'a> {
-        let of_trace = |(trace, feed): (&Trace, _)| Events::new(feed, trace.header().pid);
+        let of_trace = |(trace, feed)| Events::with_source(trace, feed);
         let mut processes: Vec<_> = traces.iter().zip(feeds).map(of_trace).collect();
         // One process needs no merging.
         let several = processes.len() > 1;
-        let heads: Vec<_> = processes.iter_mut().filter(|_| several).map(Iterator::next).collect();
-        let keys = heads.iter().enumerate();
-        let heap =
-            keys.filter_map(|(i, head)| Some(Reverse((head.as_ref()?.time_ns, i)))).collect();
-        Tree { processes, heads, heap }
+        let first = |(i, events): (usize, &mut Events<_>)| {
+            events.advance().map(|event| Reverse((event.time_ns, i)))
+        };
+        let heap = processes.iter_mut().enumerate().filter(|_| several).filter_map(first).collect();
+        Tree { processes, heap, shown: false }
     }
 
-    /// Births that were put off behind the release of their address, so far.
+    /// Moments that were put off so far, since they cannot have happened before another one.
     pub fn repairs(&self) -> u64 {
         self.processes.iter().map(|events| events.repairs()).sum()
+    }
+
+    /// As [`Events::advance`].
+    #[inline]
+    pub fn advance(&mut self) -> Option<&Event> {
+        match self.processes.len() {
+            1 => self.processes[0].advance(),
+            _ => self.advance_several(),
+        }
+    }
+
+    fn advance_several(&mut self) -> Option<&Event> {
+        if std::mem::replace(&mut self.shown, true) {
+            // One sift instead of a pop and a push; none if the process stays the first.
+            let mut first = self.heap.peek_mut()?;
+            let Reverse((time_ns, process)) = &mut *first;
+            match self.processes[*process].advance() {
+                Some(event) => *time_ns = event.time_ns,
+                None => drop(PeekMut::pop(first)),
+            }
+        }
+        let Reverse((_, process)) = *self.heap.peek()?;
+        Some(self.processes[process].current())
     }
 }
 
@@ -48,27 +74,6 @@ impl Iterator for Tree<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Event> {
-        match &mut self.processes[..] {
-            [only] => only.next(),
-            _ => self.next_of_several(),
-        }
-    }
-}
-
-impl Tree<'_> {
-    fn next_of_several(&mut self) -> Option<Event> {
-        let Reverse((_, first)) = *self.heap.peek()?;
-        let next = self.processes[first].next();
-        let event = std::mem::replace(&mut self.heads[first], next);
-        match next {
-            // One sift instead of a pop and a push; none if the process stays the first.
-            Some(next) => {
-                if let Some(mut top) = self.heap.peek_mut() {
-                    *top = Reverse((next.time_ns, first));
-                }
-            }
-            None => drop(self.heap.pop()),
-        }
-        event
+        self.advance().copied()
     }
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use mallook_reader::render::{Format, Renderer};
+use mallook_reader::render::{Format, Page, Renderer};
 use mallook_reader::{Check, Source, Summary, Trace, Tree};
 
 fuzz_target!(|short: &[u8]| {
@@ -13,7 +13,7 @@ fuzz_target!(|short: &[u8]| {
     let traces = [trace];
     let mut renderers = [Format::Text, Format::Csv, Format::Jsonl, Format::Sizes]
         .map(|format| Renderer::new(format, &traces));
-    let mut out = Vec::new();
+    let mut out = Page::new();
     let mut last = 0;
     let mut events = 0usize;
     for event in Tree::of(&traces) {

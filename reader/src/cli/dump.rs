@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use mallook_reader::render::{Format, Renderer};
+use mallook_reader::render::{Format, Page, Renderer};
 use mallook_reader::{Check, Filter, Summary, Trace, Violation, follow};
 
 use crate::cli::Arguments;
@@ -89,7 +89,7 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
         let mut renderer = Renderer::new(Format::Text, std::slice::from_ref(trace));
         let summary = Summary::of(trace);
         let lost = summary.all_lost();
-        let mut lines = Vec::new();
+        let mut lines = Page::new();
         let mut printed = 0;
         let check = Check::of(trace, |violation, event| {
             printed += 1;
@@ -98,7 +98,7 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
                     Violation::BornAlive => b"  given out while alive: ",
                     Violation::DoubleDeath => b"  released while dead: ",
                 };
-                lines.extend_from_slice(text);
+                lines.put(text);
                 renderer.event(event, &mut lines);
             }
         });
@@ -122,7 +122,7 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
             summary.present,
             summary.overwritten,
         )
-        .and_then(|()| output.write_all(&lines))
+        .and_then(|()| output.write_all(lines.text()))
         .context("cannot write the output")?;
     }
     Ok(sound)
@@ -135,14 +135,14 @@ fn run_follow(arguments: &Arguments, output: &mut dyn Write) -> Result<ExitCode>
     let trace = [Trace::open(path)?];
     let filter = filter(arguments, &trace);
     let mut renderer = Renderer::new(arguments.format.into(), &trace);
-    let mut piece = Vec::new();
+    let mut piece = Page::new();
     renderer.begin(&mut piece);
     let mut written = Ok(());
     follow(path, |event| {
         if filter.wants(event) {
             renderer.event(event, &mut piece);
         }
-        written = output.write_all(&piece).and_then(|()| output.flush());
+        written = output.write_all(piece.text()).and_then(|()| output.flush());
         piece.clear();
         written.is_ok() && !filter.is_past(event.time_ns)
     })?;

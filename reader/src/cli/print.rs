@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
-use mallook_reader::render::Renderer;
+use mallook_reader::render::{Page, Renderer};
 use mallook_reader::{Filter, Trace, Tree};
 
 use crate::cli::Arguments;
@@ -25,12 +25,12 @@ pub fn events(
     output: &mut dyn Write,
 ) -> Result<()> {
     let everything = filter.wants_all();
-    let mut bytes = Vec::with_capacity(2 * PIECE);
-    renderer.begin(&mut bytes);
+    let mut page = Page::new();
+    renderer.begin(&mut page);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
         let mut tree = Tree::ahead(traces, scope);
         let mut seen = 0;
-        for event in tree.by_ref() {
+        while let Some(event) = tree.advance() {
             seen += 1;
             if seen == STEP {
                 progress.inc(std::mem::take(&mut seen));
@@ -39,17 +39,17 @@ pub fn events(
                 if filter.is_past(event.time_ns) {
                     break;
                 }
-                if !filter.wants(&event) {
+                if !filter.wants(event) {
                     continue;
                 }
             }
-            renderer.event(&event, &mut bytes);
-            if bytes.len() >= PIECE {
-                output.write_all(&bytes)?;
-                bytes.clear();
+            renderer.event(event, &mut page);
+            if page.len() >= PIECE {
+                output.write_all(page.text())?;
+                page.clear();
             }
         }
-        output.write_all(&bytes)?;
+        output.write_all(page.text())?;
         Ok(tree.repairs())
     })
     .context("cannot write the output")?;

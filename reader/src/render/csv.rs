@@ -5,8 +5,8 @@
 
 use mallook_format::Kind;
 
-use super::number::{Row, decimal, row};
-use crate::{Event, What};
+use super::page::{Page, Row};
+use crate::{Call, Event, What};
 
 pub const HEADER: &[u8] = b"time_ns,pid,tid,op,address,size,old_address,alignment,start_ns\n";
 
@@ -24,8 +24,10 @@ pub struct Csv {
 /// The front of a time.
 #[derive(Clone, Copy, Default)]
 struct Front {
-    time: u64,
+    /// The first time with this front.
+    start_ns: u64,
     text: [u8; 16],
+    /// 0 for times without a front.
     length: usize,
 }
 
@@ -44,39 +46,46 @@ impl Csv {
         Csv { front: Front::default(), callers: Box::new([nobody; CALLERS]) }
     }
 
-    #[inline]
-    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+    #[inline(always)]
+    pub fn event(&mut self, event: &Event, out: &mut Page) {
         let What::Call(call) = &event.what else { return };
-        row(out, |row| {
-            self.time(event.time_ns, row);
-            self.caller(event, call.kind, row);
-            call.address.inspect(|&address| row.hexadecimal(address));
-            row.byte(b',');
-            call.size.inspect(|&size| row.decimal(size));
-            if call.old_address.is_none() && call.alignment.is_none() {
-                return row.put(*b",,,\n", 4);
-            }
-            row.byte(b',');
-            call.old_address.inspect(|&address| row.hexadecimal(address));
-            row.byte(b',');
-            call.alignment.inspect(|&alignment| row.decimal(alignment));
-            row.byte(b',');
-            call.start_ns.inspect(|&start| self.time(start, row));
-            row.byte(b'\n');
-        });
+        let mut row = out.row();
+        self.time(event.time_ns, &mut row);
+        self.caller(event, call.kind, &mut row);
+        match call.address() {
+            Some(address) => row.address(address),
+            None => row.byte(b','),
+        }
+        row.decimal_if_any(call.size_if_any());
+        if call.is_plain() {
+            row.put(*b",,,\n", 4);
+        } else {
+            self.rest(call, &mut row);
+        }
+        row.end();
+    }
+
+    /// What few calls have.
+    fn rest(&mut self, call: &Call, row: &mut Row) {
+        row.byte(b',');
+        call.old_address().inspect(|&address| row.hexadecimal(address));
+        row.byte(b',');
+        call.alignment().inspect(|&alignment| row.decimal(alignment));
+        row.byte(b',');
+        call.start_ns().inspect(|&start| self.time(start, row));
+        row.byte(b'\n');
     }
 
     #[inline]
     fn time(&mut self, time_ns: u64, row: &mut Row) {
-        let (front, back) = (time_ns / BACK, (time_ns % BACK) as u32);
-        if front != self.front.time {
-            self.front = Front::new(front);
+        if time_ns.wrapping_sub(self.front.start_ns) >= BACK {
+            self.front = Front::of(time_ns);
         }
-        if front == 0 {
+        if self.front.length == 0 {
             return row.decimal(time_ns);
         }
         row.put(self.front.text, self.front.length);
-        row.eight_digits(back);
+        row.eight_digits((time_ns - self.front.start_ns) as u32);
     }
 
     #[inline]
@@ -93,32 +102,26 @@ impl Csv {
 
 impl Front {
     #[cold]
-    fn new(time: u64) -> Front {
-        let mut digits = Vec::new();
-        decimal(time, &mut digits);
+    fn of(time_ns: u64) -> Front {
+        let front = time_ns / BACK;
+        let digits = if front == 0 { String::new() } else { front.to_string() };
         let mut text = [0; 16];
-        text.iter_mut().zip(&digits).for_each(|(place, digit)| *place = *digit);
-        Front { time, text, length: digits.len() }
+        text.iter_mut().zip(digits.bytes()).for_each(|(place, digit)| *place = digit);
+        Front { start_ns: front * BACK, text, length: digits.len() }
     }
 }
 
 impl Caller {
     #[cold]
     fn new(event: &Event, kind: Kind) -> Caller {
-        let mut text = vec![b','];
-        decimal(event.pid.into(), &mut text);
-        text.push(b',');
-        decimal(event.tid.into(), &mut text);
-        text.push(b',');
-        text.extend_from_slice(kind.name().as_bytes());
-        text.push(b',');
+        let text = format!(",{},{},{},", event.pid, event.tid, kind.name());
         let mut caller = Caller {
             key: (event.pid, event.tid, kind as u8),
             length: text.len() as u8,
             text: [0; 48],
         };
         // The longest is one of two ten-digit numbers and "free_aligned_sized".
-        for (place, byte) in caller.text.iter_mut().zip(text) {
+        for (place, byte) in caller.text.iter_mut().zip(text.bytes()) {
             *place = byte;
         }
         caller
@@ -130,7 +133,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Call;
 
     fn plainly(event: &Event, call: &Call) -> String {
         let decimal = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
@@ -141,11 +143,11 @@ mod tests {
             event.pid,
             event.tid,
             call.name(),
-            hex(call.address),
-            decimal(call.size),
-            hex(call.old_address),
-            decimal(call.alignment),
-            decimal(call.start_ns),
+            hex(call.address()),
+            decimal(call.size()),
+            hex(call.old_address()),
+            decimal(call.alignment()),
+            decimal(call.start_ns()),
         )
     }
 
@@ -160,15 +162,14 @@ mod tests {
                 time_ns,
                 pid,
                 tid,
-                what: What::Call(Call {
-                    kind,
-                    address,
-                    size,
-                    old_address,
-                    alignment,
-                    // Only a reallocation has begun at another time.
-                    start_ns: start_ns.filter(|_| old_address.is_some()),
-                }),
+                what: What::Call(
+                    Call::new(kind)
+                        .with_address(address)
+                        .with_size(size)
+                        .with_old_address(old_address)
+                        .with_alignment(alignment)
+                        .with_start_ns(start_ns),
+                ),
             },
         )
     }
@@ -177,12 +178,12 @@ mod tests {
         #[test]
         fn rows_are_what_plain_formatting_gives(events in prop::collection::vec(any_event(), 1..50)) {
             let mut csv = Csv::new();
-            let mut out = Vec::new();
+            let mut out = Page::new();
             for event in &events {
                 out.clear();
                 csv.event(event, &mut out);
                 let What::Call(call) = event.what else { continue };
-                prop_assert_eq!(String::from_utf8_lossy(&out), plainly(event, &call));
+                prop_assert_eq!(String::from_utf8_lossy(out.text()), plainly(event, &call));
             }
         }
     }

@@ -3,30 +3,26 @@
 
 use serde_json::{Map, Value};
 
-use super::number::hexadecimal;
+use super::page::Page;
 use crate::{Event, What};
 
-pub fn event(event: &Event, out: &mut Vec<u8>) {
+pub fn event(event: &Event, out: &mut Page) {
     let What::Call(call) = event.what else { return };
-    let address = |address: u64| {
-        let mut text = Vec::with_capacity(18);
-        hexadecimal(address, &mut text);
-        Value::from(String::from_utf8_lossy(&text).into_owned())
-    };
+    let address = |address: u64| Value::from(format!("{address:#x}"));
     let fields = [
         ("time_ns", Some(event.time_ns.into())),
         ("pid", Some(event.pid.into())),
         ("tid", Some(event.tid.into())),
         ("op", Some(call.name().into())),
-        ("address", call.address.map(address)),
-        ("size", call.size.map(Value::from)),
-        ("old_address", call.old_address.map(address)),
-        ("alignment", call.alignment.map(Value::from)),
-        ("start_ns", call.start_ns.map(Value::from)),
+        ("address", call.address().map(address)),
+        ("size", call.size().map(Value::from)),
+        ("old_address", call.old_address().map(address)),
+        ("alignment", call.alignment().map(Value::from)),
+        ("start_ns", call.start_ns().map(Value::from)),
     ];
     let object: Map<String, Value> =
         fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
     // Writing to memory does not fail.
     let _ = serde_json::to_writer(&mut *out, &Value::Object(object));
-    out.push(b'\n');
+    out.put(b"\n");
 }

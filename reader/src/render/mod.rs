@@ -3,8 +3,11 @@
 mod csv;
 mod jsonl;
 mod number;
+mod page;
 mod sizes;
 mod text;
+
+pub use page::Page;
 
 use crate::{Event, Trace};
 
@@ -35,14 +38,15 @@ impl Renderer {
     }
 
     /// Appends what comes before the first event.
-    pub fn begin(&self, out: &mut Vec<u8>) {
+    pub fn begin(&self, out: &mut Page) {
         if self.format == Format::Csv {
-            out.extend_from_slice(csv::HEADER);
+            out.put(csv::HEADER);
         }
     }
 
     /// Appends an event, if the format has something for it.
-    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+    #[inline(always)]
+    pub fn event(&mut self, event: &Event, out: &mut Page) {
         match self.format {
             Format::Text => self.text.event(event, out),
             Format::Csv => self.csv.event(event, out),

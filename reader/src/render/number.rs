@@ -1,59 +1,40 @@
 //! Numbers as text: most of the time of printing a trace goes into them.
 
-/// The longest row of any format: six numbers of 20 digits, a name, separators.
-const LONGEST: usize = 176;
-/// Space behind a row that a number may overwrite while it is put in.
-const SLACK: usize = 48;
-
-/// A row that is being appended to a text.
-pub struct Row<'a> {
-    bytes: &'a mut [u8; LONGEST + SLACK],
-    length: usize,
-}
-
-/// Appends what `write` puts into a row; what does not fit is left out.
-#[inline(always)]
-pub fn row(out: &mut Vec<u8>, write: impl FnOnce(&mut Row)) {
-    let start = out.len();
-    out.resize(start + LONGEST + SLACK, 0);
-    let mut length = 0;
-    if let Some(bytes) = out[start..].first_chunk_mut() {
-        let mut row = Row { bytes, length };
-        write(&mut row);
-        length = row.length;
-    }
-    out.truncate(start + length);
-}
+use super::page::{Page, Row};
 
 /// Appends a number without leading zeros.
-pub fn decimal(number: u64, out: &mut Vec<u8>) {
-    row(out, |row| row.decimal(number));
+pub fn decimal(number: u64, out: &mut Page) {
+    let mut row = out.row();
+    row.decimal(number);
+    row.end();
 }
 
 /// Appends `0x` and lower-case digits without leading zeros.
-pub fn hexadecimal(number: u64, out: &mut Vec<u8>) {
-    row(out, |row| row.hexadecimal(number));
+pub fn hexadecimal(number: u64, out: &mut Page) {
+    let mut row = out.row();
+    row.hexadecimal(number);
+    row.end();
 }
 
 impl Row<'_> {
-    /// Puts in an array of which the first `count` bytes count.
-    #[inline(always)]
-    pub fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
-        const { assert!(N <= SLACK) };
-        let length = self.length.min(LONGEST);
-        self.bytes[length..length + N].copy_from_slice(&bytes);
-        self.length = length + count;
-    }
-
-    #[inline(always)]
-    pub fn byte(&mut self, byte: u8) {
-        self.put([byte], 1);
+    /// As [`Row::hexadecimal`], and a comma.
+    #[inline]
+    pub fn address(&mut self, number: u64) {
+        if number >> 44 == 0 || number >> 48 != 0 {
+            self.hexadecimal(number);
+            return self.byte(b',');
+        }
+        // Twelve digits, as most addresses have.
+        let prefix = u128::from(u16::from_le_bytes(*b"0x")) | u128::from(b',') << 112;
+        let high = u128::from(eight_nibbles((number >> 16) as u32));
+        let low = eight_nibbles(number as u32) >> 32;
+        let digits = prefix | high << 16 | u128::from(low) << 80;
+        self.put(digits.to_le_bytes(), 15)
     }
 
     /// Without leading zeros.
     #[inline]
     pub fn decimal(&mut self, number: u64) {
-        const GROUP: u64 = 100_000_000;
         if number < GROUP {
             return self.short_decimal(number as u32);
         }
@@ -76,32 +57,42 @@ impl Row<'_> {
     /// Less than 10^8, without leading zeros.
     #[inline]
     fn short_decimal(&mut self, number: u32) {
-        if number < 10 {
-            return self.byte(b'0' + number as u8);
-        }
+        self.short_decimal_if(true, number);
+    }
+
+    /// The same, or nothing; which of the two costs no branch.
+    #[inline]
+    fn short_decimal_if(&mut self, wanted: bool, number: u32) {
         let digits = eight_digits(number);
         let zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
-        self.put((digits >> (zeros * 8)).to_le_bytes(), 8 - zeros as usize);
+        let length = (8 - zeros as usize) * usize::from(wanted);
+        self.put((digits >> (zeros * 8)).to_le_bytes(), length);
+    }
+
+    /// Without leading zeros, or nothing.
+    #[inline]
+    pub fn decimal_if_any(&mut self, (wanted, number): (bool, u64)) {
+        if number < GROUP {
+            self.short_decimal_if(wanted, number as u32);
+        } else if wanted {
+            self.decimal(number);
+        }
     }
 
     /// `0x` and lower-case digits without leading zeros.
     #[inline]
     pub fn hexadecimal(&mut self, number: u64) {
-        let prefix = u128::from(u16::from_le_bytes(*b"0x"));
         let high = eight_nibbles((number >> 32) as u32);
         let low = eight_nibbles(number as u32);
-        if number >> 44 != 0 && number >> 48 == 0 {
-            // Twelve digits, as most addresses have.
-            let digits = prefix | u128::from(high >> 32) << 16 | u128::from(low) << 48;
-            return self.put(digits.to_le_bytes(), 14);
-        }
-        self.put(prefix.to_le_bytes(), 2);
+        self.put(*b"0x", 2);
         let digits = u128::from(high) | u128::from(low) << 64;
         let zeros = (number.leading_zeros() / 4).min(15);
         self.put((digits >> (zeros * 8)).to_le_bytes(), 16 - zeros as usize);
     }
 }
 
+/// Numbers are put together from groups of eight digits.
+const GROUP: u64 = 100_000_000;
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// The eight decimal digits of a number below 10^8, first digit in the lowest byte: halves, then
@@ -137,13 +128,18 @@ mod tests {
     use super::*;
 
     fn check(number: u64) {
-        let mut out = Vec::new();
-        row(&mut out, |row| {
-            row.decimal(number);
-            row.byte(b' ');
-            row.hexadecimal(number);
-        });
-        assert_eq!(out, format!("{number} {number:#x}").as_bytes());
+        let mut page = Page::new();
+        let mut row = page.row();
+        row.decimal(number);
+        row.byte(b' ');
+        row.hexadecimal(number);
+        row.byte(b' ');
+        row.address(number);
+        row.decimal_if_any((true, number));
+        row.decimal_if_any((false, number));
+        row.end();
+        let expected = format!("{number} {number:#x} {number:#x},{number}");
+        assert_eq!(page.text(), expected.as_bytes());
     }
 
     #[test]
@@ -158,13 +154,6 @@ mod tests {
             check(1 << shift);
         }
         check(u64::MAX);
-    }
-
-    #[test]
-    fn what_does_not_fit_is_left_out() {
-        let mut out = b"before ".to_vec();
-        row(&mut out, |row| (0..100).for_each(|_| row.decimal(u64::MAX)));
-        assert!(out.starts_with(b"before 18446744073709551615") && out.len() < 400);
     }
 
     proptest! {

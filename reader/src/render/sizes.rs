@@ -3,18 +3,19 @@
 use mallook_format::Kind;
 
 use super::number::decimal;
+use super::page::Page;
 use crate::{Event, What};
 
-pub fn event(event: &Event, out: &mut Vec<u8>) {
+pub fn event(event: &Event, out: &mut Page) {
     match event.what {
         What::Call(call) if call.kind.is_birth() => {
-            out.extend_from_slice(call.name().as_bytes());
-            out.push(b' ');
-            decimal(call.size.unwrap_or(0), out);
-            out.push(b'\n');
+            out.put(call.name().as_bytes());
+            out.put(b" ");
+            decimal(call.size().unwrap_or(0), out);
+            out.put(b"\n");
         }
         What::Call(_) => {}
-        What::Marker(kind, _) => out.extend_from_slice(match kind {
+        What::Marker(kind, _) => out.put(match kind {
             Kind::Start => b"@ Start\n",
             Kind::Restart => b"@ Restart\n",
             Kind::Forking => b"@ Forking\n",

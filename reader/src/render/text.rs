@@ -5,6 +5,7 @@ use std::io::Write;
 use mallook_format::Kind;
 
 use super::number::{decimal, hexadecimal};
+use super::page::Page;
 use crate::{Call, Event, Trace, What};
 
 /// What all lines have in common.
@@ -21,7 +22,7 @@ impl Layout {
         Layout { start_ns: starts.min().unwrap_or(0), processes: traces.len() > 1 }
     }
 
-    pub fn event(&self, event: &Event, out: &mut Vec<u8>) {
+    pub fn event(&self, event: &Event, out: &mut Page) {
         let since = event.time_ns.saturating_sub(self.start_ns);
         let (seconds, nanoseconds) = (since / 1_000_000_000, since % 1_000_000_000);
         // Writing to memory does not fail.
@@ -34,48 +35,48 @@ impl Layout {
             What::Call(call) => write_call(&call, out),
             What::Marker(kind, pid) => write_marker(kind, pid, event.pid, out),
         }
-        out.push(b'\n');
+        out.put(b"\n");
     }
 }
 
 /// `realloc(0x55d0…, 128) = 0x55d1…`
-fn write_call(call: &Call, out: &mut Vec<u8>) {
-    out.extend_from_slice(call.name().as_bytes());
-    out.push(b'(');
+fn write_call(call: &Call, out: &mut Page) {
+    out.put(call.name().as_bytes());
+    out.put(b"(");
     let mut first = true;
-    let mut argument = |value: Option<u64>, write: fn(u64, &mut Vec<u8>), out: &mut Vec<u8>| {
+    let mut argument = |value: Option<u64>, write: fn(u64, &mut Page), out: &mut Page| {
         if let Some(value) = value {
             if !std::mem::take(&mut first) {
-                out.extend_from_slice(b", ");
+                out.put(b", ");
             }
             write(value, out);
         }
     };
     if matches!(call.kind, Kind::Realloc | Kind::Reallocarray) {
-        match call.old_address {
-            Some(0) => argument(Some(0), |_, out| out.extend_from_slice(b"NULL"), out),
+        match call.old_address() {
+            Some(0) => argument(Some(0), |_, out| out.put(b"NULL"), out),
             Some(old) => argument(Some(old), hexadecimal, out),
-            None => argument(Some(0), |_, out| out.push(b'?'), out),
+            None => argument(Some(0), |_, out| out.put(b"?"), out),
         }
     }
     if call.kind.is_death() {
-        argument(call.address, hexadecimal, out);
+        argument(call.address(), hexadecimal, out);
     }
-    argument(call.alignment, decimal, out);
-    argument(call.size, decimal, out);
-    out.push(b')');
+    argument(call.alignment(), decimal, out);
+    argument(call.size(), decimal, out);
+    out.put(b")");
     if call.kind.is_birth() {
-        out.extend_from_slice(b" = ");
-        match call.address {
-            Some(0) if call.failed() => out.extend_from_slice(b"NULL (failed)"),
-            Some(0) => out.extend_from_slice(b"NULL"),
+        out.put(b" = ");
+        match call.address() {
+            Some(0) if call.failed() => out.put(b"NULL (failed)"),
+            Some(0) => out.put(b"NULL"),
             Some(address) => hexadecimal(address, out),
-            None => out.extend_from_slice(b"? (unfinished)"),
+            None => out.put(b"? (unfinished)"),
         }
     }
 }
 
-fn write_marker(kind: Kind, pid: u32, own: u32, out: &mut Vec<u8>) {
+fn write_marker(kind: Kind, pid: u32, own: u32, out: &mut Page) {
     let _ = match kind {
         Kind::Start => write!(out, "--- process {own} starts"),
         Kind::Restart => write!(out, "--- process {own} starts, forked from {pid}"),
