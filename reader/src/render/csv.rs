@@ -24,8 +24,9 @@ pub struct Csv {
 /// The front of a time.
 #[derive(Clone, Copy, Default)]
 struct Front {
-    /// The first time with this front.
+    /// The first time with this front, and the first one behind.
     start_ns: u64,
+    end_ns: u64,
     text: [u8; 16],
     /// 0 for times without a front.
     length: usize,
@@ -78,7 +79,7 @@ impl Csv {
 
     #[inline]
     fn time(&mut self, time_ns: u64, row: &mut Row) {
-        if time_ns.wrapping_sub(self.front.start_ns) >= BACK {
+        if !(self.front.start_ns..self.front.end_ns).contains(&time_ns) {
             self.front = Front::of(time_ns);
         }
         if self.front.length == 0 {
@@ -107,7 +108,8 @@ impl Front {
         let digits = if front == 0 { String::new() } else { front.to_string() };
         let mut text = [0; 16];
         text.iter_mut().zip(digits.bytes()).for_each(|(place, digit)| *place = digit);
-        Front { start_ns: front * BACK, text, length: digits.len() }
+        let start_ns = front * BACK;
+        Front { start_ns, end_ns: start_ns.saturating_add(BACK), text, length: digits.len() }
     }
 }
 
@@ -172,6 +174,18 @@ mod tests {
                 ),
             },
         )
+    }
+
+    #[test]
+    fn times_may_jump_anywhere() {
+        let mut csv = Csv::new();
+        let mut page = Page::new();
+        for time_ns in [u64::MAX, 5, 0, u64::MAX - 1, BACK, BACK - 1, 2 * BACK - 1, u64::MAX] {
+            page.clear();
+            let call = Call::new(Kind::Free);
+            csv.event(&Event { time_ns, pid: 1, tid: 1, what: What::Call(call) }, &mut page);
+            assert_eq!(page.text(), format!("{time_ns},1,1,free,,,,,\n").as_bytes());
+        }
     }
 
     proptest! {
