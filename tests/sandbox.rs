@@ -14,9 +14,21 @@ use tempfile::TempDir;
 use crate::artifacts::artifacts;
 use crate::trace::Trace;
 
-/// A directory that vanishes with the test, or what is left of its runs.
+/// A directory that vanishes with the test, or what is left of its runs. That of a test that fails
+/// stays: what it found may not be found again.
 #[derive(Clone)]
-pub struct Sandbox(Rc<TempDir>);
+pub struct Sandbox(Rc<Directory>);
+
+struct Directory(TempDir);
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.disable_cleanup(true);
+            eprintln!("kept: {}", self.0.path().display());
+        }
+    }
+}
 
 /// A sandbox; its name begins with that of the test. `MALLOOK_KEEP` keeps it.
 pub fn setup(name: &str) -> Sandbox {
@@ -24,7 +36,7 @@ pub fn setup(name: &str) -> Sandbox {
     let keep = std::env::var_os("MALLOOK_KEEP").is_some();
     let mut builder = tempfile::Builder::new();
     let directory = builder.prefix(name).disable_cleanup(keep).tempdir_in(parent).unwrap();
-    Sandbox(Rc::new(directory))
+    Sandbox(Rc::new(Directory(directory)))
 }
 
 /// Whether these tools are installed. If not, says which one is missing, or fails if everything is
@@ -51,7 +63,7 @@ pub fn skip(test: &str, missing: &str) -> bool {
 impl Sandbox {
     /// The directory.
     pub fn path(&self) -> &Path {
-        self.0.path()
+        self.0.0.path()
     }
 
     /// A file of this content.
