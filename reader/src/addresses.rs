@@ -50,7 +50,7 @@ impl Addresses {
         }
     }
 
-    /// The address lives from here on, or is dead. `false`: it did not live before either.
+    /// The address lives from here on, or is dead. `false`: so it was before, or was never alive.
     #[inline]
     pub fn set(&mut self, address: u64, alive: bool) -> bool {
         let place = self.place(address);
@@ -65,7 +65,7 @@ impl Addresses {
         let now = u64::from(alive) << ALIVE.ilog2();
         self.alive = self.alive + usize::from(alive) - (entry >> ALIVE.ilog2()) as usize;
         self.entries[place] = entry & !ALIVE | now;
-        (entry | now) & ALIVE != 0
+        (entry ^ now) & ALIVE != 0
     }
 
     #[cold]
@@ -127,7 +127,7 @@ mod tests {
             for (birth, address) in steps {
                 let address = address * 16;
                 let lived = map.get(&address) == Some(&true);
-                prop_assert_eq!(table.set(address, birth), birth || lived);
+                prop_assert_eq!(table.set(address, birth), birth != lived);
                 if birth || lived {
                     map.insert(address, birth);
                 }

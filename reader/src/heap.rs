@@ -72,30 +72,32 @@ impl Heap {
             && (self.unsure.is_empty() || !self.unsure.contains(&address))
     }
 
-    /// Takes note of what the moment gives out or releases.
+    /// As [`Heap::happen`], unless the moment [contradicts](Heap::contradicts) what has happened:
+    /// `false`.
     #[inline]
-    pub fn happen(&mut self, moment: &Moment) {
+    pub fn try_happen(&mut self, moment: &Moment) -> bool {
         let plain = PLAIN & 1 << moment.kind as u8 != 0;
         let sure = self.unsure.is_empty() && self.strangers.is_empty();
-        if !plain || !sure || moment.address == 0 {
-            return self.happen_oddly(moment);
-        }
-        if !self.addresses.set(moment.address, moment.kind.is_birth()) {
-            self.release_unseen(moment);
-        }
+        // Where nothing changes, nothing has been done either.
+        plain
+            && sure
+            && moment.address != 0
+            && self.addresses.set(moment.address, moment.kind.is_birth())
+            || self.try_happen_oddly(moment)
     }
 
-    /// A release of what does not live.
-    #[cold]
-    fn release_unseen(&mut self, moment: &Moment) {
-        if self.is_stranger(moment.address) {
-            self.strangers.push_back(*moment);
-        }
-    }
-
-    /// As [`Heap::happen`], for any moment and in any state.
+    /// As [`Heap::try_happen`], for any moment and in any state.
     #[inline(never)]
-    fn happen_oddly(&mut self, moment: &Moment) {
+    fn try_happen_oddly(&mut self, moment: &Moment) -> bool {
+        let possible = !self.contradicts(moment);
+        if possible {
+            self.happen(moment);
+        }
+        possible
+    }
+
+    /// Takes note of what the moment gives out or releases.
+    pub fn happen(&mut self, moment: &Moment) {
         let address = moment.address;
         match moment.kind {
             Kind::ReallocDeath | Kind::ReallocarrayDeath => {
@@ -129,8 +131,8 @@ impl Heap {
                 self.unsure.insert(address);
             }
             self.give_out(address);
-        } else if !self.addresses.set(address, false) {
-            self.release_unseen(moment);
+        } else if !self.addresses.set(address, false) && self.is_stranger(address) {
+            self.strangers.push_back(*moment);
         }
     }
 

@@ -10,6 +10,10 @@ use crate::decode::{Batch, Moment, Moments};
 use crate::heap::Heap;
 use crate::merge::Merge;
 
+/// What contradicts the moments before it has overtaken another one, perhaps by more than
+/// [`Heap::early`]: on a busy host it can take microseconds to read what another processor has just
+/// written. It may have overtaken what comes within so many times that.
+const FAR: u64 = 16;
 /// A moment is put off so many times at the most.
 const MOST_DELAYS: u8 = 4;
 /// Buckets of addresses: many more than there are moments within [`Heap::early`].
@@ -117,22 +121,39 @@ impl Several {
                 .partition_point(|moment| last.saturating_sub(moment.ticks) > early)
                 .max(moments.len().saturating_sub(MOST_WAITING)),
         };
+        let enough = is_all || moments.len() >= MOST_WAITING;
         let mut first = 0;
         while first < certain {
             let moment = &moments[first];
-            if self.buckets[bucket(moment.address)].shared_until >= moment.ticks
-                && moment.delays < MOST_DELAYS
-                && let Some(place) = overtaken(&self.heap, &moments[first..])
-            {
-                put_off(&mut moments[first..=first + place]);
-                if first + place >= certain {
-                    // What has come forward may have overtaken others.
+            let patient = moment.delays < MOST_DELAYS;
+            let shared = self.buckets[bucket(moment.address)].shared_until >= moment.ticks;
+            let mut behind = None;
+            if shared && patient {
+                behind = overtaken(&self.heap, &moments[first..], early);
+            }
+            if behind.is_none() && !self.heap.try_happen(moment) {
+                let far = FAR * early;
+                if patient && !enough && last.saturating_sub(moment.ticks) <= far {
+                    // What it has overtaken may still come.
                     return first;
                 }
-                continue;
+                if patient {
+                    behind = overtaken(&self.heap, &moments[first..], far);
+                }
+                if behind.is_none() {
+                    self.heap.happen(moment);
+                }
             }
-            self.heap.happen(moment);
-            first += 1;
+            match behind {
+                None => first += 1,
+                Some(place) => {
+                    put_off(&mut moments[first..=first + place]);
+                    if first + place >= certain {
+                        // What has come forward may have overtaken others.
+                        return first;
+                    }
+                }
+            }
         }
         first
     }
@@ -160,15 +181,16 @@ fn bucket(address: u64) -> usize {
     (address.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - BUCKETS.ilog2())) as usize
 }
 
-/// The place of the moment that must have happened before the first one, if there is one.
-fn overtaken(heap: &Heap, moments: &[Moment]) -> Option<usize> {
+/// The place of the moment that must have happened before the first one, if there is one within so
+/// many ticks.
+fn overtaken(heap: &Heap, moments: &[Moment], window: u64) -> Option<usize> {
     let (first, behind) = moments.split_first()?;
     if first.address == 0 || !first.kind.is_moment() {
         return None;
     }
     let contradicted = heap.contradicts(first);
     let mut like_it = None;
-    let last = first.ticks.saturating_add(heap.early);
+    let last = first.ticks.saturating_add(window);
     let behind = (1..).zip(behind).take_while(|(_, moment)| moment.ticks <= last);
     for (place, moment) in behind {
         if moment.address != first.address || !moment.kind.is_moment() {
@@ -245,6 +267,44 @@ mod tests {
         }
         moments.sort_by_key(|moment| moment.ticks);
         moments
+    }
+
+    /// A thread that releases what another one has just given out, and whose clock is so early, among
+    /// others that do something else.
+    fn handed_over(wrong: u64, others: u64) -> Vec<Moment> {
+        let moment = |(ticks, tid, address, kind)| Moment {
+            ticks: (1 << 20) + ticks,
+            address,
+            size: 1,
+            tid,
+            kind,
+            aux: 0,
+            delays: 0,
+        };
+        let other = |n: u64| {
+            let kind = if n.is_multiple_of(2) { Kind::Malloc } else { Kind::Free };
+            (n * 200, 3, 0x9000, kind)
+        };
+        let mut moments: Vec<_> = (0..others).map(other).map(moment).collect();
+        let (birth, life) = (others * 100, 300);
+        moments.push(moment((birth, 1, 0x1000, Kind::Malloc)));
+        moments.push(moment((birth + life - wrong, 2, 0x1000, Kind::Free)));
+        moments.push(moment((birth + 2 * life, 1, 0x1000, Kind::Malloc)));
+        moments.sort_by_key(|moment| moment.ticks);
+        moments
+    }
+
+    #[test]
+    fn a_clock_that_is_much_too_early_is_put_right_by_the_contradiction() {
+        for wrong in [0, 400, 4_000, 10_000, 50_000] {
+            for others in [600, 5_000] {
+                let before = handed_over(wrong, others);
+                assert_eq!(contradictions(&before), if wrong < 300 { 0 } else { 2 });
+                let after = settled(before.clone());
+                assert_eq!(contradictions(&after), 0, "{wrong} ticks early, {others} others");
+                assert_eq!(after.len(), before.len());
+            }
+        }
     }
 
     fn settled(moments: Vec<Moment>) -> Vec<Moment> {
