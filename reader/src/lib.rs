@@ -29,7 +29,8 @@
 //! ```
 //!
 //! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
-//! by the number of blocks of memory that the traced process had at once.
+//! by the number of blocks of memory that the traced process had at once, or, of rings, forked children
+//! and checks, ever had.
 
 mod addresses;
 mod ahead;
