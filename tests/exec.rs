@@ -8,7 +8,8 @@ use crate::sandbox::{Run, Sandbox, setup};
 
 const INHERIT: [&str; 4] = ["execl", "execlp", "execv", "execvp"];
 const PASS: [&str; 5] = ["execle", "execve", "execvpe", "fexecve", "execveat"];
-const EXEC_MARKER: &str = "@ Possible End, Ready to exec";
+/// How `--format sizes` shows an exec.
+pub const EXEC_MARKER: &str = "@ Possible End, Ready to exec";
 
 fn host<'a>(sandbox: &'a Sandbox, arguments: &[&str]) -> crate::sandbox::Host<'a> {
     sandbox.program("exec").args(arguments).env("INHERITED", "a b=c").env("MALLOOK_MODE", "full")

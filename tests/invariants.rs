@@ -7,7 +7,7 @@ use crate::artifacts::artifacts;
 use crate::sandbox::have;
 
 /// Everything that the library takes from others, all of it from libc.
-const NEEDED: [&str; 16] = [
+const NEEDED: [&str; 17] = [
     "_ITM_deregisterTMCloneTable",
     "_ITM_registerTMCloneTable",
     "__cxa_finalize",
@@ -22,6 +22,7 @@ const NEEDED: [&str; 16] = [
     "memcpy",
     "memmove",
     "memset",
+    "pthread_self",
     "strlen",
     "syscall",
 ];

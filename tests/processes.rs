@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 
 use crate::artifacts::artifacts;
 use crate::building::{lives, preload};
+use crate::exec::EXEC_MARKER;
 use crate::sandbox::{Host, Run, Sandbox, number, said, setup, skip};
 use crate::trace::{Row, Trace, dump, rows};
 
@@ -141,8 +142,8 @@ fn b2_children_in_their_parents_memory() {
     assert_eq!(lives(&rows, |size| size == 20_007), (60_000, 60_000));
 }
 
-/// A child that shares a thread's TLS gives that thread the place it writes to: which must not
-/// count as the dead child's when the thread goes on.
+/// A child that shares a thread's TLS gives that thread the place it writes to. It must not count as
+/// the dead child's when the thread goes on, nor as another thread's: that one goes on, too.
 #[test]
 fn b2_on_a_thread_that_had_not_recorded() {
     let sandbox = setup("b2_lent");
@@ -150,6 +151,9 @@ fn b2_on_a_thread_that_had_not_recorded() {
     let rows = check_parent(&run);
     assert_eq!(lives(&rows, |size| size == 20_011), (10, 10));
     assert_eq!(lives(&rows, |size| size == 20_013), (300_000, 300_000));
+    let thread: u32 = run.said()["thread"][0].parse().unwrap();
+    let lent = rows.iter().filter(|row| matches!(row.size, Some(20_011 | 20_013)));
+    assert_eq!(lent.filter(|row| row.tid != thread).count(), 0, "not of thread {thread}");
 }
 
 /// A child keeps nothing of its ancestors' traces: neither descriptors nor mappings.
@@ -169,8 +173,8 @@ fn b1_children_let_go_of_their_ancestors_traces() {
     }
 }
 
-/// A child that only leaves a marker takes no place for the thread whose memory it uses: what that
-/// thread does is its own.
+/// A child that leaves nothing but a marker leaves it for the thread whose memory it uses: what that
+/// thread does then is its own.
 #[test]
 fn b2_a_thread_that_starts_a_program_first() {
     let sandbox = setup("b2_start");
@@ -179,6 +183,25 @@ fn b2_a_thread_that_starts_a_program_first() {
     let rows = check_parent(&run);
     let tids = rows.iter().filter(|row| row.size == Some(20_015)).map(|row| row.tid);
     assert_eq!(tids.collect::<Vec<_>>(), [thread; 10]);
+    let sizes = run.trace_of(run.pids("parent")[0]).sizes();
+    assert!(sizes.iter().any(|line| line == EXEC_MARKER), "the child's marker");
+}
+
+/// The first to allocate is a child in somebody else's memory: the trace is that one's all the same,
+/// and so is the end.
+#[test]
+fn b2_the_first_to_allocate_is_a_guest() {
+    let sandbox = setup("b2_first");
+    let run = processes(&sandbox, "first", 0).run().expect(0).sound();
+    let (parent, child) = (run.pids("parent")[0], run.pids("child")[0]);
+    assert_eq!(run.traces.len(), 2);
+    for (pid, sizes) in [(parent, &[20_019, 20_001, 20_005][..]), (child, &[20_023, 20_025])] {
+        let trace = run.trace_of(pid);
+        assert_eq!(trace.identities(), sizes);
+        assert!(trace.rows().iter().all(|row| row.tid == pid), "rows of other threads");
+        assert_eq!(trace.info().ending(), "cleanly");
+    }
+    assert_eq!(run.trace_of(child).info().get("process"), format!("{child}, child of {parent}"));
 }
 
 /// The child's end is not its parent's: that is not marked, and no space is given back.

@@ -15,7 +15,7 @@ use crate::block::Claimed;
 use crate::burst::Burst;
 use crate::clock::Tie;
 use crate::state::{CELLS, Session, WIPED};
-use crate::{sys, tls};
+use crate::{sys, thread, tls};
 
 /// How far the first ticks of a cell reach. Each new base multiplies it by 16, up to what a slot can
 /// hold: so that even a short trace that is cut off has two ties of its clocks well apart.
@@ -359,12 +359,6 @@ fn numbered(number: usize) -> &'static Cell {
     WIPED.cells[1..].get(index).unwrap_or(&WIPED.cells[1])
 }
 
-/// Who records: the calling thread. A child that shares our memory (vfork) is not a thread of this
-/// process; what it records counts as the main thread's, which lives as long as anybody does.
-fn recording_tid(session: &Session) -> u32 {
-    if sys::pid() == session.pid() { sys::tid() } else { session.pid() }
-}
-
 /// The calling thread's own cell; `true` if it was another thread's. With signals blocked.
 ///
 /// # Errors
@@ -374,7 +368,7 @@ pub fn own(session: &Session) -> Result<(&'static Cell, bool), Loss> {
     if cell.has_owner() {
         return Ok((cell, false));
     }
-    let tid = recording_tid(session);
+    let tid = thread::recording(session);
     let first = session.first_cell.load(Ordering::Relaxed);
     let used = first_unused().wrapping_sub(first);
     let start = (tid as usize).checked_rem(used).unwrap_or(0);

@@ -6,13 +6,14 @@
 //! ```text
 //! sys  tls  clock          the machine: system calls, one thread-local word, time
 //! report  config           one line on stderr; the environment
+//! elf  next                the allocator below us
 //! state                    all process-private memory of the recorder, wiped on fork
+//! thread                   which thread records
 //! name  file               the file and its name
 //! window  block            how it grows, and is shared out in blocks
 //! burst  cell              which events share a time; a thread's own block
 //! open  refill             how recording starts, and where the next block comes from
 //! recorder                 one event, hot and cold
-//! elf  next                the allocator below us
 //! hooks  process           the exported symbols
 //! ```
 //!
@@ -46,6 +47,7 @@ mod refill;
 mod report;
 mod state;
 mod sys;
+mod thread;
 mod tls;
 mod window;
 

@@ -108,6 +108,8 @@ next! {
     EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
+        else nothing::pthread_getcpuclockid;
 }
 
 /// What stands in for a function that nobody defines: composed from others where that is possible,
@@ -172,6 +174,12 @@ mod nothing {
     }
     pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
         not_there()
+    }
+    pub unsafe extern "C" fn pthread_getcpuclockid(
+        _: libc::pthread_t,
+        _: *mut libc::clockid_t,
+    ) -> c_int {
+        libc::ESRCH
     }
     pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
         not_there()

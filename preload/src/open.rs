@@ -10,7 +10,7 @@ use mallook_format::{BLOCK_SIZE, FLAG_RESTART, FileHeader, Loss, MAGIC, Mode, SL
 use crate::config::{self, Config, Environment};
 use crate::file::{self, Created};
 use crate::report::Decimal;
-use crate::state::{Phase, Session, WIPED, wipe_on_fork};
+use crate::state::{Phase, Session, WIPED};
 use crate::sys::{self, Errno, Fd};
 use crate::{cell, clock, name, report, window};
 
@@ -69,7 +69,7 @@ pub fn ensure(session: &'static Session) -> Result<Opened, Loss> {
     }
     // Before anything is written there: another thread may fork at any time.
     let wiped =
-        wipe_on_fork().map_err(failed(b"needs MADV_WIPEONFORK, which is in Linux since 4.14"));
+        session.identify().map_err(failed(b"needs MADV_WIPEONFORK, which is in Linux since 4.14"));
     if !session.advance(Phase::Unopened, Phase::Opening) {
         session.settled_phase();
         return Ok(Opened::Before);
@@ -123,7 +123,7 @@ fn create(session: &'static Session, config: &Config, parent: u32) -> Result<(),
     file::leave_parent();
     let realtime_ns = clock::nanoseconds(libc::CLOCK_REALTIME);
     let tie = clock::tie(config.clock);
-    let pid = sys::pid();
+    let pid = session.pid();
     let epoch = realtime_ns / 1_000_000_000;
     // SAFETY: this thread is the one that is opening.
     let mut created = unsafe { file::create(pid, epoch) }.map_err(failed(b"cannot be created"))?;
@@ -150,7 +150,7 @@ fn create(session: &'static Session, config: &Config, parent: u32) -> Result<(),
         monotonic_ns: tie.monotonic_ns,
         realtime_ns,
         pid,
-        parent_pid: if parent == 0 { sys::parent_pid() } else { parent },
+        parent_pid: if parent == 0 { session.parent() } else { parent },
         page_size: page_size() as u32,
         flags: if parent == 0 { 0 } else { FLAG_RESTART },
         epoch,
@@ -168,7 +168,6 @@ fn create(session: &'static Session, config: &Config, parent: u32) -> Result<(),
         .inspect_err(|_| discard(&created))?;
     keep_descriptor(session, config, created.file);
 
-    session.pid.store(pid, Relaxed);
     session.mode.store(config.mode as u32, Relaxed);
     session.clock.store(config.clock as u32, Relaxed);
     session.ring_blocks.store(header.ring_blocks, Relaxed);

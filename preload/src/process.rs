@@ -1,7 +1,8 @@
-//! The life of the process: fork, exec and the end.
+//! The life of the process: start, fork, exec and the end.
 //!
-//! None of this is needed for the trace to be right; it puts markers where they belong, and gives
-//! back space at a clean end. `vfork` and `posix_spawn` are not touched: their children write into
+//! Whose memory it is must be known before a child that shares it may record there. The rest is not
+//! needed for the trace to be right; it puts markers where they belong, and gives back space at a
+//! clean end. `vfork` and `posix_spawn` are not touched: their children write into
 //! their parent's trace until they exec.
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -17,10 +18,15 @@ use crate::{file, next, recorder};
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn fork() -> libc::pid_t {
     recorder::mark_self(Kind::Forking);
+    let session = &WIPED.session;
+    let parent = session.pid();
     // SAFETY: by contract.
     let child = unsafe { next::FORK.get()() };
     if child > 0 {
         recorder::mark(Kind::Forked, child as u32);
+    } else if child == 0 && parent != 0 {
+        // The memory is wiped in a child of this one, too.
+        session.belongs_to(sys::pid(), parent);
     }
     child
 }
@@ -63,6 +69,19 @@ exec! {
     execl => EXECL,
     execlp => EXECLP,
     execle => EXECLE,
+}
+
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = at_start;
+
+/// The start of a process. A child that shares its memory may be the first to allocate there, and
+/// could not tell any more whose memory it is.
+#[cfg_attr(test, allow(dead_code, reason = "only the loader calls it"))]
+extern "C" fn at_start() {
+    // What does not work is said when there is something to record.
+    let _ = WIPED.session.identify();
 }
 
 #[cfg(not(test))]

@@ -97,15 +97,10 @@ pub fn record_odd_alignment(kind: Kind, alignment: usize, address: usize, size: 
 }
 
 /// Records a marker, if the process has recorded anything: one that has not leaves no file.
-///
-/// A child that shares our memory (vfork) runs on a thread of its parent; it does not take a cell
-/// for that thread.
 #[cold]
 #[inline(never)]
 pub fn mark(kind: Kind, pid: u32) {
-    let session = &WIPED.session;
-    let own_thread = Cell::current().has_owner() || sys::pid() == session.pid();
-    if session.phase() != Phase::Unopened && own_thread {
+    if WIPED.session.phase() != Phase::Unopened {
         // What it tells of is not part of a burst.
         Cell::current().end_burst();
         colder(Slot::word0(kind, 0, 0), pid as usize, 0);

@@ -32,7 +32,7 @@ pub struct Wiped {
 pub static WIPED: Wiped = unsafe { core::mem::MaybeUninit::zeroed().assume_init() };
 
 /// Makes the kernel zero the memory in forked children.
-pub fn wipe_on_fork() -> Result<(), sys::Errno> {
+fn wipe_on_fork() -> Result<(), sys::Errno> {
     let start = (&raw const WIPED).cast();
     // SAFETY: the range is a static of our own, aligned to pages and a multiple of them in size;
     // the advice changes nothing in this process.
@@ -71,7 +71,9 @@ pub struct Session {
     stopped_by: AtomicU32,
     /// Address of the header's mapping, 0 for none.
     pub base: AtomicUsize,
-    pub pid: AtomicU32,
+    /// The process whose memory this is, 0 while not known, and its parent.
+    pid: AtomicU32,
+    parent: AtomicU32,
     pub mode: AtomicU32,
     pub clock: AtomicU32,
     pub ring_blocks: AtomicU64,
@@ -203,7 +205,30 @@ impl Session {
         Clock::from_raw(self.clock.load(Ordering::Relaxed)).unwrap_or(Clock::Monotonic)
     }
 
+    /// Notes whose memory this is, unless that was done: at the start of a process, before it can
+    /// have a child that shares its memory, and at the latest before anything else is written here.
+    ///
+    /// # Errors
+    /// The kernel cannot wipe the memory in forked children.
+    pub fn identify(&self) -> Result<(), sys::Errno> {
+        if self.pid() == 0 {
+            wipe_on_fork()?;
+            self.belongs_to(sys::pid(), sys::parent_pid());
+        }
+        Ok(())
+    }
+
+    /// Notes whose memory this is: that of a process and the parent of that.
+    pub fn belongs_to(&self, pid: u32, parent: u32) {
+        self.parent.store(parent, Ordering::Relaxed);
+        self.pid.store(pid, Ordering::Relaxed);
+    }
+
     pub fn pid(&self) -> u32 {
         self.pid.load(Ordering::Relaxed)
+    }
+
+    pub fn parent(&self) -> u32 {
+        self.parent.load(Ordering::Relaxed)
     }
 }

@@ -111,6 +111,7 @@ static void *lend(void *unused) {
     if (pid == 0) { pairs(20011, 10); _exit(0); }
     wait_for(pid);
     pairs(20013, 300000);
+    say("thread %ld\n", syscall(SYS_gettid));
     stop = 1;
     return unused;
 }
@@ -156,6 +157,20 @@ static void start(void) {
     pthread_join(thread, NULL);
 }
 
+/* Children in the memory of processes that have not allocated yet. */
+static void borrow(size_t size) {
+    pid_t pid = vfork();
+    if (pid == 0) { pairs(size, 1); _exit(0); }
+    wait_for(pid);
+}
+static void first(void) {
+    pid_t pid = fork();
+    if (pid == 0) { borrow(20023); pairs(20025, 1); exit(0); }
+    say("child %d\n", pid);
+    wait_for(pid);
+    borrow(20019);
+}
+
 /* A child in its parent's memory ends as its parent would; the parent goes on. */
 static int leaves(void *unused) { (void)unused; exit(0); }
 static void leave(void) {
@@ -171,6 +186,7 @@ int main(int count, char **arguments) {
     const char *name = arguments[1];
     number = atol(arguments[2]);
     say("parent %d\n", getpid());
+    if (strcmp(name, "first") == 0) first();
     pairs(20001, 1);
     if (strcmp(name, "forks") == 0) forks();
     else if (strcmp(name, "crowd") == 0) crowd(64, NULL);
@@ -182,7 +198,7 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "lineage") == 0) lineage();
     else if (strcmp(name, "start") == 0) start();
     else if (strcmp(name, "leave") == 0) leave();
-    else return 2;
+    else if (strcmp(name, "first")) return 2;
     pairs(20005, 1);
     return 0;
 }
