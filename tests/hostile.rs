@@ -2,13 +2,12 @@
 //! hangs, prints no more events than there is room for, and allocates no more than a stated bound.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use mallook_reader::render::{Format, Page, Renderer};
-use mallook_reader::{Events, Source, Summary, Trace};
+use mallook_reader::render::Format;
 
 use crate::artifacts::tests;
 use crate::counting::peak;
+use crate::fuzz::{expand, read, shorten};
 use crate::sandbox::{Random, number, setup};
 
 const BLOCK: usize = 16_384;
@@ -96,23 +95,19 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Everything that the reader does with a trace; the number of events.
-fn read(bytes: &[u8], format: Format) -> usize {
-    let Ok(trace) = Trace::new(Path::new("hostile"), Source::Bytes(bytes)) else { return 0 };
-    let _ = Summary::of(&trace).to_string();
-    let traces = [trace];
-    let mut renderer = Renderer::new(format, &traces);
-    let mut line = Page::new();
-    renderer.begin(&mut line);
-    let mut count = 0;
-    for event in Events::of(&traces[0]) {
-        line.clear();
-        renderer.event(&event, &mut line);
-        count += 1;
-        assert!(count <= bytes.len() / 16, "more events than slots");
+/// Reads within the stated bound and without a panic, or keeps the trace and fails.
+fn bounded(bytes: &[u8], formats: &[Format], name: &str) -> usize {
+    let mut events = Ok(0);
+    let held = peak(|| events = catch_unwind(AssertUnwindSafe(|| read(bytes, formats))));
+    let bound = MEGABYTE + BYTES_PER_BYTE * bytes.len();
+    match events {
+        Ok(events) if held <= bound => events,
+        _ => {
+            let path = std::env::temp_dir().join(format!("mallook-hostile-{name}"));
+            std::fs::write(&path, bytes).unwrap();
+            panic!("{events:?}, {held} bytes held of {bound}: see {}", path.display());
+        }
     }
-    let _ = traces[0].damage().0.iter().map(ToString::to_string).collect::<Vec<_>>();
-    count
 }
 
 /// A small ring that has gone round.
@@ -128,7 +123,7 @@ fn mutated_traces() {
     let full = std::fs::read(tests().join("golden/v1.trace")).unwrap();
     let ring = ring();
     for base in [&full, &ring] {
-        assert!(read(base, Format::Csv) > 20, "the base trace is readable");
+        assert!(read(base, &[Format::Csv]) > 20, "the base trace is readable");
     }
     let mutations = number("MALLOOK_MUTATIONS", 100_000);
     let work = &|seed: u64| {
@@ -137,18 +132,9 @@ fn mutated_traces() {
         for turn in 0..mutations.div_ceil(2) {
             let mut bytes = if turn % 8 == 0 { ring.clone() } else { full.clone() };
             mutate(&mut random, &mut bytes);
-            let mut events = Ok(0);
-            let held = peak(|| {
-                let read = || read(&bytes, FORMATS[turn % FORMATS.len()]);
-                events = catch_unwind(AssertUnwindSafe(read));
-            });
-            let bound = MEGABYTE + BYTES_PER_BYTE * bytes.len();
-            if events.is_err() || held > bound {
-                let path = std::env::temp_dir().join(format!("mallook-hostile-{seed}-{turn}"));
-                std::fs::write(&path, &bytes).unwrap();
-                panic!("{events:?}, {held} bytes held of {bound}: see {}", path.display());
-            }
-            readable += usize::from(events.is_ok_and(|events| events > 0));
+            let format = FORMATS[turn % FORMATS.len()];
+            let events = bounded(&bytes, &[format], &format!("{seed}-{turn}"));
+            readable += usize::from(events > 0);
         }
         readable
     };
@@ -159,4 +145,19 @@ fn mutated_traces() {
     });
     // Mutations that break the header at once prove little: most must not.
     assert!(readable > mutations / 2, "{readable} of {mutations} were readable");
+}
+
+/// What coverage-guided fuzzing has collected, which no nightly toolchain is needed to read again.
+#[test]
+fn the_corpus_of_the_fuzz_target() {
+    let mut readable = 0;
+    for seed in std::fs::read_dir(tests().join("../reader/fuzz/corpus/decode")).unwrap() {
+        let seed = seed.unwrap();
+        let short = std::fs::read(seed.path()).unwrap();
+        let trace = expand(&short);
+        let kept = shorten(&trace);
+        assert_eq!(kept, short[..kept.len()], "{seed:?}: what a seed says is in its trace");
+        readable += usize::from(bounded(&trace, &FORMATS, &seed.file_name().to_string_lossy()) > 0);
+    }
+    assert!(readable > 50, "only {readable} seeds show events");
 }

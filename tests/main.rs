@@ -13,6 +13,8 @@
 mod artifacts;
 mod building;
 mod counting;
+#[path = "../reader/fuzz/src/lib.rs"]
+mod fuzz;
 mod sandbox;
 mod trace;
 

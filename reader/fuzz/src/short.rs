@@ -1,0 +1,40 @@
+//! A trace in short: of each 16 KiB block only the beginning, where everything is decided.
+
+use mallook_format::{BLOCK_SIZE, CURSOR_OFFSET};
+
+/// Bytes of each block that a short trace keeps.
+const KEPT: usize = 512;
+/// Of the header it keeps so many from the start, and the rest from the changing words on.
+const HEADER_KEPT: usize = 128;
+/// More blocks than this teach nothing new.
+const MOST_BLOCKS: usize = 64;
+
+/// Where the kept bytes of a block stand, as (short, full, length).
+fn pieces(block: usize) -> [(usize, usize, usize); 2] {
+    let (short, full) = (block * KEPT, block * BLOCK_SIZE);
+    let start = (short, full, HEADER_KEPT);
+    let second = if block == 0 { CURSOR_OFFSET } else { HEADER_KEPT };
+    [start, (short + HEADER_KEPT, full + second, KEPT - HEADER_KEPT)]
+}
+
+/// The whole trace, zero where nothing was kept. A last incomplete piece leaves an incomplete block.
+pub fn expand(short: &[u8]) -> Vec<u8> {
+    let blocks = short.len().div_ceil(KEPT).min(MOST_BLOCKS);
+    let mut full = vec![0; blocks * BLOCK_SIZE];
+    for (from, to, length) in (0..blocks).flat_map(pieces) {
+        let there = short.len().saturating_sub(from).min(length);
+        if let Some(kept) = short.get(from..from + there) {
+            full[to..to + there].copy_from_slice(kept);
+        }
+    }
+    let cut = short.len() % KEPT;
+    full.truncate(full.len() - if cut == 0 { 0 } else { KEPT - cut });
+    full
+}
+
+/// What is kept of a trace.
+pub fn shorten(full: &[u8]) -> Vec<u8> {
+    let blocks = (full.len() / BLOCK_SIZE).min(MOST_BLOCKS);
+    let kept = |(_, from, length): (_, usize, usize)| full[from..from + length].to_vec();
+    (0..blocks).flat_map(pieces).flat_map(kept).collect()
+}
