@@ -74,7 +74,7 @@ mod tests {
         let mut check = Check::new(false);
         let moment = |(ticks, &(tid, kind, address))| Moment {
             ticks,
-            delays: 0,
+            late: 0,
             tid,
             kind,
             aux: 0,

@@ -18,8 +18,8 @@ pub struct Moment {
     pub tid: u32,
     pub kind: Kind,
     pub aux: u8,
-    /// How often it was put off behind what it had overtaken.
-    pub delays: u8,
+    /// By how much, and how often, it was put off behind what it had overtaken: 0 if never.
+    pub late: u8,
 }
 
 const _: () = assert!(size_of::<Moment>() == 32, "moments go from thread to thread");
@@ -159,7 +159,7 @@ impl<'a> Decoder<'a> {
             tid: self.tid,
             kind,
             aux: slot.aux(),
-            delays: 0,
+            late: 0,
         }
     }
 
@@ -172,7 +172,7 @@ impl<'a> Decoder<'a> {
             tid: self.tid,
             kind: Kind::WideAlignment,
             aux: 0,
-            delays: 0,
+            late: 0,
         }
     }
 }

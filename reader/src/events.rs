@@ -100,7 +100,7 @@ impl<M: Moments> Events<M> {
         }
         let moment = *self.batch.moments.get(self.first)?;
         self.first += 1;
-        self.repairs += u64::from(moment.delays != 0);
+        self.repairs += u64::from(moment.late != 0);
         Some(moment)
     }
 
@@ -118,7 +118,7 @@ impl<M: Moments> Events<M> {
                 let has_size = SIZED & 1 << moment.kind as u8 != 0;
                 let call = Call::plain(moment.kind, moment.address, moment.size, has_size);
                 self.first += 1;
-                self.repairs += u64::from(moment.delays != 0);
+                self.repairs += u64::from(moment.late != 0);
                 self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
                 let (time_ns, tid) = (self.last_ns, moment.tid);
                 self.current = Event { time_ns, pid: self.pid, tid, what: What::Call(call) };

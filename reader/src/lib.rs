@@ -19,7 +19,7 @@
 //! clock              ticks to Unix time
 //! addresses  heap    which addresses live
 //! upcoming  merge    blocks by time; the moments of all threads in one order
-//! settle             order between threads repaired by causality
+//! order  settle      order between threads repaired by causality
 //! event  events      moments to calls: reallocations paired
 //! ahead  tree        decoding on another thread; the events of several processes in one order
 //! check              whether any of it is impossible
@@ -45,6 +45,7 @@ mod follow;
 mod heap;
 mod index;
 mod merge;
+mod order;
 pub mod render;
 mod settle;
 mod source;
