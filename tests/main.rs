@@ -24,6 +24,7 @@ mod coarse;
 mod crowds;
 mod descriptors;
 mod disassembly;
+mod docs;
 mod ends;
 mod environment;
 mod exact;
