@@ -39,6 +39,7 @@ mod invariants;
 mod kill;
 mod languages;
 mod launcher;
+mod law;
 mod loading;
 mod oracle;
 mod processes;
