@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, ValueEnum};
 use clap_complete::Shell;
-use mallook_reader::render::Format;
+use mallook_reader::export::Format;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::{Context, Result, ensure};
-use mallook_reader::render::{Format, Page, Renderer};
+use mallook_reader::export::{Exporter, Format, TextBuffer};
 use mallook_reader::{Check, Filter, Summary, Trace, Violation, follow};
 
 use crate::cli::Arguments;
@@ -33,10 +33,10 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else if arguments.check {
         sound = print_check(&traces, &mut *output)?;
     } else {
-        let renderer = Renderer::new(arguments.format.into(), &traces);
+        let exporter = Exporter::new(arguments.format.into(), &traces);
         let progress = print::progress_bar(arguments, &traces);
         let filter = filter(arguments, &traces);
-        print::events(&traces, &filter, renderer, &progress, &mut *output)?;
+        print::events(&traces, &filter, exporter, &progress, &mut *output)?;
     }
     output.flush().context("cannot write the output")?;
     let code = report_damage(&traces);
@@ -67,6 +67,8 @@ fn filter(arguments: &Arguments, traces: &[Trace]) -> Filter {
         until_ns: arguments.until.map(|time| time.unix_ns(start)),
         functions: arguments.functions.clone(),
         tids: arguments.tids.clone(),
+        pids: Vec::new(),
+        addresses: Vec::new(),
         min_size: arguments.min_size,
         max_size: arguments.max_size,
     }
@@ -86,10 +88,10 @@ fn print_info(traces: &[Trace], output: &mut dyn Write) -> Result<()> {
 fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
     let mut sound = true;
     for trace in traces {
-        let mut renderer = Renderer::new(Format::Text, std::slice::from_ref(trace));
+        let mut exporter = Exporter::new(Format::Text, std::slice::from_ref(trace));
         let summary = Summary::of(trace);
         let lost = summary.all_lost();
-        let mut lines = Page::new();
+        let mut lines = TextBuffer::new();
         let mut printed = 0;
         let check = Check::of(trace, |violation, event| {
             printed += 1;
@@ -99,7 +101,7 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
                     Violation::DoubleDeath => b"  released while dead: ",
                 };
                 lines.put(text);
-                renderer.event(event, &mut lines);
+                exporter.event(event, &mut lines);
             }
         });
         let found = check.violations;
@@ -118,7 +120,7 @@ fn print_check(traces: &[Trace], output: &mut dyn Write) -> Result<bool> {
             trace.path().display(),
             check.calls,
             check.alive(),
-            check.strangers,
+            check.unknown_frees,
             summary.present,
             summary.overwritten,
         )
@@ -134,13 +136,13 @@ fn run_follow(arguments: &Arguments, output: &mut dyn Write) -> Result<ExitCode>
     };
     let trace = [Trace::open(path)?];
     let filter = filter(arguments, &trace);
-    let mut renderer = Renderer::new(arguments.format.into(), &trace);
-    let mut piece = Page::new();
-    renderer.begin(&mut piece);
+    let mut exporter = Exporter::new(arguments.format.into(), &trace);
+    let mut piece = TextBuffer::new();
+    exporter.begin(&mut piece);
     let mut written = Ok(());
     follow(path, |event| {
         if filter.wants(event) {
-            renderer.event(event, &mut piece);
+            exporter.event(event, &mut piece);
         }
         written = output.write_all(piece.text()).and_then(|()| output.flush());
         piece.clear();

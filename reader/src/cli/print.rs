@@ -1,4 +1,4 @@
-//! Prints events: other threads decode, this one makes events of that, renders and writes.
+//! Prints events: other threads decode, this one makes events of that, formats and writes.
 
 use std::io::{self, IsTerminal, Write};
 use std::thread;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
-use mallook_reader::render::{Page, Renderer};
-use mallook_reader::{Filter, Trace, Tree};
+use mallook_reader::export::{Exporter, TextBuffer};
+use mallook_reader::{Filter, MergedEvents, Trace};
 
 use crate::cli::Arguments;
 
@@ -20,17 +20,17 @@ const STEP: u64 = 1 << 12;
 pub fn events(
     traces: &[Trace],
     filter: &Filter,
-    mut renderer: Renderer,
+    mut exporter: Exporter,
     progress: &ProgressBar,
     output: &mut dyn Write,
 ) -> Result<()> {
     let everything = filter.wants_all();
-    let mut page = Page::new();
-    renderer.begin(&mut page);
+    let mut text = TextBuffer::new();
+    exporter.begin(&mut text);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
-        let mut tree = Tree::ahead(traces, scope);
+        let mut merged = MergedEvents::prefetching(traces, scope);
         let mut seen = 0;
-        while let Some(event) = tree.advance() {
+        while let Some(event) = merged.advance() {
             seen += 1;
             if seen == STEP {
                 progress.inc(std::mem::take(&mut seen));
@@ -43,14 +43,14 @@ pub fn events(
                     continue;
                 }
             }
-            renderer.event(event, &mut page);
-            if page.len() >= PIECE {
-                output.write_all(page.text())?;
-                page.clear();
+            exporter.event(event, &mut text);
+            if text.len() >= PIECE {
+                output.write_all(text.text())?;
+                text.clear();
             }
         }
-        output.write_all(page.text())?;
-        Ok(tree.repairs())
+        output.write_all(text.text())?;
+        Ok(merged.repairs())
     })
     .context("cannot write the output")?;
     progress.finish_and_clear();
