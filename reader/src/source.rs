@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCell, BlockCopy};
 use mallook_format::{
-    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_OFFSET, Control, FileHeader,
-    LOSS_OFFSET, LOSS_STRIPES, Loss, OPENED_OFFSET, SLOT_SIZE, WRITERS_OFFSET,
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, FileHeader, HEADER_WORDS, LiveSnapshot, SLOT_SIZE,
 };
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
@@ -38,16 +37,6 @@ pub struct Mapped {
 /// Blocks that may be read before the pages of all are given back, so that a large trace does not
 /// fill our memory: 32 MiB.
 const MOST_TOUCHED: usize = 2048;
-
-/// A copy of the words of the header that change.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LiveCopy {
-    pub cursor: u64,
-    pub opened: u64,
-    pub writers: u64,
-    pub control: Control,
-    pub lost: [u64; Loss::ALL.len()],
-}
 
 impl Source<'_> {
     /// Maps a file as it is now. A file that grows has to be opened again to see its new blocks. If
@@ -137,25 +126,12 @@ impl Source<'_> {
     }
 
     /// The part of the header that changes.
-    pub(crate) fn live(&self) -> LiveCopy {
-        let words: [u64; BLOCK_SIZE / 8] = self.header_block();
-        let stripe_words = 16;
-        let first = LOSS_OFFSET / 8;
-        LiveCopy {
-            cursor: words[CURSOR_OFFSET / 8],
-            opened: words[OPENED_OFFSET / 8],
-            writers: words[WRITERS_OFFSET / 8],
-            control: Control::from_word(words[CONTROL_OFFSET / 8]),
-            lost: Loss::ALL.map(|cause| {
-                let counters = (0..LOSS_STRIPES)
-                    .map(|stripe| words[first + stripe * stripe_words + cause as usize]);
-                counters.fold(0, u64::wrapping_add)
-            }),
-        }
+    pub(crate) fn live(&self) -> LiveSnapshot {
+        LiveSnapshot::from_words(&self.header_block())
     }
 
-    fn header_block(&self) -> [u64; BLOCK_SIZE / 8] {
-        let mut words = [0; BLOCK_SIZE / 8];
+    fn header_block(&self) -> [u64; HEADER_WORDS] {
+        let mut words = [0; HEADER_WORDS];
         match self {
             Source::Mapped(Mapped { map: Some(map), .. }) => {
                 for (word, place) in words.iter_mut().zip(0..) {

@@ -117,7 +117,7 @@ impl Counts {
 
     fn add_plain(&mut self, plain: &Plain, copy: &BlockCopy) {
         let mut moments = 0;
-        for &kind in Kind::ALL.iter().filter(|kind| !kind.is_prefix()) {
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_prefix()) {
             let count = u64::from(plain.counts[kind as usize]);
             if count != 0 {
                 *self.kinds.entry(kind).or_default() += count;

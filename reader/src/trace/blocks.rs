@@ -91,11 +91,11 @@ fn identify(trace: &Trace, index: u64, header: &BlockHeader) -> Result<Use, (Dam
         }
         (Some(state), true) => state,
         (Some(state), false) => {
-            trace.report(DamageKind::Magic { found: header.ident as u32 }, offset + 24);
+            trace.report(DamageKind::BlockMagic { found: header.ident as u32 }, offset + 24);
             state
         }
         (None, true) => {
-            trace.report(DamageKind::State { found: header.state, block: index }, offset);
+            trace.report(DamageKind::BlockState { found: header.state, block: index }, offset);
             guess_state(trace, index)
         }
         (None, false) => return Err((DamageKind::NoBlock, offset)),
@@ -103,7 +103,11 @@ fn identify(trace: &Trace, index: u64, header: &BlockHeader) -> Result<Use, (Dam
     let found = header.raw_kind();
     if header.has_magic() && found != BlockKind::Events as u16 {
         let known = found == BlockKind::Metadata as u16;
-        return if known { Ok(Use::Other) } else { Err((DamageKind::Kind { found }, offset + 28)) };
+        return if known {
+            Ok(Use::Other)
+        } else {
+            Err((DamageKind::BlockKind { found }, offset + 28))
+        };
     }
     let State { sequence, parity, .. } = state;
     let first_use = trace.ring_blocks().is_none_or(|blocks| sequence < blocks);

@@ -37,12 +37,12 @@ pub enum DamageKind {
     /// The file ends within its last block.
     TruncatedBlock,
     /// A block without the magic of a block. Its events are read.
-    Magic {
+    BlockMagic {
         /// The value in place of the magic.
         found: u32,
     },
     /// A block whose first word cannot be the state of a block at this place. Its events are read.
-    State {
+    BlockState {
         /// The first word.
         found: u64,
         /// Position of the block in the file, in blocks.
@@ -51,7 +51,7 @@ pub enum DamageKind {
     /// Bytes that are no block. They are left out.
     NoBlock,
     /// A block of a kind that this version does not know. It is left out.
-    Kind {
+    BlockKind {
         /// The raw kind.
         found: u16,
     },
@@ -84,27 +84,26 @@ impl fmt::Display for DamageKind {
                 write!(f, "found {found} bytes, expected {expected} bytes")
             }
             DamageKind::MissingBlocks { count } => {
-                write!(
-                    f,
-                    "found the end of the file, or holes, expected {count} more blocks that were opened"
-                )
+                let found = "the end of the file, or holes";
+                write!(f, "found {found}, expected {count} more blocks that were opened")
             }
             DamageKind::TruncatedBlock => {
                 write!(f, "found the end of the file, expected the rest of a block")
             }
-            DamageKind::Magic { found } => {
+            DamageKind::BlockMagic { found } => {
                 write!(f, "found {found:#x}, expected \"BLK1\", the magic of a block")
             }
-            DamageKind::State { found, block } => {
+            DamageKind::BlockState { found, block } => {
                 write!(f, "found {found:#x}, expected the state of block {block}")
             }
             DamageKind::NoBlock => write!(f, "found no block, expected a block, which is left out"),
-            DamageKind::Kind { found } => {
+            DamageKind::BlockKind { found } => {
                 write!(f, "found a block of kind {found}, expected a block of events")
             }
             DamageKind::Slot { found: [word0, word1] } => write!(
                 f,
-                "found {word0:#018x} {word1:#018x}, expected a slot of a known kind and of this use of the block"
+                "found {word0:#018x} {word1:#018x}, \
+                 expected a slot of a known kind and of this use of the block"
             ),
         }
     }

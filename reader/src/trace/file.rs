@@ -6,14 +6,14 @@ use std::sync::{Mutex, PoisonError};
 
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, CURSOR_CLOSED, Clock, FLAG_RESTART, FileHeader, HeaderError, Loss, Mode, State,
+    BLOCK_SIZE, Clock, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, Mode, State,
 };
 
 use super::block::Block;
 use super::damage::{Damage, DamageKind, DamageList};
 use super::process;
 use crate::error::Error;
-use crate::source::{LiveCopy, Source};
+use crate::source::Source;
 
 /// Blocks that are searched for a magic where the header is damaged.
 const SEARCHED: usize = 64;
@@ -23,7 +23,7 @@ pub struct Trace<'a> {
     path: PathBuf,
     source: Source<'a>,
     header: FileHeader,
-    live: LiveCopy,
+    live: LiveSnapshot,
     /// The header is undamaged.
     sound_header: bool,
     damage: Mutex<DamageList>,
@@ -92,7 +92,7 @@ impl<'a> Trace<'a> {
 
     /// Number of blocks that were claimed.
     pub fn claimed(&self) -> u64 {
-        self.live.cursor & !CURSOR_CLOSED
+        self.live.claimed()
     }
 
     /// Number of blocks of a ring; `None` for a growing file.
