@@ -61,7 +61,7 @@
 //!
 //! # The law of the modules
 //!
-//! Each uses only modules of rows above its own, and those to its left.
+//! A module uses only modules of rows above its own, and modules to its left.
 //!
 //! ```text
 //! error source        why a file cannot be read; its bytes

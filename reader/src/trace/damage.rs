@@ -25,9 +25,9 @@ const MOST_DESCRIBED: usize = 100;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// What is wrong there.
+    /// The kind of damage.
     pub kind: DamageKind,
-    /// Where it is in the file, in bytes.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
 }
 
