@@ -38,6 +38,7 @@ mod invariants;
 mod kill;
 mod languages;
 mod launcher;
+mod law;
 mod library;
 mod loading;
 mod oracle;

@@ -6,8 +6,10 @@ use core::ptr;
 
 use mallook_format::{Kind, REALLOC_FRESH, Slot};
 
-use crate::next::{self, set_errno};
-use crate::recorder::{record, record_cold, record_hot, record_odd_alignment};
+use crate::record::cold::{record_cold, record_odd_alignment};
+use crate::record::hot::{record, record_hot};
+
+use super::next::{self, set_errno};
 
 type Pointer = *mut c_void;
 
@@ -105,7 +107,7 @@ pub unsafe extern "C" fn free(block: Pointer) {
     unsafe { free(block) }
 }
 
-/// What `free` leaves, apart from it: so it jumps wherever it goes, and needs no stack.
+/// The rest of `free`, in a function of its own: so `free` ends in a jump and needs no stack.
 ///
 /// # Safety
 /// As `free`.

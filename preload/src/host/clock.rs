@@ -6,20 +6,20 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use mallook_format::Clock;
 
-use crate::sys;
+use super::task;
 
-/// Address of the vDSO's `clock_gettime`, 0 until found: libc's may be interposed, and an interposed
-/// one may allocate.
+/// Address of the vDSO's `clock_gettime`, 0 until it is known. Libc's may be interposed, and an
+/// interposed one may allocate.
 static VDSO: AtomicUsize = AtomicUsize::new(0);
 
-/// Tells where the vDSO's `clock_gettime` is.
+/// Sets the address of the vDSO's `clock_gettime`.
 pub fn set_vdso(address: usize) {
     VDSO.store(address, Relaxed);
 }
 
 /// One moment on the trace's clock and on the system's.
 #[derive(Clone, Copy, Debug)]
-pub struct Tie {
+pub struct ClockSync {
     pub ticks: u64,
     pub monotonic_ns: u64,
 }
@@ -27,9 +27,9 @@ pub struct Tie {
 /// The time-stamp counter.
 #[inline(always)]
 pub fn tsc() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction; a process that forbade it to itself was
-    // found out by `sys::tsc_is_readable`, and its traces use the other clock. In that case the
-    // hot path is never reached, as its cells have no room (`Cell::fast_limit`).
+    // SAFETY: every x86-64 processor has the instruction. If the process has forbidden it to itself,
+    // `tsc_is_readable` says so, its trace uses the other clock, and its thread buffers have no room
+    // for the hot path (`ThreadBuffer::hot_limit`).
     unsafe { _rdtsc() }
 }
 
@@ -48,7 +48,7 @@ pub fn nanoseconds(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let function = VDSO.load(Relaxed);
     if function == 0 {
-        time = sys::clock(clock);
+        time = task::clock(clock);
     } else {
         // SAFETY: the address of the vDSO's function of this type.
         let get_time: GetTime = unsafe { core::mem::transmute(function) };
@@ -58,15 +58,15 @@ pub fn nanoseconds(clock: libc::clockid_t) -> u64 {
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-/// Ties the clocks together, to half the time that reading the system's takes.
-pub fn tie(clock: Clock) -> Tie {
+/// Reads both clocks, with an error of at most half the time that reading the system's takes.
+pub fn sync(clock: Clock) -> ClockSync {
     let before = now(clock);
     let monotonic_ns = nanoseconds(libc::CLOCK_MONOTONIC);
     match clock {
-        Clock::Monotonic => Tie { ticks: monotonic_ns, monotonic_ns },
+        Clock::Monotonic => ClockSync { ticks: monotonic_ns, monotonic_ns },
         Clock::Tsc | Clock::Coarse => {
             let span = tsc().saturating_sub(before);
-            Tie { ticks: before.saturating_add(span / 2), monotonic_ns }
+            ClockSync { ticks: before.saturating_add(span / 2), monotonic_ns }
         }
     }
 }
@@ -77,5 +77,5 @@ pub fn tsc_is_invariant() -> bool {
     const POWER_MANAGEMENT: u32 = 0x8000_0007;
     __cpuid(0x8000_0000).eax >= POWER_MANAGEMENT
         && __cpuid(POWER_MANAGEMENT).edx & (1 << 8) != 0
-        && sys::tsc_is_readable()
+        && task::tsc_is_readable()
 }

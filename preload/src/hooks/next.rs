@@ -1,8 +1,8 @@
 //! The next definition of each hooked function in load order: another preloaded or linked
 //! allocator, or libc.
 //!
-//! All are resolved at the first call of any, when the process has a single thread; that takes no
-//! memory. What nobody defines is composed from what somebody does.
+//! All are resolved at the first call of any, when the process has a single thread; that allocates
+//! nothing. A function that nobody defines is composed from others.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::marker::PhantomData;
@@ -10,8 +10,8 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::clock;
-use crate::elf::{self, Object};
+use crate::host::elf::{self, Object};
+use crate::host::{clock, libc_thread};
 
 /// The next definition of a function of type `F`.
 #[repr(C)]
@@ -112,8 +112,8 @@ next! {
         else nothing::pthread_getcpuclockid;
 }
 
-/// What stands in for a function that nobody defines: composed from others where that is possible,
-/// a failure otherwise.
+/// Stand-ins for functions that nobody defines: composed from others where that is possible, a failure
+/// otherwise.
 mod nothing {
     use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
 
@@ -186,11 +186,11 @@ mod nothing {
     }
 }
 
-/// What a call of `realloc` and of `free` from any library reaches, ourselves passed over. Differs
-/// from the next definition when the program itself, or a library before us, has an allocator: the
-/// functions that we compose belong to that one.
+/// The `realloc` that a call from any library reaches, apart from ours. It differs from the next
+/// definition if the program itself, or a library before us, has an allocator: the functions that we
+/// compose belong to that one.
 pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> = Next::new();
-/// See [`PLAIN_REALLOC`].
+/// The `free` that goes with [`PLAIN_REALLOC`].
 pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();
 
 /// Sets `errno` for a call that fails without any allocator below us having seen it.
@@ -245,6 +245,7 @@ fn resolve() {
     for ((_, place, stand_in), address) in table.iter().zip(found) {
         place.store(if address == 0 { *stand_in } else { address }, Relaxed);
     }
+    libc_thread::set_get_clock(PTHREAD_GETCPUCLOCKID.address.load(Relaxed));
     let or_next = |address, next: &AtomicUsize| {
         if address == 0 { next.load(Relaxed) } else { address }
     };

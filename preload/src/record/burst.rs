@@ -2,19 +2,20 @@
 
 use mallook_format::{COARSE_EVENTS, SLOT_SIZE};
 
-/// Ticks from event to event above which the next one reads the clock: 128 ns at 3 GHz, next to
-/// which the read costs little.
+/// The largest mean distance of the events of a burst, in ticks: 128 ns at 3 GHz. A read of the clock
+/// costs little against longer distances.
 const SLOW: u64 = 384;
 
-/// The time that the next slots of a block may have without a look at the clock, and which these
-/// are, in one word, so that both change in one instruction:
+/// One read of the clock and the slots that share it, in one word, so that both change in one
+/// instruction:
 ///
 /// ```text
 /// bits 0..4 events of a read - 1 (0, 1, 3, 7, 15) | 4..32 address of the last slot | 32..64 ticks
 /// ```
 ///
-/// The low half is compared as it is with the low half of a cursor, which ends with four zeros, by
-/// their difference: the end of a block may lie where the low half wraps. All zeros: no slots.
+/// The low half is compared as a whole with the low half of a cursor, whose last four bits are zero.
+/// The comparison is by their difference, because the low half may wrap within a block. All zeros: no
+/// slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst(pub u64);
 
@@ -22,26 +23,27 @@ const NUMBER: u64 = COARSE_EVENTS - 1;
 const _: () = assert!(SLOT_SIZE as u64 == COARSE_EVENTS, "the number fits below an address");
 
 impl Burst {
-    /// Before a read for the slot at this address.
+    /// A burst that ends before the slot at this address, which will read the clock.
     pub fn before(cursor: usize) -> Burst {
         Burst(cursor as u32 as u64)
     }
 
-    /// Whether the slot at this address has this time.
+    /// Whether the slot at this address shares the read.
     #[inline(always)]
     pub fn covers(self, cursor: usize) -> bool {
         (self.0 as u32).wrapping_sub(cursor as u32) as i32 > 0
     }
 
-    /// Ticks since the base.
+    /// The time of the read, in ticks since the base of the block.
     #[inline(always)]
     pub fn ticks(self) -> u64 {
         self.0 >> 32
     }
 
-    /// What follows when the clock was read again: twice as many events as the last time if those
-    /// came quickly, so that a burst is longer than what it is wrong about; none if not. The slots
-    /// are those from the cursor on, up to the block's limit.
+    /// The burst after this one, whose read gave `ticks`. It covers twice as many events as this one
+    /// if those came quickly, up to [`COARSE_EVENTS`], and one event otherwise: so the number of events
+    /// that a pause leaves with an old time is at most that of the burst before it. The slots after the
+    /// read start at `cursor` and end at the block's `limit`.
     pub fn next(self, ticks: u64, cursor: usize, limit: usize) -> Burst {
         let events = (self.0 & NUMBER) + 1;
         let quickly = ticks.saturating_sub(self.ticks()) <= events * SLOW;
