@@ -2,53 +2,49 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::BLOCK_HEADER_SIZE;
+use crate::layout::{BLOCK_HEADER_SIZE, until_zero};
+use crate::raw::raw_enum;
 
 /// Marks a block that has been used, in the low half of [`BlockHeader::ident`]: `"BLK1"`.
 pub const BLOCK_MAGIC: u32 = u32::from_le_bytes(*b"BLK1");
 
-/// What a block holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub enum BlockKind {
-    /// Slots of moments, markers and prefixes.
-    Events = 1,
-    /// Reserved for later versions: modules, call stacks, strings.
-    Metadata = 2,
+raw_enum! {
+    /// The kind of the contents of a block.
+    pub enum BlockKind: u16 {
+        /// Slots of moments, markers and prefixes.
+        Events = 1,
+        /// Reserved for later versions: modules, call stacks, strings.
+        Metadata = 2,
+    }
 }
 
-/// How far the present use of a block has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Phase {
-    /// Never used, or finished: it may be taken.
-    Closed = 0,
-    /// Taken; its header is being written. Nothing in it is to be read.
-    Preparing = 1,
-    /// A thread writes into it.
-    Open = 2,
+raw_enum! {
+    /// The progress of the present use of a block.
+    pub enum Phase: u8 {
+        /// Never used, or finished: it may be taken.
+        Closed = 0,
+        /// Taken; its header is being written. Nothing in it is to be read.
+        Preparing = 1,
+        /// A thread writes into it.
+        Open = 2,
+    }
 }
 
 /// The first word of a block, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
-    /// The number of the claim, as handed out by the cursor.
+    /// The number of the claim, as handed out by the cursor; 61 bits.
     pub sequence: u64,
     /// The parity of the present use, 0 or 1.
     pub parity: u64,
-    /// How far it has come.
+    /// The progress of that use.
     pub phase: Phase,
 }
 
 impl State {
     /// Takes the word apart; `None` if the phase is not assigned.
     pub const fn from_word(word: u64) -> Option<State> {
-        let phase = match word & 3 {
-            0 => Phase::Closed,
-            1 => Phase::Preparing,
-            2 => Phase::Open,
-            _ => return None,
-        };
+        let Some(phase) = Phase::from_raw((word & 3) as u8) else { return None };
         Some(State { sequence: word >> 3, parity: (word >> 2) & 1, phase })
     }
 
@@ -85,7 +81,7 @@ pub struct BlockHeader {
     pub reserved: [u64; 7],
 }
 
-const _: () = assert!(size_of::<BlockHeader>() == BLOCK_HEADER_SIZE, "slots start behind it");
+const _: () = assert!(size_of::<BlockHeader>() == BLOCK_HEADER_SIZE, "slots start after it");
 
 impl BlockHeader {
     /// `ident` of a block of events.
@@ -109,7 +105,7 @@ impl BlockHeader {
     /// The bytes of the thread's name up to the first zero.
     pub fn name(&self) -> &[u8] {
         let bytes: &[u8; 16] = bytemuck::cast_ref(&self.name);
-        crate::header::until_zero(bytes)
+        until_zero(bytes)
     }
 }
 

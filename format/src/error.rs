@@ -1,4 +1,4 @@
-//! What can be wrong with a header.
+//! The error of a header.
 
 use core::fmt;
 
@@ -7,9 +7,9 @@ use core::fmt;
 pub enum HeaderError {
     /// Fewer bytes than a header.
     Short {
-        /// How many there are.
+        /// Number of bytes of the file.
         found: u64,
-        /// How many a header has.
+        /// Number of bytes of a header.
         expected: u64,
     },
     /// A field has a value that this version does not know.
@@ -18,9 +18,9 @@ pub enum HeaderError {
         field: &'static str,
         /// Its offset in the file, in bytes.
         offset: u64,
-        /// What stands there.
+        /// The value in the file.
         found: u64,
-        /// What should.
+        /// The value that this version expects.
         expected: u64,
     },
 }

@@ -1,101 +1,83 @@
-//! What a slot says.
+//! The kind of a slot.
 
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $value:literal,)*) => {
-        /// What a slot says. Raw values are stable; 0 means "not written" and is never assigned.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u8)]
-        pub enum Kind {
-            $($(#[$doc])* $name = $value,)*
-        }
+use crate::raw::raw_enum;
 
-        impl Kind {
-            /// Every kind, in the order of the raw values.
-            pub const ALL: &[Kind] = &[$(Kind::$name,)*];
-
-            /// The kind with this raw value, if it is assigned.
-            pub const fn from_raw(raw: u8) -> Option<Kind> {
-                match raw {
-                    $($value => Some(Kind::$name),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-kinds! {
-    /// Birth by `malloc`.
-    Malloc = 1,
-    /// Birth by `calloc`; the size is the product.
-    Calloc = 2,
-    /// Birth by `realloc`, the second moment of the call.
-    Realloc = 3,
-    /// Birth by `reallocarray`; the size is the product.
-    Reallocarray = 4,
-    /// Birth by `posix_memalign`.
-    PosixMemalign = 5,
-    /// Birth by `aligned_alloc`.
-    AlignedAlloc = 6,
-    /// Birth by `memalign`.
-    Memalign = 7,
-    /// Birth by `valloc`.
-    Valloc = 8,
-    /// Birth by `pvalloc`.
-    Pvalloc = 9,
-    /// Death by `free`.
-    Free = 16,
-    /// Death by `cfree`.
-    Cfree = 17,
-    /// Death by `free_sized`; the size is what the caller said.
-    FreeSized = 18,
-    /// Death by `free_aligned_sized`; size and alignment are what the caller said.
-    FreeAlignedSized = 19,
-    /// Death by `realloc`, its first moment; the size is the requested one.
-    ReallocDeath = 20,
-    /// Death by `reallocarray`, its first moment; the size is the requested one.
-    ReallocarrayDeath = 21,
-    /// The process starts (or has just replaced itself by exec).
-    Start = 32,
-    /// A forked child starts; the address field is the parent's PID.
-    Restart = 33,
-    /// The process is about to fork.
-    Forking = 34,
-    /// The process has forked; the address field is the child's PID.
-    Forked = 35,
-    /// An exec function is called; the address field is the PID of the caller, which differs from
-    /// the header's in a `vfork` child.
-    Exec = 36,
-    /// The process ends cleanly.
-    End = 37,
-    /// Prefix: absolute ticks, the new base of what follows.
-    Ticks = 48,
-    /// Prefix: `CLOCK_MONOTONIC` nanoseconds of the `Ticks` before it.
-    Nanos = 49,
-    /// Prefix: the whole size of the next moment.
-    WideSize = 50,
-    /// Prefix: the whole address of the next moment.
-    WideAddress = 51,
-    /// Prefix: the alignment of the next moment, where it is no power of two.
-    WideAlignment = 52,
-    /// Prefix: the thread that owns the block from here on.
-    Thread = 53,
-    /// Prefix: eight bytes of the thread's name; `aux` is 0 for the first half, 1 for the second.
-    Name = 54,
+raw_enum! {
+    /// The kind of a slot. Raw values are stable, in 1..64; 0 means "not written" and is never
+    /// assigned.
+    pub enum Kind: u8 {
+        /// Birth by `malloc`.
+        Malloc = 1,
+        /// Birth by `calloc`; the size is the product.
+        Calloc = 2,
+        /// Birth by `realloc`, the second moment of the call.
+        Realloc = 3,
+        /// Birth by `reallocarray`; the size is the product.
+        Reallocarray = 4,
+        /// Birth by `posix_memalign`.
+        PosixMemalign = 5,
+        /// Birth by `aligned_alloc`.
+        AlignedAlloc = 6,
+        /// Birth by `memalign`.
+        Memalign = 7,
+        /// Birth by `valloc`.
+        Valloc = 8,
+        /// Birth by `pvalloc`.
+        Pvalloc = 9,
+        /// Death by `free`.
+        Free = 16,
+        /// Death by `cfree`.
+        Cfree = 17,
+        /// Death by `free_sized`; the size is what the caller said.
+        FreeSized = 18,
+        /// Death by `free_aligned_sized`; size and alignment are what the caller said.
+        FreeAlignedSized = 19,
+        /// Death by `realloc`, its first moment; the size is the requested one.
+        ReallocDeath = 20,
+        /// Death by `reallocarray`, its first moment; the size is the requested one.
+        ReallocarrayDeath = 21,
+        /// The process starts (or has just replaced itself by exec).
+        Start = 32,
+        /// A forked child starts; the address field is the parent's PID.
+        Restart = 33,
+        /// The process is about to fork.
+        Forking = 34,
+        /// The process has forked; the address field is the child's PID.
+        Forked = 35,
+        /// An exec function is called; the address field is the PID of the caller, which differs from
+        /// the header's in a `vfork` child.
+        Exec = 36,
+        /// The process ends cleanly.
+        End = 37,
+        /// Prefix: absolute ticks, the new base of the slots after it.
+        Ticks = 48,
+        /// Prefix: `CLOCK_MONOTONIC` nanoseconds of the `Ticks` before it.
+        Nanos = 49,
+        /// Prefix: the whole size of the next moment.
+        WideSize = 50,
+        /// Prefix: the whole address of the next moment.
+        WideAddress = 51,
+        /// Prefix: the alignment of the next moment, where it is no power of two.
+        WideAlignment = 52,
+        /// Prefix: the thread that owns the block from here on.
+        Thread = 53,
+        /// Prefix: eight bytes of the thread's name; `aux` is 0 for the first half, 1 for the second.
+        Name = 54,
+    }
 }
 
 impl Kind {
-    /// A block of memory comes into being here (or the attempt fails).
+    /// A block of memory is born, or the attempt fails.
     pub const fn is_birth(self) -> bool {
         (self as u8) < Kind::Free as u8
     }
 
-    /// A block of memory ceases to be here.
+    /// A block of memory dies.
     pub const fn is_death(self) -> bool {
         self.is_moment() && !self.is_birth()
     }
 
-    /// A moment of an allocation call: what the totals count.
+    /// A moment of an allocation call. The totals of a block count these.
     pub const fn is_moment(self) -> bool {
         (self as u8) < Kind::Start as u8
     }
@@ -105,7 +87,7 @@ impl Kind {
         !self.is_moment() && !self.is_prefix()
     }
 
-    /// Speaks about what follows it.
+    /// A slot that speaks about the slots after it.
     pub const fn is_prefix(self) -> bool {
         self as u8 >= Kind::Ticks as u8
     }
@@ -149,7 +131,7 @@ mod tests {
 
     #[test]
     fn raw_values_fit_six_bits_and_come_back() {
-        for &kind in Kind::ALL {
+        for kind in Kind::ALL {
             assert!((1..64).contains(&(kind as u8)));
             assert_eq!(Kind::from_raw(kind as u8), Some(kind));
             let classes = [kind.is_birth(), kind.is_death(), kind.is_marker(), kind.is_prefix()];

@@ -39,7 +39,8 @@
 //!
 //! # Block
 //!
-//! A 128-byte [`BlockHeader`], then [`SLOTS`] slots. Its first word says whose turn it is:
+//! A 128-byte [`BlockHeader`], then [`SLOTS`] slots. Its first word is the state of the block
+//! ([`State`], [`ring`]):
 //!
 //! ```text
 //! state   bits 0..2 phase | 2 parity | 3..64 claim sequence     (0: never used)
@@ -52,9 +53,8 @@
 //! that were ever written to the block up to the end of its last use with parity *p*, so that
 //! `totals[1 - parity]` is always the number that has been overwritten.
 //!
-//! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it: call stacks, module
-//! lists and strings will be blocks of kinds of their own, and a reader passes over kinds that it
-//! does not know.
+//! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it. Call stacks, module
+//! lists and strings will be blocks of other kinds. A reader passes over kinds that it does not know.
 //!
 //! # Slot
 //!
@@ -64,8 +64,8 @@
 //! ```
 //!
 //! Word 1 is written first, word 0 last and with release order, so a slot is there whole or not at
-//! all. Slots that are not written can stand anywhere (a signal handler came between) and are
-//! passed over. The [`Kind`] says what the slot is:
+//! all. Slots that are not written can stand anywhere, since a signal handler can come between
+//! reserving and writing; a reader passes over them. The [`Kind`] is one of three classes:
 //!
 //! * *call moments*: one for each allocation and each release, two for each `realloc` (the old
 //!   block dies before the call, the new one is born after it; between the two another thread may
@@ -75,63 +75,71 @@
 //!   `calloc`.
 //! * *markers*: start, fork, exec, end of the process. The address field holds a PID where there is
 //!   one.
-//! * *prefixes*, which speak about what follows them in the same block and carry a 64-bit value
+//! * *prefixes*, which apply to the slots after them in the same block and carry a 64-bit value
 //!   ([`Slot::prefix`]: low 48 bits in the address, the others in the low bits of the size): a new
-//!   base for the ticks ([`Kind::Ticks`] followed by [`Kind::Nanos`]), whatever does not fit the
-//!   next moment ([`Kind::WideSize`], [`Kind::WideAddress`], [`Kind::WideAlignment`]), and a new
+//!   base for the ticks ([`Kind::Ticks`] followed by [`Kind::Nanos`]), a field that is too wide for
+//!   the next moment ([`Kind::WideSize`], [`Kind::WideAddress`], [`Kind::WideAlignment`]), and a new
 //!   owner of the block ([`Kind::Thread`], then two [`Kind::Name`] with eight bytes each).
 //!
 //! Within a block, times never go back from slot to slot.
 //!
 //! # Clock
 //!
-//! Every block and every `Ticks`/`Nanos` pair ties ticks to `CLOCK_MONOTONIC` nanoseconds; between
-//! two ties time is linear. The header ties both to Unix time.
+//! The base of a block and every `Ticks`/`Nanos` pair are *clock syncs*: one moment in ticks and in
+//! `CLOCK_MONOTONIC` nanoseconds. Between two clock syncs time is linear. The header relates both to
+//! Unix time.
 //!
 //! With [`Clock::Coarse`] a thread reads the counter once for up to [`COARSE_EVENTS`] events in a
 //! row: it reads again at once when they come slowly, and seldom in a burst. Then
 //!
-//! * the order of the slots of a thread is the order of its events, as ever;
+//! * the order of the slots of a thread is the order of its events, as with the other clocks;
 //! * a time is never later than the event, and never earlier than the thread's last read of the
 //!   clock before it, which belongs to one of the [`COARSE_EVENTS`] − 1 events before it (a prefix
-//!   counts as one). A thread that pauses in the middle of a burst thus says the time before the
-//!   pause until that number is used up;
-//! * markers, and the first event of a block, behind a new base and of a new owner carry times that
+//!   counts as one). A thread that pauses in the middle of a burst gives the time before the pause
+//!   to the rest of the burst;
+//! * markers and the first event after a block's start, a new base and a new owner carry times that
 //!   were read for them;
-//! * times of different threads can be wrong against each other by as much. A reader can put
-//!   right, by causality, a moment of an address that has overtaken one of another thread; where
-//!   threads hand the same addresses to and fro within a burst, it cannot tell what came first.
+//! * times of different threads can be wrong against each other by as much. A reader can repair, by
+//!   causality, a moment of an address that has overtaken one of another thread. If threads hand the
+//!   same addresses to and fro within a burst, it cannot know the true order.
+//!
+//! # The law of the modules
+//!
+//! A module uses only modules of rows above it, and those to the left of it in its row:
+//!
+//! ```text
+//! raw layout size      enums with raw values; sizes and offsets in the file; the grammar of sizes
+//! sync                  the atomics: core's, or loom's
+//! kind loss error      kinds of slots; causes of losses; errors of headers
+//! header live          block 0: written once; changing while the process runs
+//! slot block           a slot; the header of a block
+//! ring                  the protocol of a block, both halves
+//! ```
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 mod block;
 mod error;
 mod header;
 mod kind;
+mod layout;
+mod live;
 mod loss;
+mod raw;
 pub mod ring;
+mod size;
 mod slot;
 mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
-pub use header::{
-    COARSE_EVENTS, CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock, Control, FLAG_RESTART,
-    FileHeader, LOSS_OFFSET, LOSS_STRIPES, LiveWords, MAGIC, Mode, OPENED_OFFSET, VERSION,
-    WRITERS_OFFSET,
-};
+pub use header::{COARSE_EVENTS, Clock, FLAG_RESTART, FileHeader, Mode};
 pub use kind::Kind;
+pub use layout::{
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,
+    LOSS_STRIPES, MAGIC, OPENED_OFFSET, SLOT_SIZE, SLOTS, TRACE_SIZES, VERSION, WRITERS_OFFSET,
+};
+pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
+pub use raw::raw_enum;
+pub use size::parse_size;
 pub use slot::{PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
-
-/// Size of every block of a file, the header's included, in bytes.
-pub const BLOCK_SIZE: usize = 16 * 1024;
-/// Size of a slot in bytes.
-pub const SLOT_SIZE: usize = 16;
-/// Size of the header of a block in bytes.
-pub const BLOCK_HEADER_SIZE: usize = 128;
-/// Number of slots in a block.
-#[cfg(not(loom))]
-pub const SLOTS: usize = (BLOCK_SIZE - BLOCK_HEADER_SIZE) / SLOT_SIZE;
-/// Number of slots in a block: the model checker explores every interleaving of them.
-#[cfg(loom)]
-pub const SLOTS: usize = 2;

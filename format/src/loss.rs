@@ -1,45 +1,32 @@
-//! Why an event could not be recorded.
+//! The causes for which events are lost.
 
-/// Why an event could not be recorded; the index of its counter in each stripe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Loss {
-    /// It came before the environment of the process was set up.
-    Early = 0,
-    /// The trace had reached `MALLOOK_MAX`.
-    Limit = 1,
-    /// The file could not grow: disk full, quota, file size limit.
-    Space = 2,
-    /// The file could not be mapped any further.
-    Mapping = 3,
-    /// The host had closed the trace's descriptor, and the file could not be opened again.
-    Descriptor = 4,
-    /// More threads at once than the recorder has room for.
-    Threads = 5,
-    /// Every block of the ring was in use by a living thread.
-    Busy = 6,
-    /// Another thread was opening or closing the trace and did not get done.
-    Waiting = 7,
+use crate::raw::raw_enum;
+
+raw_enum! {
+    /// The cause for which an event could not be recorded: the index of its counter in each stripe.
+    pub enum Loss: u8 {
+        /// The event came before the environment of the process was set up.
+        Early = 0,
+        /// The trace had reached `MALLOOK_MAX`.
+        Limit = 1,
+        /// The file could not grow: disk full, quota, file size limit.
+        Space = 2,
+        /// The file could not be mapped any further.
+        Mapping = 3,
+        /// The host had closed the trace's descriptor, and the file could not be opened again.
+        Descriptor = 4,
+        /// More threads at once than the recorder has room for.
+        Threads = 5,
+        /// Every block of the ring was in use by a living thread.
+        Busy = 6,
+        /// Another thread was opening or closing the trace and did not get done.
+        Waiting = 7,
+    }
 }
 
+const _: () = assert!(Loss::ALL.len() <= crate::layout::STRIPE_WORDS, "a counter each");
+
 impl Loss {
-    /// Every cause, in the order of the counters.
-    pub const ALL: [Loss; 8] = [
-        Loss::Early,
-        Loss::Limit,
-        Loss::Space,
-        Loss::Mapping,
-        Loss::Descriptor,
-        Loss::Threads,
-        Loss::Busy,
-        Loss::Waiting,
-    ];
-
-    /// The cause with this raw value, if there is one.
-    pub fn from_raw(raw: u64) -> Option<Loss> {
-        usize::try_from(raw).ok().and_then(|raw| Loss::ALL.get(raw).copied())
-    }
-
     /// The cause in a few words.
     pub const fn describe(self) -> &'static str {
         match self {
@@ -63,8 +50,8 @@ mod tests {
     fn raw_values_are_positions() {
         for (position, loss) in Loss::ALL.into_iter().enumerate() {
             assert_eq!(loss as usize, position);
-            assert_eq!(Loss::from_raw(position as u64), Some(loss));
+            assert_eq!(Loss::from_raw(position as u8), Some(loss));
         }
-        assert_eq!(Loss::from_raw(Loss::ALL.len() as u64), None);
+        assert_eq!(Loss::from_raw(Loss::ALL.len() as u8), None);
     }
 }

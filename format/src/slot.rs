@@ -2,7 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::Kind;
+use crate::kind::Kind;
+use crate::layout::SLOT_SIZE;
 
 /// `aux` of a reallocation of `NULL`: the call has no death.
 pub const REALLOC_FRESH: u8 = 1;
@@ -27,7 +28,7 @@ pub struct Slot {
     pub word1: u64,
 }
 
-const _: () = assert!(size_of::<Slot>() == crate::SLOT_SIZE, "the price of one event");
+const _: () = assert!(size_of::<Slot>() == SLOT_SIZE, "the price of one event");
 
 impl Slot {
     /// Word 0 without its parity. `address` must fit 48 bits; higher bits are cut off.
@@ -57,7 +58,7 @@ impl Slot {
         ((self.word0 >> ADDRESS_BITS) & KIND_MASK) as u8
     }
 
-    /// The kind, unless the slot is not written or says something unknown.
+    /// The kind; `None` if the slot is not written or its kind is not assigned.
     #[inline]
     pub const fn kind(self) -> Option<Kind> {
         Kind::from_raw(self.raw_kind())
@@ -68,7 +69,7 @@ impl Slot {
         (self.word0 >> PARITY_SHIFT) & 1
     }
 
-    /// The reserved bit is zero, as it has to be.
+    /// The reserved bit is zero, as the format demands.
     pub const fn reserved_is_zero(self) -> bool {
         self.word0 & RESERVED_BIT == 0
     }
@@ -108,7 +109,7 @@ mod tests {
     proptest! {
         #[test]
         fn fields_come_back(
-            kind in prop::sample::select(Kind::ALL),
+            kind in prop::sample::select(&Kind::ALL),
             aux: u8,
             address in 0u64..1 << 48,
             size: u32,

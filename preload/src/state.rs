@@ -164,7 +164,7 @@ impl Session {
     /// Why recording has stopped.
     pub fn stopped_by(&self) -> Loss {
         let raw = self.stopped_by.load(Ordering::Relaxed);
-        Loss::from_raw(u64::from(raw.wrapping_sub(1))).unwrap_or(Loss::Waiting)
+        u8::try_from(raw.wrapping_sub(1)).ok().and_then(Loss::from_raw).unwrap_or(Loss::Waiting)
     }
 
     /// Counts an event that could not be recorded.

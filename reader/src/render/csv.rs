@@ -158,7 +158,7 @@ mod tests {
         let time =
             prop_oneof![any::<u64>(), 1_795_519_784_000_000_000u64..1_795_519_784_300_000_000];
         let tid = prop_oneof![any::<u32>(), 1u32..4];
-        let kind = prop::sample::select(Kind::ALL);
+        let kind = prop::sample::select(&Kind::ALL);
         (time, any::<u32>(), tid, kind, value(), value(), value(), value(), value()).prop_map(
             |(time_ns, pid, tid, kind, address, size, old_address, alignment, start_ns)| Event {
                 time_ns,

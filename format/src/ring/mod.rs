@@ -1,23 +1,44 @@
-//! The protocol by which threads share the blocks of a file, both halves of it.
+//! The protocol by which threads share the blocks of a file: a seqlock for each block.
 //!
-//! *The writer's half.* A thread [takes](BlockCell::take) the block that the cursor's number stands
-//! for; if that is still in use, it [skips it](take_next): a block is never stolen from a living
-//! thread. It [opens](BlockCell::open) the block,
-//! [commits](SlotCell::commit) slots, and [closes](BlockCell::close) it when it is full. A block of
-//! a dead thread is closed by whoever finds it, once that is its only owner.
+//! *The writer's half.* A thread [takes](BlockCell::take) the block of the cursor's number; if that
+//! is still in use, it [skips it](take_next), since a block is never stolen from a living thread. It
+//! [opens](BlockCell::open) the block, [commits](SlotCell::commit) slots, and
+//! [closes](BlockCell::close) the block when it is full. The block of a dead thread is
+//! [closed](BlockCell::close_abandoned) by the thread that becomes its only owner.
 //!
 //! *The reader's half.* [`BlockCell::snapshot`] copies a block that may change meanwhile, and says
-//! whether the copy is of one single use.
+//! whether the copy shows one single use of the block.
 //!
-//! The block's state word is a sequence lock: its sequence and parity change before any other word
-//! of a new use does. A slot belongs to the present use if it carries its parity; closing a block
-//! wipes what the use did not write, so at any time a block holds slots of two successive uses at
-//! the most, and one bit tells them apart without zeroing the block.
+//! The states of a block. Each arrow is one store to the state word, but for `take`, which is a
+//! compare-and-swap:
+//!
+//! ```text
+//!                              take: sequence = s, parity flips
+//!  never used (0) ──────────────────────────┐
+//!                                           v
+//!      ┌────────┐  take: s is newer   ┌───────────┐       open       ┌────────┐
+//!      │ Closed │ ──────────────────> │ Preparing │ ───────────────> │  Open  │ ─┐ commit
+//!      └────────┘                     └───────────┘                  └────────┘ <┘ any number
+//!           ^          nothing in it is to be read  base, owner, name    │         of slots
+//!           │                                       are published        │
+//!           └────────────────────────────────────────────────────────────┘
+//!             close: every slot that was handed out is written; wipes the others,
+//!                    sets totals[parity]
+//!             close_abandoned: the owner is dead, and its unwritten slots are given up
+//! ```
+//!
+//! The state word is the lock of a seqlock: sequence and parity change before any other word of a
+//! new use does. A slot belongs to the present use if it carries its parity. Closing a block wipes
+//! the slots that the use did not write, so a block holds slots of at most two successive uses at any
+//! time, and one bit tells them apart without zeroing the block.
 
+use crate::block::{BlockHeader, Phase, State};
+use crate::kind::Kind;
+use crate::layout::SLOTS;
+use crate::slot::{PARITY_SHIFT, Slot};
 use crate::sync::{AtomicU64, Ordering, fence};
-use crate::{BlockHeader, Kind, PARITY_SHIFT, Phase, SLOTS, Slot, State};
 
-/// How often a reader tries to copy a block that is being reused under its eyes.
+/// Attempts of a reader to copy a block that is being reused meanwhile.
 const SNAPSHOT_TRIES: usize = 16;
 
 /// A slot in the shared mapping.
@@ -59,9 +80,10 @@ pub struct BlockCell {
 }
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<BlockCell>() == crate::BLOCK_SIZE, "blocks stand side by side");
+const _: () =
+    assert!(size_of::<BlockCell>() == crate::layout::BLOCK_SIZE, "blocks stand side by side");
 
-/// What a block is opened with.
+/// The words of the header of a block that its owner sets when it opens the block.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening {
     /// Base of the ticks.
@@ -74,12 +96,12 @@ pub struct Opening {
     pub name: [u64; 2],
 }
 
-/// Why a block could not be taken.
+/// The reason for which a block could not be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is in use; this is its owner word.
+    /// It is in use; the word is its [owner](Opening::owner).
     InUse(u64),
-    /// It is being taken, or was, by a newer claim.
+    /// Another claim is taking it, or a newer one has taken it.
     Outrun,
 }
 
@@ -89,7 +111,7 @@ pub enum Refusal {
 pub struct BlockCopy {
     /// Its header.
     pub header: BlockHeader,
-    /// Its slots, those of the previous use included.
+    /// Its slots, of the previous use as well.
     pub slots: [Slot; SLOTS],
 }
 
@@ -110,13 +132,13 @@ impl BlockCopy {
     };
 }
 
-/// Takes the next block of a ring that can be had, in so many tries; `block` is the one that a
-/// number stands for. `evict` is told the owner of a block that is in use; `true`: it was dead, and
-/// the block is free now.
+/// Takes the next free block of a ring, after at most `tries` attempts. `block` maps a number of the
+/// cursor to its block. `evict` gets the owner of a block that is in use, and returns `true` if the
+/// owner was dead and the block is free now.
 ///
-/// The cursor leaves a number once its block is taken or skipped, and not before. So a thread that
-/// stops in here leaves no block with the oldest use of all while newer ones are overwritten: what
-/// a ring holds of a thread has no gap.
+/// The cursor leaves a number only when the block is taken or skipped. A thread that stops in this
+/// function therefore leaves no block whose use is older than those that are being overwritten: the
+/// events of a thread in a ring have no gap.
 pub fn take_next<'a>(
     cursor: &AtomicU64,
     tries: u64,
@@ -133,8 +155,8 @@ pub fn take_next<'a>(
         {
             taken = block.take(sequence);
         }
-        // Release: pairs with the Acquire above: whoever has the next number comes after the end of
-        // this one's turn. It fails if somebody else has seen to it.
+        // Release: pairs with the Acquire above: the owner of the next number comes after the end of
+        // this one's turn. The exchange fails if another thread has moved the cursor.
         let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
         let _ = cursor.compare_exchange(sequence, sequence + 1, release, relaxed);
         taken.ok().map(|state| (block, state))
@@ -142,11 +164,11 @@ pub fn take_next<'a>(
 }
 
 impl BlockCell {
-    /// Takes the block for claim `sequence`, which must come from the cursor. The block is then the
-    /// caller's to [`open`](BlockCell::open).
+    /// Takes the block for claim `sequence`, which must come from the cursor. The caller is then the
+    /// owner and must [`open`](BlockCell::open) the block.
     ///
     /// # Errors
-    /// Somebody else has it.
+    /// Another thread has it.
     pub fn take(&self, sequence: u64) -> Result<State, Refusal> {
         // Acquire: pairs with the Release in `finish`, so that the slots and totals of the last use
         // come before ours.
@@ -154,20 +176,19 @@ impl BlockCell {
         let Some(last) = State::from_word(word) else { return Err(Refusal::Outrun) };
         match last.phase {
             Phase::Closed if word == 0 || last.sequence < sequence => {}
-            // Relaxed: the owner is only a hint where to look; whoever acts on it synchronises by
-            // other means.
+            // Relaxed: the owner is a hint; a thread that acts on it synchronises by other means.
             Phase::Open => return Err(Refusal::InUse(self.owner.load(Ordering::Relaxed))),
             _ => return Err(Refusal::Outrun),
         }
         let state = State { sequence, parity: last.parity ^ 1, phase: Phase::Preparing };
-        // Acquire on success: as above. On failure nothing is read behind it.
+        // Acquire on success: as above. On failure nothing is read after it.
         self.state
             .compare_exchange(word, state.word(), Ordering::Acquire, Ordering::Relaxed)
             .map_err(|_| Refusal::Outrun)?;
         Ok(state)
     }
 
-    /// Opens a block that was just taken; from here on its slots may be written.
+    /// Opens a block that was just taken. Its slots may be written from here on.
     pub fn open(&self, taken: State, opening: &Opening) {
         // Release: pairs with the Acquire fence in `snapshot`. A reader that sees any of the
         // following stores also sees that the block has changed hands.
@@ -190,16 +211,16 @@ impl BlockCell {
         State::from_word(self.state.load(Ordering::Relaxed))
     }
 
-    /// Closes an open block that belongs to the caller, after which anybody may take it.
+    /// Closes an open block that belongs to the caller. Any thread may take it afterwards.
     ///
-    /// `reserved` is the number of slots that were handed out. If one of them is not written yet
-    /// (its hook was interrupted by the signal handler that now fills the block up), the block
-    /// stays open and `false` is returned: close it later.
+    /// `reserved` is the number of slots that were handed out. Returns `false` and leaves the block
+    /// open if one of them is not written yet, because the signal handler that fills up the block
+    /// has interrupted its hook. The caller then has to close the block later.
     #[must_use]
     pub fn close(&self, reserved: usize) -> bool {
         let Some(state) = self.own_state() else { return false };
         let (handed_out, rest) = self.slots.split_at(reserved.min(SLOTS));
-        // Without branches, and all there is to do for most blocks: this looks at every event.
+        // This loop looks at every event, so it has no branches. Most blocks need nothing else.
         let moments = handed_out.iter().map(|slot| usize::from(state.is_moment(slot))).sum();
         if moments != handed_out.len() && !self.is_whole(reserved) {
             return false;
@@ -209,7 +230,7 @@ impl BlockCell {
         true
     }
 
-    /// Closes an open block whose owner is dead and whose last owner the caller has become: slots
+    /// Closes an open block whose owner is dead. The caller must have become its only owner. Slots
     /// that were handed out and never written are given up.
     pub fn close_abandoned(&self) {
         let Some(state) = self.own_state() else { return };
@@ -245,9 +266,9 @@ impl BlockCell {
         self.slots.get(position)
     }
 
-    /// Copies the block, whatever is being done to it. `true`: all of the copy is of one use of the
-    /// block, slots with that use's parity are whole, and those that were written before the call
-    /// are in it. `false`: the block was reused again and again meanwhile.
+    /// Copies the block, which other threads may write to meanwhile. `true`: the copy shows one use of
+    /// the block; slots with its parity are whole, and every slot that was written before the call is
+    /// there. `false`: the block was reused during every attempt.
     #[must_use]
     pub fn snapshot(&self, copy: &mut BlockCopy) -> bool {
         (0..SNAPSHOT_TRIES).any(|_| self.try_snapshot(copy))
@@ -312,7 +333,7 @@ impl State {
 impl SlotCell {
     /// Makes the slot one that is not written.
     fn wipe(&self) {
-        // Relaxed: whoever sees a slot of an earlier use instead ignores it for its parity.
+        // Relaxed: a reader that sees a slot of an earlier use instead ignores it for its parity.
         self.word0.store(0, Ordering::Relaxed);
     }
 }
@@ -337,9 +358,7 @@ impl BlockCell {
 }
 
 #[cfg(all(test, not(loom)))]
-#[path = "ring_tests.rs"]
 mod tests;
 
 #[cfg(all(test, loom))]
-#[path = "ring_loom.rs"]
-mod models;
+mod loom;

@@ -1,7 +1,8 @@
-//! Exhaustive models. Run with `RUSTFLAGS="--cfg loom" cargo test -p mallook-format --release`.
+//! Exhaustive models. Run with `RUSTFLAGS="--cfg loom" cargo test -p mallook-format
+//! --release --lib ring`.
 
-use loom::sync::Arc;
-use loom::thread;
+use ::loom::sync::Arc;
+use ::loom::thread;
 
 use super::*;
 
@@ -11,7 +12,7 @@ const OPENING: Opening = Opening { base_ticks: 0, base_ns: 0, owner: 1, name: [0
 const PREEMPTIONS: usize = 2;
 
 fn bounded(model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
+    let mut builder = ::loom::model::Builder::new();
     builder.preemption_bound = Some(PREEMPTIONS);
     builder.check(model);
 }
