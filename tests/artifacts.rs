@@ -55,7 +55,7 @@ fn cargo(target: &Path) -> Result<(), String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(tests().parent().unwrap().join("Cargo.toml"));
-    cargo.args(["-p", "mallook-preload", "-p", "mallook-reader", "-p", "mallook"]);
+    cargo.args(["-p", "mallook-preload", "-p", "mallook"]);
     cargo.arg("--target-dir").arg(target);
     for name in DROPPED {
         cargo.env_remove(name);

@@ -15,8 +15,21 @@ use crate::{input, selection};
 /// Impossible events of a trace that are printed.
 const MOST_VIOLATIONS: u64 = 20;
 
+const HELP: &str = "\
+Example:
+  mallook check mallook.out.*
+
+Impossible is memory that is given out while it lives, or released twice. A trace that lacks
+events, or has the coarse clock, proves nothing.
+
+Exit codes:
+  0  all was read, and nothing is impossible
+  1  something is impossible, or a trace is damaged and was read in part, see stderr
+  2  wrong usage, or a file that is no trace";
+
 /// Options of `mallook check`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = HELP)]
 pub struct Options {
     /// The traces.
     #[command(flatten)]

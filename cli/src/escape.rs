@@ -1,17 +1,27 @@
 //! Text of others, made harmless for a terminal.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 /// The text with its control characters spelled out: those that steer a terminal, and those that
 /// turn the direction of writing.
 pub fn escape(text: &str) -> Cow<'_, str> {
+    spelled_out(text, |control, escaped| escaped.extend(control.escape_default()))
+}
+
+/// The same for JSON, whose writers leave some control characters in strings as they are.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    spelled_out(json, |control, escaped| _ = write!(escaped, "\\u{:04x}", u32::from(control)))
+}
+
+fn spelled_out(text: &str, spell: impl Fn(char, &mut String)) -> Cow<'_, str> {
     if !text.contains(is_control) {
         return text.into();
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for character in text.chars() {
         match is_control(character) {
-            true => escaped.extend(character.escape_default()),
+            true => spell(character, &mut escaped),
             false => escaped.push(character),
         }
     }
@@ -36,6 +46,7 @@ mod tests {
             assert_eq!(escape(plain), plain);
         }
         assert_eq!(escape("a\x1b[2Jb\n\t"), "a\\u{1b}[2Jb\\n\\t");
+        assert_eq!(escape_json("\"\u{9b}ü\""), "\"\\u009bü\"");
         assert_eq!(escape("\u{9b}31m\u{7f}\u{202e}"), "\\u{9b}31m\\u{7f}\\u{202e}");
     }
 }

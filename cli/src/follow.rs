@@ -13,8 +13,21 @@ use crate::output::Output;
 use crate::print::OutputFormat;
 use crate::{input, selection};
 
+const HELP: &str = "\
+Example:
+  mallook follow --min-size 1M mallook.out.4711.1700000000.0
+
+Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
+or Unix time when they start with \"@\" (\"@1700000000.25\").
+
+Exit codes:
+  0  the process has ended, and all was read
+  1  the trace is damaged and was read in part, see stderr
+  2  wrong usage, or a file that is no trace";
+
 /// Options of `mallook follow`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = HELP)]
 pub struct Options {
     /// The trace that the process writes
     #[arg(value_name = "FILE")]

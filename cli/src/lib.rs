@@ -10,6 +10,7 @@
 //! info                               the command that sums traces up: as text, as a table, as JSON
 //! run                                the command that records a program; the preloaded library
 //! generate                           the command that writes manual pages and completions
+//! hint                               what was meant by a command line without a command
 //! mallook_dump mallook               the two grammars
 //! ```
 
@@ -20,6 +21,7 @@ mod dump;
 mod escape;
 mod follow;
 mod generate;
+mod hint;
 mod info;
 mod input;
 pub mod mallook;

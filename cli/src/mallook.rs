@@ -1,202 +1,116 @@
-//! The command line.
+//! `mallook`: records the allocations of programs, and reads the traces.
 
-use std::env;
 use std::ffi::OsString;
-use std::io;
-use std::ops::RangeInclusive;
-use std::path::{self, PathBuf};
+use std::io::{self, Write};
+use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
 
-/// The sizes that the library accepts.
-const SIZES: RangeInclusive<u64> = 80 << 10..=1 << 40;
+use crate::messages::Messages;
+use crate::run::library;
+use crate::{check, dump, follow, generate, hint, info, input, mallook_dump, output, run};
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  the program's own, or its death by the same signal
-  2    wrong usage
-  125  mallook itself failed
-  126  the program was found and cannot be executed
-  127  the program was not found";
+const MESSAGES: Messages = Messages::of("mallook");
 
-const RUN_EXAMPLES: &str = "\
+const HELP: &str = "\
 Examples:
-  mallook run -- make -j8                              every process, a trace each
-  mallook run -o /tmp/ls -- ls -l                      traces are /tmp/ls.PID.EPOCH.COUNTER
-  mallook run --mode ring --size 256M -- ./server      keep only the newest events
-  mallook run --max 2G --clock monotonic -- ./batch    bound the trace; portable timestamps";
+  mallook run -- make -j8            record every process, into mallook.out.PID.EPOCH.COUNTER
+  mallook info mallook.out.*         a table, a row a process
+  mallook dump mallook.out.*         every call, in order of time
 
-const LIBRARY_EXAMPLES: &str = "\
-Example:
-  LD_PRELOAD=$(mallook library) MALLOOK_PREFIX=/tmp/trace ./server";
+Exit codes:
+  run      the program's own, or 125, 126, 127: see mallook run --help
+  others   0 all was read; 1 damaged or impossible; 2 wrong usage, or no trace";
 
-/// Records every allocation of a program into trace files.
+/// Records every allocation of a program and of its children, and reads the traces.
 #[derive(Debug, Parser)]
-#[command(name = "mallook", version, after_help = EXIT_CODES)]
-pub struct Cli {
-    /// What to do.
+#[command(name = "mallook", version, after_help = HELP)]
+struct Cli {
     #[command(subcommand)]
-    pub command: Command,
+    command: Command,
 }
 
-/// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+enum Command {
     /// Start a program, record its allocations and those of its children
     #[command(override_usage = "mallook run [OPTIONS] [--] <PROG> [ARGS]...")]
-    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
-    Run(Run),
-    /// Print the path of the preloaded library, for use without this launcher
-    #[command(after_help = LIBRARY_EXAMPLES)]
+    Run(run::Options),
+    /// Say what traces are: a summary of one, a table of many
+    Info(info::Options),
+    /// Print events, in order of time
+    Dump(dump::Options),
+    /// Print the events of a running process as they come, until it ends
+    Follow(follow::Options),
+    /// Replay traces and print what is impossible in them
+    Check(check::Options),
+    /// Print the path of the preloaded library, for use without mallook run
+    #[command(after_help = library::HELP)]
     Library,
-    /// Print the manual page, or completions for a shell
-    Generate {
-        /// Which
-        #[arg(value_enum)]
-        what: Page,
-    },
+    /// Write manual pages, or completions for shells
+    Generate(generate::Options),
 }
 
-/// What can be generated from this command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Page {
-    /// The manual page
-    Man,
-    /// Completions for bash
-    Bash,
-    /// Completions for zsh
-    Zsh,
-    /// Completions for fish
-    Fish,
-}
+impl Command {
+    /// The exit code when it fails as a whole.
+    fn failed(&self) -> u8 {
+        match self {
+            Command::Run(_) | Command::Library | Command::Generate(_) => run::FAILED,
+            _ => input::UNUSABLE,
+        }
+    }
 
-impl Page {
-    /// The text.
-    ///
-    /// # Errors
-    /// None in practice: it is written to memory.
-    pub fn text(self) -> io::Result<Vec<u8>> {
-        let mut command = <Cli as CommandFactory>::command();
-        let mut text = Vec::new();
-        let shell = match self {
-            Page::Man => {
-                clap_mangen::Man::new(command).render(&mut text)?;
-                return Ok(text);
+    fn run(&self) -> Result<ExitCode> {
+        match self {
+            Command::Run(options) => run::run(options, MESSAGES),
+            Command::Info(options) => info::run(options, MESSAGES),
+            Command::Dump(options) => dump::run(options, MESSAGES),
+            Command::Follow(options) => follow::run(options, MESSAGES),
+            Command::Check(options) => check::run(options, MESSAGES),
+            Command::Library => {
+                writeln!(io::stdout(), "{}", library::install()?.display())?;
+                Ok(ExitCode::SUCCESS)
             }
-            Page::Bash => Shell::Bash,
-            Page::Zsh => Shell::Zsh,
-            Page::Fish => Shell::Fish,
-        };
-        clap_complete::generate(shell, &mut command, "mallook", &mut text);
-        Ok(text)
+            Command::Generate(options) => {
+                let programs = [Cli::command(), mallook_dump::command()];
+                generate::run(options, programs, &mut io::stdout().lock())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
     }
 }
 
-/// Options of `mallook run`. What is not given leaves the environment as it is.
-#[derive(Args, Debug)]
-pub struct Run {
-    /// Start of the traces' names, else mallook.out; PID, time and a counter follow [MALLOOK_PREFIX]
-    #[arg(short, long, value_name = "PREFIX")]
-    pub output: Option<PathBuf>,
-
-    /// Keep every event, or the newest ones in a file of fixed size [MALLOOK_MODE]
-    #[arg(long)]
-    pub mode: Option<Mode>,
-
-    /// Size of a ring, such as 64M [MALLOOK_SIZE]
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub size: Option<u64>,
-
-    /// Bound on a full trace, such as 10G [MALLOOK_MAX]
-    #[arg(long, value_name = "BYTES", value_parser = size)]
-    pub max: Option<u64>,
-
-    /// Where timestamps come from [MALLOOK_CLOCK]
-    #[arg(long)]
-    pub clock: Option<Clock>,
-
-    /// Preload this library instead of the built-in one
-    #[arg(long, value_name = "PATH")]
-    pub library: Option<PathBuf>,
-
-    /// Neither warn about the program nor list the traces
-    #[arg(short, long)]
-    pub quiet: bool,
-
-    /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "PROG")]
-    pub program: Vec<OsString>,
-}
-
-/// What a trace keeps.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Mode {
-    /// Every event
-    Full,
-    /// The newest events
-    Ring,
-}
-
-/// Where timestamps come from.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Clock {
-    /// The processor's time stamp counter
-    Tsc,
-    /// The kernel's `CLOCK_MONOTONIC`
-    Monotonic,
-    /// The time stamp counter, read once for up to 16 events of a thread: half the cost of `tsc`
-    Coarse,
-}
-
-impl Run {
-    /// The prefix that was asked for here or in the environment, or the library's default. It is
-    /// absolute, for the children that change their directory.
-    pub fn prefix(&self) -> io::Result<PathBuf> {
-        let inherited = || env::var_os("MALLOOK_PREFIX").filter(|prefix| !prefix.is_empty());
-        let prefix = self.output.clone().or_else(|| Some(inherited()?.into()));
-        path::absolute(prefix.unwrap_or_else(|| "mallook.out".into()))
-    }
-
-    /// The variables of the library that options set, apart from the prefix.
-    pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
-        [
-            ("MALLOOK_MODE", self.mode.as_ref().map(value_name)),
-            ("MALLOOK_SIZE", self.size.map(|size| size.to_string())),
-            ("MALLOOK_MAX", self.max.map(|max| max.to_string())),
-            ("MALLOOK_CLOCK", self.clock.as_ref().map(value_name)),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-    }
-}
-
-/// How a value is spelled, on the command line and in the environment alike.
-fn value_name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-}
-
-/// A number of bytes as the library takes it, with or without a unit (powers of 1024).
-fn size(text: &str) -> Result<u64, &'static str> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let shift = match unit.to_ascii_uppercase().as_str() {
-        "" | "B" => Some(0),
-        "K" | "KB" | "KIB" => Some(10),
-        "M" | "MB" | "MIB" => Some(20),
-        "G" | "GB" | "GIB" => Some(30),
-        "T" | "TB" | "TIB" => Some(40),
-        _ => None,
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return refuse(&error),
     };
-    shift
-        .and_then(|shift| number.parse::<u64>().ok()?.checked_mul(1 << shift))
-        .filter(|bytes| SIZES.contains(bytes))
-        .ok_or("expected a size like 64M, from 80K to 1T")
+    match command.run() {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            MESSAGES.say(format_args!("{error:#}"));
+            ExitCode::from(command.failed())
+        }
+    }
+}
+
+/// Answers a command line that is not understood, or prints the help that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let hint = error.use_stderr().then(|| hint::of(&arguments, &Cli::command(), error)).flatten();
+    let Some(hint::Hint { found, line, other }) = hint else { error.exit() };
+    MESSAGES.say(format_args!("{found}; did you mean: {line}"));
+    if let Some(other) = other {
+        MESSAGES.say(format_args!("or, for its events: {other}"));
+    }
+    ExitCode::from(input::UNUSABLE)
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::error::ErrorKind;
 
     use super::*;
 
@@ -206,21 +120,38 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
-        for (text, bytes) in [("81920", 80 << 10), ("64M", 64 << 20), ("1gib", 1 << 30)] {
-            assert_eq!(size(text), Ok(bytes));
-        }
-        for bad in ["", "M", "79K", "2T", "-1M", "+1M", "1.5G", "64X", "64 M", "99999999999999T"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn options_end_at_the_program() {
         let cli = Cli::parse_from(["mallook", "run", "--mode", "ring", "ls", "-q", "--mode"]);
         let Command::Run(run) = cli.command else { panic!("not a run") };
         assert_eq!(run.program, ["ls", "-q", "--mode"]);
         assert!(!run.quiet);
         assert_eq!(run.variables().collect::<Vec<_>>(), [("MALLOOK_MODE", "ring".to_owned())]);
+    }
+
+    /// The line that would work, for arguments that do not.
+    fn hint_for(arguments: &[&str]) -> Option<String> {
+        let words = ["mallook"].iter().chain(arguments);
+        let error = Cli::try_parse_from(words).unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::DisplayHelp);
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        hint::of(&arguments, &Cli::command(), &error).map(|hint| hint.line)
+    }
+
+    #[test]
+    fn a_program_without_a_command() {
+        for (arguments, line) in [
+            (&["ls", "-l", "a b"][..], Some("mallook run -- ls -l 'a b'")),
+            (&["./nothing"], Some("mallook run -- ./nothing")),
+            (&["--", "ls", "-l"], Some("mallook run -- ls -l")),
+            (&["--mode", "ring", "ls"], Some("mallook run --mode ring ls")),
+            (&["--info", "x"], Some("mallook info x")),
+            (&["dmup", "x"], None),
+            (&["--nonsense"], None),
+            (&["dump"], None),
+            (&["run", "--size", "lots", "ls"], None),
+            (&[], None),
+        ] {
+            assert_eq!(hint_for(arguments).as_deref(), line, "{arguments:?}");
+        }
     }
 }

@@ -1,13 +1,23 @@
-//! The command line.
+//! `mallook-dump`: prints traces. Its modes are flags, which `mallook` has as commands.
 
-use std::io;
+use std::ffi::OsString;
+use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, ValueEnum};
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use clap_complete::Shell;
-use mallook_reader::render::Format;
 
-const EXAMPLES: &str = "\
+use crate::generate::{completions, manual};
+use crate::messages::Messages;
+use crate::output::{self, Output};
+use crate::print::OutputFormat;
+use crate::{check, dump, follow, info, input, selection, value};
+
+const MESSAGES: Messages = Messages::of("mallook-dump");
+
+const HELP: &str = "\
 Examples:
   mallook-dump mallook.out.4711.1700000000.0
   mallook-dump --info mallook.out.*
@@ -23,65 +33,45 @@ Exit codes: 0 all was read; 1 a trace is damaged and was read in part, see stder
 
 /// Prints what mallook has recorded: one line an event, in order of time.
 #[derive(Debug, Parser)]
-#[command(name = "mallook-dump", version, after_help = EXAMPLES)]
-pub struct Arguments {
+#[command(name = "mallook-dump", version, after_help = HELP)]
+struct Arguments {
     /// Traces; several are merged by time
     #[arg(required_unless_present = "generate", value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
 
     /// How events look
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
-    pub format: OutputFormat,
+    format: OutputFormat,
 
-    /// Where to print to, instead of the standard output
-    #[arg(short, long, value_name = "PATH")]
-    pub output: Option<PathBuf>,
+    /// Where to.
+    #[command(flatten)]
+    output: Output,
 
     /// Print what the traces are, instead of events
-    #[arg(long, conflicts_with_all = ["format", "follow", "since", "until", "functions", "tids", "min_size", "max_size"])]
-    pub info: bool,
+    #[arg(long, conflicts_with_all = ["format", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    info: bool,
 
     /// Replay the traces and print what is impossible in them: memory that is given out while it
     /// lives, or released twice
-    #[arg(long, conflicts_with_all = ["info", "follow", "since", "until", "functions", "tids", "min_size", "max_size"])]
-    pub check: bool,
+    #[arg(long, conflicts_with_all = ["info", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    check: bool,
 
     /// Print the events of a running process as they come, until it ends
     #[arg(long)]
-    pub follow: bool,
+    follow: bool,
 
-    /// Leave out events before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub since: Option<Time>,
-
-    /// Leave out events after this time
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    pub until: Option<Time>,
-
-    /// Only calls of this function (may be repeated)
-    #[arg(long = "op", value_name = "FUNCTION", value_delimiter = ',', value_parser = parse_function)]
-    pub functions: Vec<String>,
-
-    /// Only events of this thread (may be repeated)
-    #[arg(long = "tid", value_name = "TID", value_delimiter = ',')]
-    pub tids: Vec<u32>,
-
-    /// Only calls with a size of at least so many bytes ("4096", "64K")
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub min_size: Option<u64>,
-
-    /// Only calls with a size of at most so many bytes
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_size: Option<u64>,
+    /// Which events.
+    #[command(flatten)]
+    events: selection::Events,
 
     /// Print the manual page, or completions for a shell
     #[arg(long, value_enum, exclusive = true, value_name = "WHAT")]
-    pub generate: Option<Page>,
+    generate: Option<Generated>,
 }
 
 /// What can be generated from this command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Page {
+enum Generated {
     /// The manual page
     Man,
     /// Completions for bash
@@ -92,111 +82,61 @@ pub enum Page {
     Fish,
 }
 
-impl Page {
+/// The grammar.
+pub fn command() -> clap::Command {
+    let sizes = |argument: clap::Arg| argument.value_parser(value::size_of_old);
+    Arguments::command().mut_arg("min_size", sizes).mut_arg("max_size", sizes)
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let arguments = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            MESSAGES.say(format_args!("{error:#}"));
+            ExitCode::from(input::UNUSABLE)
+        }
+    }
+}
+
+fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let matches = command().try_get_matches_from(arguments)?;
+    Arguments::from_arg_matches(&matches)
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode> {
+    let Arguments { files, format, output, info, check, follow, events, generate } = arguments;
+    let traces = selection::Traces::all(files);
+    match () {
+        () if generate.is_some() => {
+            let text = generate.map(Generated::text).transpose()?.unwrap_or_default();
+            output.open(&[])?.write_all(&text).context("cannot write the output")?;
+            Ok(ExitCode::SUCCESS)
+        }
+        () if follow => {
+            let [file] = <[PathBuf; 1]>::try_from(traces.files).map_err(|files| {
+                anyhow::anyhow!("--follow takes one file, found {}", files.len())
+            })?;
+            follow::run(&follow::Options { file, format, output, events }, MESSAGES)
+        }
+        () if info => info::each(&info::Options { traces, json: false, output }, MESSAGES),
+        () if check => check::run(&check::Options { traces, output }, MESSAGES),
+        () => dump::run(&dump::Options { traces, format, output, events }, MESSAGES),
+    }
+}
+
+impl Generated {
     /// The text.
-    ///
-    /// # Errors
-    /// None in practice: it is written to memory.
-    pub fn text(self) -> io::Result<Vec<u8>> {
-        let mut command = <Arguments as CommandFactory>::command();
-        let mut text = Vec::new();
-        let shell = match self {
-            Page::Man => {
-                clap_mangen::Man::new(command).render(&mut text)?;
-                return Ok(text);
-            }
-            Page::Bash => Shell::Bash,
-            Page::Zsh => Shell::Zsh,
-            Page::Fish => Shell::Fish,
-        };
-        clap_complete::generate(shell, &mut command, "mallook-dump", &mut text);
-        Ok(text)
+    fn text(self) -> std::io::Result<Vec<u8>> {
+        Ok(match self {
+            Generated::Man => return manual::page(command()),
+            Generated::Bash => completions::text(Shell::Bash, &command()),
+            Generated::Zsh => completions::text(Shell::Zsh, &command()),
+            Generated::Fish => completions::text(Shell::Fish, &command()),
+        })
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OutputFormat {
-    /// One aligned line an event
-    Text,
-    /// Comma-separated values, one row a call
-    Csv,
-    /// JSON Lines, one object a call
-    Jsonl,
-    /// The lines of the C libmallook
-    Sizes,
-}
-
-impl From<OutputFormat> for Format {
-    fn from(format: OutputFormat) -> Format {
-        match format {
-            OutputFormat::Text => Format::Text,
-            OutputFormat::Csv => Format::Csv,
-            OutputFormat::Jsonl => Format::Jsonl,
-            OutputFormat::Sizes => Format::Sizes,
-        }
-    }
-}
-
-/// A moment, in nanoseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Time {
-    /// Since the start of the first trace.
-    SinceStart(u64),
-    /// Since 1970.
-    Unix(u64),
-}
-
-impl Time {
-    /// In Unix nanoseconds, for traces of which the first starts then.
-    pub fn unix_ns(self, start_ns: u64) -> u64 {
-        match self {
-            Time::SinceStart(ns) => start_ns.saturating_add(ns),
-            Time::Unix(ns) => ns,
-        }
-    }
-}
-
-fn parse_time(text: &str) -> Result<Time, String> {
-    let (kind, rest): (fn(u64) -> Time, &str) = match text.strip_prefix('@') {
-        Some(rest) => (Time::Unix, rest),
-        None => (Time::SinceStart, text),
-    };
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-    let (number, unit) = rest.split_at(end);
-    let places = match unit {
-        "ns" => 0,
-        "us" => 3,
-        "ms" => 6,
-        "" | "s" => 9,
-        _ => return Err(format!("unknown unit {unit:?}, expected ns, us, ms or s")),
-    };
-    decimal_shifted(number, places).map(kind).ok_or_else(|| "expected a number".to_owned())
-}
-
-/// The decimal number times a power of ten, digits behind that cut off: exact for Unix times.
-fn decimal_shifted(number: &str, places: usize) -> Option<u64> {
-    if !number.contains(|c: char| c.is_ascii_digit()) {
-        return None;
-    }
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let fraction: String = fraction.chars().chain(std::iter::repeat('0')).take(places).collect();
-    format!("{whole}{fraction}").parse().ok()
-}
-
-fn parse_size(text: &str) -> Result<u64, parse_size::Error> {
-    parse_size::Config::new().with_binary().parse_size(text)
-}
-
-fn parse_function(text: &str) -> Result<String, String> {
-    let kinds = mallook_format::Kind::ALL.iter().filter(|kind| kind.is_moment());
-    let mut names: Vec<_> = kinds.map(|kind| kind.name()).collect();
-    if names.contains(&text) {
-        return Ok(text.to_owned());
-    }
-    names.dedup();
-    names.sort_unstable();
-    names.dedup();
-    Err(format!("expected one of {}", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -204,32 +144,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times() {
-        assert_eq!(parse_time("1.5"), Ok(Time::SinceStart(1_500_000_000)));
-        assert_eq!(parse_time("200ms"), Ok(Time::SinceStart(200_000_000)));
-        assert_eq!(parse_time("7ns"), Ok(Time::SinceStart(7)));
-        let unix = Time::Unix(1_700_000_000_123_456_789);
-        assert_eq!(parse_time("@1700000000.123456789"), Ok(unix));
-        for wrong in ["", "s", "1h", "-1", "1.2.3", "@", "99999999999999"] {
-            assert!(parse_time(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_binary() {
-        assert_eq!(parse_size("64K").ok(), Some(65536));
-        assert_eq!(parse_size("4096").ok(), Some(4096));
-        assert!(parse_size("lots").is_err());
-    }
-
-    #[test]
-    fn functions_are_known() {
-        assert!(parse_function("realloc").is_ok());
-        assert!(parse_function("start").is_err());
-    }
-
-    #[test]
     fn the_command_line_is_consistent() {
-        <Arguments as clap::CommandFactory>::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_those_of_old() {
+        for (text, bytes) in [("64K", 65536), ("1e3", 1000), ("1.5G", 3 << 29), (" 1 kb", 1024)] {
+            let arguments = ["mallook-dump", "--min-size", text, "file"].map(OsString::from);
+            let events = parse(arguments.into_iter()).unwrap().events;
+            assert_eq!(events.min_size, Some(bytes), "{text}");
+        }
     }
 }

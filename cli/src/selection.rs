@@ -1,6 +1,5 @@
 //! The traces and the events that are wanted.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use anyhow::{Result, ensure};

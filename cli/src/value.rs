@@ -51,8 +51,15 @@ fn decimal_shifted(number: &str, places: usize) -> Option<u64> {
 
 /// A number of bytes: `4096`, `64K`, `1.5G`, `1gib`.
 pub fn size(text: &str) -> Result<u64, String> {
-    mallook_format::parse_size(text.as_bytes())
-        .ok_or_else(|| format!("found {text:?}, expected a number of bytes such as 4096, 64K or 1.5G"))
+    mallook_format::parse_size(text.as_bytes()).ok_or_else(|| {
+        format!("found {text:?}, expected a number of bytes such as 4096, 64K or 1.5G")
+    })
+}
+
+/// The same for `mallook-dump`, which has always taken exponents, too: `1e6`.
+pub fn size_of_old(text: &str) -> Result<u64, String> {
+    let of_old = parse_size::Config::new().with_binary();
+    size(text).or_else(|error| of_old.parse_size(text).map_err(|_| error))
 }
 
 /// The name of an allocation function.

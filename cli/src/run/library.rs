@@ -10,6 +10,11 @@ use std::path::{self, Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 
+/// Help of `mallook library`.
+pub const HELP: &str = "\
+Example:
+  LD_PRELOAD=$(mallook library) MALLOOK_PREFIX=/tmp/trace ./server";
+
 static LIBRARY: &[u8] = include_bytes!(env!("MALLOOK_LIBRARY"));
 
 /// Puts the embedded library on disk, if it is not there already, and returns its path.

@@ -8,8 +8,16 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use mallook_reader::Trace;
+
+use crate::escape::escape;
+use crate::{shell, units};
+
 /// More traces than this are only counted.
 const LISTED: usize = 20;
+
+const NOTHING: &str = "no trace was written: the program may be statically linked or setuid, \
+                       allocate nothing, or not be allowed to write there";
 
 /// The traces of one prefix, and which of them were there before the program.
 pub struct Traces {
@@ -23,11 +31,11 @@ struct Prefix {
     stem: OsString,
 }
 
-/// One trace file. Ordered as traces are listed.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Trace {
+/// One trace file.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    name: OsString,
     id: Id,
-    path: PathBuf,
     size: u64,
 }
 
@@ -61,18 +69,59 @@ impl Traces {
         Ok(Traces { prefix, before })
     }
 
-    /// The traces that have come since, in order.
-    pub fn new_ones(&self) -> io::Result<Vec<Trace>> {
+    /// What to tell the user: the traces that have come since, and the commands that read them.
+    pub fn report(&self) -> io::Result<String> {
+        let found = self.new_ones()?;
+        let Some(largest) = found.first() else { return Ok(NOTHING.to_owned()) };
+        let total = units::size(found.iter().map(|trace| trace.size).sum());
+        let mut text = match found.len() {
+            1 => "1 trace written:".to_owned(),
+            count => format!("{count} traces written, {total}:"),
+        };
+        let listed: Vec<_> = found.iter().take(LISTED).map(|trace| self.line(trace)).collect();
+        let width = listed.iter().map(|(program, _)| program.chars().count()).max().unwrap_or(0);
+        for (program, line) in listed {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\n  {program:<width$}  {line}");
+        }
+        if found.len() > LISTED {
+            let _ = write!(text, "\n  and {} more", found.len() - LISTED);
+        }
+        let largest = self.prefix.quoted(&largest.name);
+        let (all, older) = match (found.len(), self.before.len()) {
+            (1, _) => (largest.clone(), String::new()),
+            (_, 0) => (self.prefix.quoted(&self.prefix.stem) + "*", String::new()),
+            (_, older) => {
+                (self.prefix.quoted(&self.prefix.stem) + "*", format!("  # and {older} older"))
+            }
+        };
+        let _ = write!(text, "\nsummary: mallook info {all}{older}");
+        let _ = write!(text, "\nevents:  mallook dump {largest}");
+        Ok(text)
+    }
+
+    /// The traces that have come since, the largest first.
+    fn new_ones(&self) -> io::Result<Vec<Found>> {
         let new = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
-        let mut traces: Vec<Trace> = new
+        let mut traces: Vec<Found> = new
             .filter_map(|(name, id)| {
-                let path = self.prefix.directory.join(name);
-                let metadata = fs::symlink_metadata(&path).ok()?;
-                metadata.is_file().then_some(Trace { id, path, size: metadata.len() })
+                let metadata = fs::symlink_metadata(self.prefix.path(&name)).ok()?;
+                metadata.is_file().then_some(Found { name, id, size: metadata.len() })
             })
             .collect();
-        traces.sort();
+        traces.sort_by_key(|trace| (std::cmp::Reverse(trace.size), trace.id));
         Ok(traces)
+    }
+
+    /// The program that a trace is of, and the rest of its line.
+    fn line(&self, trace: &Found) -> (String, String) {
+        let path = self.prefix.path(&trace.name);
+        let opened = Trace::open(&path);
+        let executable = opened.as_ref().map_or(&b"?"[..], |trace| trace.header().executable());
+        let name = executable.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let shown = self.prefix.shown(&trace.name);
+        let rest = format!("{:>8}  {}", units::size(trace.size), escape(&shown.to_string_lossy()));
+        (escape(&String::from_utf8_lossy(name)).into_owned(), rest)
     }
 }
 
@@ -95,47 +144,27 @@ impl Prefix {
             Some((name, id))
         }))
     }
-}
 
-/// What to tell the user about the traces that a program left.
-pub fn report(traces: &[Trace]) -> String {
-    let mut text = match traces.len() {
-        0 => "no trace was written: the program may be statically linked or setuid, allocate \
-              nothing, or not be allowed to write there"
-            .to_owned(),
-        1 => "1 trace written:".to_owned(),
-        count => format!("{count} traces written:"),
-    };
-    for trace in traces.iter().take(LISTED) {
-        // Writing to a string does not fail.
-        let _ = write!(text, "\n  {}  {}", trace.path.display(), human(trace.size));
+    fn path(&self, name: &OsStr) -> PathBuf {
+        self.directory.join(name)
     }
-    if traces.len() > LISTED {
-        let _ = write!(text, "\n  and {} more", traces.len() - LISTED);
-    }
-    text
-}
 
-/// A size with three significant digits: `817 B`, `16.0 KiB`, `1.25 GiB`.
-fn human(bytes: u64) -> String {
-    let mut value = bytes as f64;
-    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"].into_iter();
-    let mut unit = units.next().unwrap_or_default();
-    for larger in units {
-        // From here on, rounding would show 1000 or more.
-        if value < 999.5 {
-            break;
+    /// The path as the user may type it: relative, if it is in the current directory.
+    fn shown(&self, name: &OsStr) -> PathBuf {
+        let path = self.path(name);
+        let here = std::env::current_dir().ok();
+        let relative = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
+        match relative {
+            // It would be taken for an option.
+            Some(relative) if relative.as_os_str().as_bytes().starts_with(b"-") => path,
+            Some(relative) => relative,
+            None => path,
         }
-        value /= 1024.0;
-        unit = larger;
     }
-    let decimals = match value {
-        _ if unit == "B" => 0,
-        ..9.995 => 2,
-        ..99.95 => 1,
-        _ => 0,
-    };
-    format!("{value:.decimals$} {unit}")
+
+    fn quoted(&self, name: &OsStr) -> String {
+        shell::quote(self.shown(name))
+    }
 }
 
 #[cfg(test)]
@@ -152,49 +181,41 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "0.98 KiB"),
-            (16384, "16.0 KiB"),
-            (1 << 20, "1.00 MiB"),
-            (123 << 20, "123 MiB"),
-            (5 << 28, "1.25 GiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(human(bytes), text);
-        }
-    }
-
-    #[test]
-    fn only_new_regular_files_of_the_prefix_in_order() {
+    fn only_new_regular_files_of_the_prefix_largest_first() {
         let sandbox = tempfile::tempdir().unwrap();
-        let file = |name: &str| fs::write(sandbox.path().join(name), "12345").unwrap();
+        let file = |name: &str| fs::write(sandbox.path().join(name), name).unwrap();
         for old in ["t.1.1700000000.0", "t.1.1700000000.1"] {
             file(old);
         }
         let traces = Traces::before(&sandbox.path().join("t")).unwrap();
-        assert_eq!(report(&traces.new_ones().unwrap()).lines().count(), 1);
+        assert_eq!(traces.report().unwrap(), NOTHING);
 
-        for new in ["t.9.1700000002.0", "t.10.1700000002.0", "t.99.1700000001.0"] {
+        for new in ["t.8.1700000002.0", "t.10.1700000002.0", "t.9.1700000001.0"] {
             file(new);
         }
         for other in ["t.9.1700000002", "u.9.1700000002.0", "t.9.1700000002.0.gz"] {
             file(other);
         }
-        fs::create_dir(sandbox.path().join("t.8.1700000002.0")).unwrap();
+        fs::create_dir(sandbox.path().join("t.8.1700000002.1")).unwrap();
         let found = traces.new_ones().unwrap();
-        let pids: Vec<u64> = found.iter().map(|trace| trace.id.pid).collect();
-        assert_eq!(pids, [99, 9, 10]);
-        assert!(report(&found).starts_with("3 traces written:\n"));
+        assert_eq!(found.iter().map(|trace| trace.id.pid).collect::<Vec<_>>(), [10, 9, 8]);
+        let report = traces.report().unwrap();
+        assert!(report.starts_with("3 traces written, 49 B:\n  ?      17 B  /"), "{report}");
+        let all = format!("mallook info {}/t.*  # and 2 older\n", sandbox.path().display());
+        assert!(report.contains(&all), "{report}");
+        assert!(report.ends_with("/t.10.1700000002.0"), "{report}");
     }
 
     #[test]
-    fn long_lists_are_cut() {
-        let trace = |pid| Trace { id: Id { epoch: 1, pid, counter: 0 }, path: "t".into(), size: 1 };
-        let text = report(&(0..25).map(trace).collect::<Vec<_>>());
-        assert_eq!(text.lines().count(), 1 + LISTED + 1);
-        assert!(text.ends_with("\n  and 5 more"));
+    fn long_lists_are_cut_and_names_quoted() {
+        let sandbox = tempfile::tempdir().unwrap();
+        let traces = Traces::before(&sandbox.path().join("it is")).unwrap();
+        for pid in 0..25 {
+            fs::write(sandbox.path().join(format!("it is.{pid}.1.0")), "").unwrap();
+        }
+        let report = traces.report().unwrap();
+        assert_eq!(report.lines().count(), 1 + LISTED + 1 + 2);
+        assert!(report.contains("\n  and 5 more\n"), "{report}");
+        assert!(report.contains("/it is.'*\n"), "{report}");
     }
 }
