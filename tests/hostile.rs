@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mallook_reader::render::Format;
+use mallook_reader::export::Format;
 
 use crate::artifacts::tests;
 use crate::counting::peak;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Output {
     /// Where to print to, instead of the standard output
-    #[arg(short, long = "output", value_name = "PATH")]
+    #[arg(short = 'o', long = "output", value_name = "PATH")]
     pub path: Option<PathBuf>,
 }
 

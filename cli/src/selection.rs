@@ -12,7 +12,7 @@ use crate::value::{self, Time};
 /// Traces, by file and by process.
 #[derive(Args, Clone, Debug)]
 pub struct Traces {
-    /// Traces; several are merged by time
+    /// The traces
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 

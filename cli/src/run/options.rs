@@ -59,7 +59,7 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     pub library: Option<PathBuf>,
 
-    /// Neither warn about the program nor list the traces [default: do both]
+    /// Neither warn about the program nor list the traces
     #[arg(short, long)]
     pub quiet: bool,
 

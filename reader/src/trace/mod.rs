@@ -1,0 +1,26 @@
+//! One trace: its header, its blocks, its clock, and its damage.
+//!
+//! The law of the modules:
+//!
+//! ```text
+//! process             whether a process still writes its trace
+//! damage block        damaged places; where one block of events is
+//! file                the header, and access to the blocks of a file
+//! blocks              finds the blocks of events
+//! clock               ticks to Unix time
+//! ```
+
+mod block;
+mod blocks;
+mod clock;
+mod damage;
+mod file;
+mod process;
+
+pub use block::Block;
+pub(crate) use block::ClockSync;
+pub use blocks::Blocks;
+pub use clock::ClockMap;
+pub(crate) use clock::Converter;
+pub use damage::{Damage, DamageKind};
+pub use file::Trace;
