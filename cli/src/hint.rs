@@ -9,14 +9,17 @@ use mallook_reader::Trace;
 use crate::run::inspect;
 use crate::shell;
 
+/// More traces than this are not repeated.
+const MOST_TRACES: usize = 4;
+
 /// What stands in the place of the command, and the lines that would work.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hint {
     /// What was found.
     pub found: String,
-    /// The line that would work, and another one with what it is for.
+    /// The line that would work.
     pub line: String,
-    /// Another line that would work.
+    /// Another one: of a trace, that which prints its events.
     pub other: Option<String>,
 }
 
@@ -40,8 +43,11 @@ pub fn of(arguments: &[OsString], grammar: &Command, error: &Error) -> Option<Hi
     }
     if Trace::open(first.as_ref()).is_ok() {
         let found = format!("{} is a trace", shell::quote(first));
-        let other = Some(line(&["mallook", "dump"], arguments));
-        return Some(Hint { found, line: line(&["mallook", "info"], arguments), other });
+        let command = |name| match arguments.len() {
+            ..=MOST_TRACES => line(&["mallook", name], arguments),
+            _ => format!("mallook {name} FILE..."),
+        };
+        return Some(Hint { found, line: command("info"), other: Some(command("dump")) });
     }
     let is_typo = error.get(ContextKind::SuggestedSubcommand).is_some();
     if is_typo && inspect::search(first).is_none() {

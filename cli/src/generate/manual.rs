@@ -86,7 +86,9 @@ fn page_with(command: Command, see_also: &[(&str, &str)]) -> io::Result<Vec<u8>>
     }
     references(&mut roff, see_also);
     roff.to_writer(&mut text)?;
-    Ok(text)
+    // The line breaks around empty lines in lists of values are nothing, and linters say so.
+    let text = String::from_utf8_lossy(&text).replace(".br\n\n.br\n", ".sp\n");
+    Ok(text.into_bytes())
 }
 
 /// Headings and bodies of a help text. A paragraph without a heading is a note.

@@ -1,14 +1,16 @@
 //! The trace files of a run: which are new, and how they are listed.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use mallook_reader::Trace;
+use unicode_width::UnicodeWidthStr;
 
 use crate::escape::escape;
 use crate::{shell, units};
@@ -37,6 +39,10 @@ struct Found {
     name: OsString,
     id: Id,
     size: u64,
+    /// Blocks of events that were ever taken; a ring takes the same one again and again.
+    blocks: u64,
+    /// The program, or `?` of a file that is no trace.
+    program: String,
 }
 
 /// The numbers in a name, `PID.EPOCH.COUNTER`, the oldest first.
@@ -78,11 +84,12 @@ impl Traces {
             1 => "1 trace written:".to_owned(),
             count => format!("{count} traces written, {total}:"),
         };
-        let listed: Vec<_> = found.iter().take(LISTED).map(|trace| self.line(trace)).collect();
-        let width = listed.iter().map(|(program, _)| program.chars().count()).max().unwrap_or(0);
-        for (program, line) in listed {
+        let listed = &found[..found.len().min(LISTED)];
+        let width = listed.iter().map(|trace| trace.program.width()).max().unwrap_or(0);
+        for trace in listed {
+            let blanks = width - trace.program.width();
             // Writing to a string does not fail.
-            let _ = write!(text, "\n  {program:<width$}  {line}");
+            let _ = write!(text, "\n  {}{:blanks$}  {}", trace.program, "", self.line(trace));
         }
         if found.len() > LISTED {
             let _ = write!(text, "\n  and {} more", found.len() - LISTED);
@@ -100,29 +107,37 @@ impl Traces {
         Ok(text)
     }
 
-    /// The traces that have come since, the largest first.
+    /// The traces that have come since, those that took the most blocks of events first.
     fn new_ones(&self) -> io::Result<Vec<Found>> {
         let new = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
-        let mut traces: Vec<Found> = new
-            .filter_map(|(name, id)| {
-                let metadata = fs::symlink_metadata(self.prefix.path(&name)).ok()?;
-                metadata.is_file().then_some(Found { name, id, size: metadata.len() })
-            })
-            .collect();
-        traces.sort_by_key(|trace| (std::cmp::Reverse(trace.size), trace.id));
+        let mut traces: Vec<Found> =
+            new.filter_map(|(name, id)| Found::at(&self.prefix.path(&name), name, id)).collect();
+        traces.sort_by_key(|trace| (Reverse((trace.blocks, trace.size)), trace.id));
         Ok(traces)
     }
 
-    /// The program that a trace is of, and the rest of its line.
-    fn line(&self, trace: &Found) -> (String, String) {
-        let path = self.prefix.path(&trace.name);
-        let opened = Trace::open(&path);
-        let executable = opened.as_ref().map_or(&b"?"[..], |trace| trace.header().executable());
-        let name = executable.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    /// What is said of a trace behind the name of its program.
+    fn line(&self, trace: &Found) -> String {
         let shown = self.prefix.shown(&trace.name);
-        let rest = format!("{:>8}  {}", units::size(trace.size), escape(&shown.to_string_lossy()));
-        (escape(&String::from_utf8_lossy(name)).into_owned(), rest)
+        format!("{:>8}  {}", units::size(trace.size), escape(&shown.to_string_lossy()))
     }
+}
+
+impl Found {
+    fn at(path: &Path, name: OsString, id: Id) -> Option<Found> {
+        let metadata = fs::symlink_metadata(path).ok().filter(Metadata::is_file)?;
+        let (blocks, program) = match Trace::open(path) {
+            Ok(trace) => (trace.claimed(), program(trace.header().executable())),
+            Err(_) => (0, "?".to_owned()),
+        };
+        Some(Found { name, id, size: metadata.len(), blocks, program })
+    }
+}
+
+/// The last part of an executable's path.
+fn program(executable: &[u8]) -> String {
+    let name = executable.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+    escape(&String::from_utf8_lossy(name)).into_owned()
 }
 
 impl Prefix {
