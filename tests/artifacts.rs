@@ -12,7 +12,7 @@ pub struct Artifacts {
     /// `mallook-dump`.
     pub dump: PathBuf,
     /// `mallook`.
-    pub launcher: PathBuf,
+    pub mallook: PathBuf,
     programs: PathBuf,
 }
 
@@ -37,7 +37,7 @@ pub fn artifacts() -> &'static Artifacts {
         Ok(Artifacts {
             library: release.join("libmallook.so"),
             dump: release.join("mallook-dump"),
-            launcher: release.join("mallook"),
+            mallook: release.join("mallook"),
             programs: compile(&target)?,
         })
     });
