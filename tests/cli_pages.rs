@@ -12,10 +12,11 @@ fn generate(sandbox: &Sandbox, what: &str) -> Vec<PathBuf> {
     let host = sandbox.command(&artifacts().mallook).args(["generate", what, "out/of/it"]);
     let output = host.run_alone();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-    let entries = sandbox.path().join("out/of/it").read_dir().unwrap();
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    files
+    let directory = sandbox.path().join("out/of/it");
+    let directories = [directory.join("man1"), directory.join("man7"), directory];
+    let entries = directories.iter().flat_map(|directory| directory.read_dir()).flatten();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.filter(|path| path.is_file()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn names(files: &[PathBuf]) -> Vec<&str> {
@@ -28,11 +29,11 @@ fn a_page_for_each_command_and_the_variables() {
     let files = generate(&sandbox, "man");
     let commands = ["check", "dump", "follow", "generate", "info", "library", "run"];
     let mut expected: Vec<_> = commands.iter().map(|name| format!("mallook-{name}.1")).collect();
-    expected.extend(["mallook-variables.7".to_owned(), "mallook.1".to_owned()]);
+    expected.extend(["mallook.1".to_owned(), "mallook-variables.7".to_owned()]);
     assert_eq!(names(&files), expected);
     for name in ["PREFIX", "MODE", "SIZE", "MAX", "CLOCK", "CMDLINE"] {
         let page =
-            fs::read_to_string(sandbox.path().join("out/of/it/mallook-variables.7")).unwrap();
+            fs::read_to_string(sandbox.path().join("out/of/it/man7/mallook-variables.7")).unwrap();
         assert!(page.contains(&format!("MALLOOK_{name}")), "{name}: {page}");
     }
 }

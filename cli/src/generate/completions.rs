@@ -3,7 +3,7 @@
 use clap::Command;
 use clap_complete::{Generator, Shell};
 
-use crate::generate::File;
+use crate::generate::files::File;
 
 /// The shells that are known.
 pub const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];

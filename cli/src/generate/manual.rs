@@ -13,8 +13,9 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
 
+use crate::generate::files::File;
 use crate::generate::page::{DATE, SOURCE, references};
-use crate::generate::{File, variables};
+use crate::generate::variables;
 
 /// How `mallook-dump`, which shares its page with `mallook dump`, differs from that.
 const DUMP: &str = "\
@@ -36,8 +37,7 @@ pub fn files(mallook: Command) -> io::Result<Vec<File>> {
         let others = pages.iter().filter(|page| *page != own).map(|page| (page.as_str(), "1"));
         others.chain([(variables::NAME, variables::SECTION)]).collect::<Vec<_>>()
     };
-    let mut files =
-        vec![("mallook.1".to_owned(), page_with(mallook.clone(), &see_also("mallook"))?)];
+    let mut files = vec![(path("mallook", "1"), page_with(mallook.clone(), &see_also("mallook"))?)];
     for command in mallook.get_subcommands() {
         let name = names(command);
         let mut text = page_with(command.clone(), &see_also(&name))?;
@@ -46,12 +46,16 @@ pub fn files(mallook: Command) -> io::Result<Vec<File>> {
             roff.control("SH", ["MALLOOK-DUMP"]).text([roman(DUMP)]);
             roff.to_writer(&mut text)?;
         }
-        files.push((format!("{name}.1"), text));
+        files.push((path(&name, "1"), text));
     }
     let see_also: Vec<_> = pages.iter().map(|page| (page.as_str(), "1")).collect();
-    files
-        .push((format!("{}.{}", variables::NAME, variables::SECTION), variables::page(&see_also)?));
+    files.push((path(variables::NAME, variables::SECTION), variables::page(&see_also)?));
     Ok(files)
+}
+
+/// Where man(1) looks for a page, below a directory of its path.
+fn path(name: &str, section: &str) -> String {
+    format!("man{section}/{name}.{section}")
 }
 
 /// The page of a program or a command that refers to no other one.

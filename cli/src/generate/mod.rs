@@ -3,18 +3,19 @@
 //! The law of the modules, each of which uses only those above it and to the left of it:
 //!
 //! ```text
-//! page completions  what manual pages have in common; completions for shells
+//! files page        what is written; what manual pages have in common
+//! completions       completions for shells
 //! variables manual  the page of the variables; the pages of the commands
 //! ```
 
 pub mod completions;
+mod files;
 pub mod manual;
 mod page;
 mod variables;
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -22,7 +23,7 @@ use clap_complete::Shell;
 
 const HELP: &str = "\
 Examples:
-  mallook generate man ~/.local/share/man/man1         every page, for man(1)
+  mallook generate man ~/.local/share/man              every page, where man(1) looks for it
   mallook generate completions /etc/bash_completion.d  bash, zsh and fish
   mallook generate zsh ~/.zfunc                        zsh alone
 
@@ -39,7 +40,8 @@ pub struct Options {
     #[arg(value_enum)]
     pub what: What,
 
-    /// Directory for the files, made if it is missing; without it, the text about mallook is printed
+    /// Directory for the files, made if it is missing: pages go to man1 and man7 in it. Without it,
+    /// the text about mallook is printed
     #[arg(value_name = "DIR", required_if_eq("what", "completions"))]
     pub directory: Option<PathBuf>,
 }
@@ -59,16 +61,13 @@ pub enum What {
     Fish,
 }
 
-/// A file: its name and its content.
-pub type File = (String, Vec<u8>);
-
 /// Writes what was asked for, into the directory or to the output.
 pub fn run(
     options: &Options,
     [mallook, mallook_dump]: [clap::Command; 2],
     output: &mut dyn io::Write,
 ) -> Result<()> {
-    let files = match options.what {
+    let texts = match options.what {
         What::Man => manual::files(mallook)?,
         What::Completions => completions::files(&completions::SHELLS, &[mallook, mallook_dump]),
         What::Bash => completions::files(&[Shell::Bash], &[mallook, mallook_dump]),
@@ -76,20 +75,10 @@ pub fn run(
         What::Fish => completions::files(&[Shell::Fish], &[mallook, mallook_dump]),
     };
     match &options.directory {
-        Some(directory) => write_into(directory, &files),
+        Some(directory) => files::write_into(directory, &texts),
         None => {
-            let (_, text) = files.first().context("nothing to write")?;
+            let (_, text) = texts.first().context("nothing to write")?;
             output.write_all(text).context("cannot write the output")
         }
     }
-}
-
-fn write_into(directory: &Path, files: &[File]) -> Result<()> {
-    let failed = |path: &Path| format!("cannot write {}", path.display());
-    fs::create_dir_all(directory).with_context(|| failed(directory))?;
-    for (name, text) in files {
-        let path = directory.join(name);
-        fs::write(&path, text).with_context(|| failed(&path))?;
-    }
-    Ok(())
 }
