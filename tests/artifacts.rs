@@ -16,7 +16,7 @@ pub struct Artifacts {
     programs: PathBuf,
 }
 
-/// What of the outer build must not reach the inner one.
+/// Variables of the outer build that must not reach the inner one.
 const DROPPED: [&str; 4] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"];
 
@@ -51,15 +51,21 @@ impl Artifacts {
     }
 }
 
-fn cargo(target: &Path) -> Result<(), String> {
+/// A cargo within the one that runs the tests.
+pub fn inner_cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
+    for name in DROPPED {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+fn cargo(target: &Path) -> Result<(), String> {
+    let mut cargo = inner_cargo();
     cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(tests().parent().unwrap().join("Cargo.toml"));
     cargo.args(["-p", "mallook-preload", "-p", "mallook"]);
     cargo.arg("--target-dir").arg(target);
-    for name in DROPPED {
-        cargo.env_remove(name);
-    }
     build(&mut cargo)
 }
 

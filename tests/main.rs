@@ -41,6 +41,8 @@ mod invariants;
 mod kill;
 mod languages;
 mod launcher;
+mod law;
+mod library;
 mod loading;
 mod oracle;
 mod processes;

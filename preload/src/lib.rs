@@ -1,20 +1,15 @@
 //! `libmallook.so`: preloaded into a process, it records every allocation and release in a file
 //! that is mapped into the process, and gets out of the way.
 //!
-//! The law of the modules: each uses only those left of (or above) it.
+//! The law of the modules: a module uses only modules of rows above it, and those to the left of it
+//! in its row. Each folder has a law of its own.
 //!
 //! ```text
-//! sys  tls  clock          the machine: system calls, one thread-local word, time
-//! report  config           one line on stderr; the environment
-//! elf  next                the allocator below us
-//! state                    all process-private memory of the recorder, wiped on fork
-//! thread                   which thread records
-//! name  file               the file and its name
-//! window  block            how it grows, and is shared out in blocks
-//! burst  cell              which events share a time; a thread's own block
-//! open  refill             how recording starts, and where the next block comes from
-//! recorder                 one event, hot and cold
-//! hooks  process           the exported symbols
+//! host      the machine: system calls, the loader, time
+//! file      the file and its growth; knows no thread
+//! session   the one open trace of a process, from settings to the end
+//! record    one event, hot and cold; the memory of the process, assembled
+//! hooks     the exported symbols
 //! ```
 //!
 //! Invariants:
@@ -22,7 +17,7 @@
 //! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once), string
 //!   functions, and the functions that are forwarded to. `errno` is never touched.
 //! * The slow path runs with all signals blocked, so it is never interrupted by itself.
-//! * Mutable state that must not survive a fork lives in [`state::Wiped`], which the kernel zeroes
+//! * Mutable state that must not survive a fork lives in `record::wiped::Wiped`, which the kernel zeroes
 //!   in a forked child however it was forked; zero means "not started yet" everywhere.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(test, allow(dead_code, reason = "unit tests export no hooks, so nothing is reached"))]
@@ -30,26 +25,11 @@
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 compile_error!("mallook records on Linux on x86-64 only");
 
-mod block;
-mod burst;
-mod cell;
-mod clock;
-mod config;
-mod elf;
 mod file;
 mod hooks;
-mod name;
-mod next;
-mod open;
-mod process;
-mod recorder;
-mod refill;
-mod report;
-mod state;
-mod sys;
-mod thread;
-mod tls;
-mod window;
+mod host;
+mod record;
+mod session;
 
 /// Required in a `no_std` library. Nothing in this one panics: a test proves that the linker found
 /// no use for this function.

@@ -1,19 +1,70 @@
 //! Reads mallook traces: of processes that are gone, that still run, or that were killed, and files
 //! that are damaged.
 //!
-//! ```no_run
+//! How often a program allocates each size:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use mallook_reader::{EventKind, Events, Trace};
+//!
 //! # fn main() -> Result<(), mallook_reader::Error> {
-//! let trace = mallook_reader::Trace::open("mallook.out.4711.1700000000.0".as_ref())?;
-//! for event in mallook_reader::Events::of(&trace) {
-//!     println!("{event:?}");
+//! let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+//! let mut sizes = BTreeMap::<u64, u64>::new();
+//! for event in Events::of(&trace) {
+//!     if let EventKind::Call(call) = event.kind
+//!         && call.kind.is_birth()
+//!     {
+//!         *sizes.entry(call.size().unwrap_or(0)).or_default() += 1;
+//!     }
 //! }
+//! assert_eq!(sizes[&10_093], 1);
+//! assert_eq!(sizes.values().sum::<u64>(), 18);
 //! # Ok(()) }
 //! ```
 //!
-//! The law of the modules: each uses only modules of rows above its own and those to its left.
+//! | task | example |
+//! |---|---|
+//! | follow a running process | [`follow`] |
+//! | merge the traces of several processes | [`MergedEvents`] |
+//! | find the memory that lives at a moment | [`Events`] |
+//! | read a damaged file | [`Damage`] |
+//! | write a csv of one's own | [`Event`] |
+//! | count events without ordering them | [`Summary`] |
+//! | find impossible events | [`Check`] |
+//!
+//! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by the
+//! number of blocks of memory that lived at once in the traced process; of rings, forked children and
+//! checks, by the number of addresses that were ever given out.
+//!
+//! # The pipeline
 //!
 //! ```text
-//! error source        why a file cannot be read; bytes, also of a file that is changing
+//!           Source           source    bytes of a slice or a file, which may be changing
+//!              │ headers of blocks, in the order of claims
+//!           Blocks           trace     finds the blocks of events, reports damage
+//!              ├──────────────────────────────────────> Counts, Summary (no order needed)
+//!         BlockQueue         order     blocks by start time: a queue with a watermark
+//!              │
+//!   ┌──────────┼──────────┐
+//! Decoder   Decoder   Decoder  decode  slots to moments, one sorted run a block
+//!   └──────────┼──────────┘
+//!            Merge           order     moments by time: a k-way merge
+//!              │
+//!          Causality         order     order between threads repaired
+//!              │ batches of moments, from another thread if prefetched
+//!           Pairing          event     ticks to time; two moments of a reallocation to one call
+//!              │
+//!        MergedEvents        event     events of several processes by time: a k-way merge
+//!              │
+//!   Filter, Exporter, Check  event, export, analysis
+//! ```
+//!
+//! # The law of the modules
+//!
+//! A module uses only modules of rows above its own, and modules to its left.
+//!
+//! ```text
+//! error source        why a file cannot be read; its bytes
 //! trace               header, blocks, clock, damage
 //! decode              slots of a block to moments
 //! order               the moments of all threads in one possible order
@@ -21,10 +72,6 @@
 //! analysis            summary, check
 //! export              output formats
 //! ```
-//!
-//! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
-//! by the number of blocks of memory that the traced process had at once, or, of rings, forked children
-//! and checks, ever had.
 
 mod analysis;
 mod decode;

@@ -89,8 +89,8 @@ impl Source<'_> {
                 copy_bytes(&bytes[start..], copy);
                 true
             }
-            Source::Mapped(mapped) => match mapped.cell(index) {
-                Some(cell) => cell.snapshot(copy),
+            Source::Mapped(mapped) => match mapped.block(index) {
+                Some(block) => block.snapshot(copy),
                 None if index == mapped.whole() => {
                     copy_bytes(&mapped.rest, copy);
                     true
@@ -108,8 +108,8 @@ impl Source<'_> {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let bytes = match self {
             Source::Bytes(bytes) => &bytes[index.saturating_mul(BLOCK_SIZE).min(bytes.len())..],
-            Source::Mapped(mapped) => match mapped.cell(index) {
-                Some(cell) => return cell.peek(),
+            Source::Mapped(mapped) => match mapped.block(index) {
+                Some(block) => return block.peek(),
                 None if index == mapped.whole() => &mapped.rest[..],
                 None => &[],
             },
@@ -177,7 +177,7 @@ impl Mapped {
         self.map.as_ref().map_or(0, MmapRaw::len) / BLOCK_SIZE
     }
 
-    fn cell(&self, index: usize) -> Option<&BlockCell> {
+    fn block(&self, index: usize) -> Option<&BlockCell> {
         let map = self.map.as_ref().filter(|_| index < self.whole())?;
         if self.touched.fetch_add(1, Relaxed) == MOST_TOUCHED {
             self.touched.store(0, Relaxed);

@@ -1,4 +1,4 @@
-//! What a trace adds up to.
+//! A trace in numbers, and the check that nothing in it is impossible.
 //!
 //! The law of the modules:
 //!

@@ -45,3 +45,35 @@ pub fn kinds<S: Serializer>(kinds: &BTreeMap<Kind, u64>, to: S) -> Result<S::Ok,
         (format!("{}{suffix}", kind.name()), count)
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::analysis::Summary;
+    use crate::trace::Trace;
+
+    #[test]
+    fn a_summary_has_a_value_for_each_field() {
+        let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/v1.trace");
+        let trace = Trace::open(golden.as_ref()).unwrap();
+        let summary = serde_json::to_value(Summary::of(&trace)).unwrap();
+        assert_eq!(summary["file"], json!(golden));
+        assert_eq!(summary["mode"], json!("full"));
+        assert_eq!(summary["clock"], json!("tsc"));
+        assert_eq!(summary["ending"], json!("clean"));
+        assert_eq!(summary["lost"], json!({}));
+        assert_eq!(summary["stopped"], json!(null));
+        assert_eq!(summary["kinds"]["realloc"], json!(3));
+        assert_eq!(summary["kinds"]["realloc_first_moment"], json!(3));
+        assert_eq!(
+            summary["threads"],
+            json!([
+                { "tid": 24954, "name": "golden", "events": 29 },
+                { "tid": 24955, "name": "golden", "events": 4 },
+            ])
+        );
+        assert_eq!(summary["first_event_ns"], json!(1_795_351_829_952_241_083u64));
+        assert_eq!(summary["last_event_ns"], json!(1_795_351_829_952_927_511u64));
+    }
+}

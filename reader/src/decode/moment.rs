@@ -20,6 +20,13 @@ pub struct Moment {
     pub late: u8,
 }
 
+impl Moment {
+    /// It is the birth or death of an address. A failed allocation has no address.
+    pub fn has_address(&self) -> bool {
+        self.address != 0 && self.kind.is_moment()
+    }
+}
+
 const _: () = assert!(size_of::<Moment>() == 32, "moments go from thread to thread");
 
 /// Moments in order of time, and the clock syncs that their times need.

@@ -5,6 +5,27 @@ use std::fmt;
 use mallook_format::Kind;
 
 /// Something that happened in a process.
+///
+/// A csv of one's own, with the time since the start and the bytes that were asked for:
+///
+/// ```
+/// use std::fmt::Write;
+/// use mallook_reader::{EventKind, Events, Trace};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+/// let mut csv = String::from("ns,function,size\n");
+/// for event in Events::of(&trace) {
+///     if let EventKind::Call(call) = event.kind
+///         && let Some(size) = call.size()
+///     {
+///         let since = event.time_ns - trace.header().realtime_ns;
+///         writeln!(csv, "{since},{},{size}", call.name())?;
+///     }
+/// }
+/// assert!(csv.starts_with("ns,function,size\n217371,malloc,10007\n233857,realloc,300007\n"));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Unix time in nanoseconds of the birth, the death or the marker.

@@ -9,6 +9,31 @@ use crate::order::{Causality, Merge};
 use crate::trace::Trace;
 
 /// The events of one trace, by time.
+///
+/// The memory that lives 250 microseconds after the start:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use mallook_reader::{EventKind, Events, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+/// let moment = trace.header().realtime_ns + 250_000;
+/// let mut live = HashMap::new();
+/// for event in Events::of(&trace).take_while(|event| event.time_ns <= moment) {
+///     let EventKind::Call(call) = event.kind else { continue };
+///     if call.failed() {
+///         continue;
+///     }
+///     let released = if call.kind.is_death() { call.address() } else { call.old_address() };
+///     released.map(|address| live.remove(&address));
+///     if call.kind.is_birth() {
+///         live.insert(call.address().unwrap_or(0), call.size().unwrap_or(0));
+///     }
+/// }
+/// assert_eq!(live, HashMap::from([(0x7ff6_3ddf_7010, 300_007)]));
+/// # Ok(()) }
+/// ```
 pub struct Events<'a>(Pairing<Causality<Merge<'a>>>);
 
 impl<'a> Events<'a> {

@@ -40,6 +40,24 @@ type Progress = FxHashMap<u64, (u64, usize)>;
 /// Calls `emit` with every event of a file, and of the process that goes on writing it, until the
 /// process has ended or replaced itself, or `emit` returns `false`.
 ///
+/// ```
+/// use mallook_reader::{EventKind, follow};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let mut failed = 0;
+/// follow("../tests/golden/v1.trace".as_ref(), |event| {
+///     if let EventKind::Call(call) = event.kind
+///         && call.failed()
+///     {
+///         eprintln!("thread {}: {}({:?}) failed", event.tid, call.name(), call.size());
+///         failed += 1;
+///     }
+///     failed < 10
+/// })?;
+/// assert_eq!(failed, 1);
+/// # Ok(()) }
+/// ```
+///
 /// Events of several threads are in order of time as long as no thread is held up for more than
 /// 50 ms between reading the clock and writing its record. Calls that never ended are left out.
 ///

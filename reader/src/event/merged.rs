@@ -12,6 +12,22 @@ use super::prefetch::TraceMoments;
 use crate::trace::Trace;
 
 /// The events of several traces by Unix time; at equal times in the order of the traces.
+///
+/// ```
+/// use mallook_reader::{MergedEvents, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let files = ["../tests/golden/v1.trace", "../tests/golden/v1.trace"];
+/// let traces =
+///     files.iter().map(|file| Trace::open(file.as_ref())).collect::<Result<Vec<_>, _>>()?;
+/// // Threads of the scope decode while this one reads.
+/// let times: Vec<u64> = std::thread::scope(|scope| {
+///     MergedEvents::prefetching(&traces, scope).map(|event| event.time_ns).collect()
+/// });
+/// assert!(times.is_sorted());
+/// assert_eq!(times.len(), 2 * 35);
+/// # Ok(()) }
+/// ```
 pub struct MergedEvents<'a> {
     processes: Vec<Pairing<TraceMoments<'a>>>,
     /// The time of the next event of each process, if there are several.

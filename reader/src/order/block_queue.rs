@@ -5,7 +5,7 @@
 //! threads whose blocks follow in the file. The second block of an owner was claimed after the base
 //! of the first, and every block after the second in the file was claimed later still: the base of
 //! the first is a lower bound for all of them. The watermark is the largest such bound; a waiting
-//! block that starts before it is the next one. Every owner has one block in the queue, about.
+//! block that starts before it is the next one. The queue holds about one block for each owner.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

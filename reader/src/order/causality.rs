@@ -42,7 +42,7 @@ const BUCKETS: usize = 1 << 14;
 const BATCH: usize = 8192;
 /// Moments that wait for later ones at the most.
 const MOST_WAITING: usize = 1 << 16;
-/// The budget for repairs, in moments looked at: what each moment adds, and its maximum. It bounds
+/// The budget for repairs, in moments looked at: the share of each moment, and the maximum. It bounds
 /// the time that a hostile trace takes.
 const EFFORT: u64 = 256;
 const MOST_EFFORT: u64 = 1 << 24;
@@ -129,7 +129,7 @@ impl Repair {
 
     /// Finds addresses with two births or two deaths in a row.
     fn find_suspects(&mut self, moments: &[Moment]) {
-        for moment in moments.iter().filter(|moment| has_address(moment)) {
+        for moment in moments.iter().filter(|moment| moment.has_address()) {
             let address = moment.address;
             let word = address << 1 | u64::from(moment.kind.is_birth());
             // Fibonacci hashing.
@@ -180,7 +180,7 @@ impl Repair {
     /// `None` if there is no possible order, or the budget is spent.
     #[cold]
     fn overtaken(&mut self, moments: &[Moment]) -> Option<usize> {
-        let can_wait = |first: &&Moment| has_address(first) && first.late != u8::MAX;
+        let can_wait = |first: &&Moment| first.has_address() && first.late != u8::MAX;
         let first = moments.first().filter(|first| can_wait(first) && self.effort != 0)?;
         let last = first.ticks.saturating_add(EARLY - u64::from(first.late) * LATE);
         let moments = &moments[..moments.partition_point(|moment| moment.ticks <= last)];
@@ -193,7 +193,7 @@ impl Repair {
             Candidate { tid, is_birth: kind.is_birth(), place, next: place + 1 + idle }
         };
         let same = |place: &usize| {
-            moments[*place].address == first.address && has_address(&moments[*place])
+            moments[*place].address == first.address && moments[*place].has_address()
         };
         let places = (0..moments.len()).filter(same).take(search::MOST_CANDIDATES);
         let candidates = places.map(&mut candidate).collect::<Vec<_>>();
@@ -207,11 +207,6 @@ impl Repair {
         !self.suspects.is_empty()
             && self.suspects.get(&moment.address).is_some_and(|&until| moment.ticks <= until)
     }
-}
-
-/// The moment is the birth or death of an address.
-fn has_address(moment: &Moment) -> bool {
-    moment.kind.is_moment() && moment.address != 0
 }
 
 /// Moves the first moment, and its thread's other ones, behind the last moment.

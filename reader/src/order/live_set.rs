@@ -23,7 +23,7 @@ const NEAR_COARSE: u64 = 1 << 15;
 /// Kinds of moments that only give out or release, a bit for each.
 const PLAIN: u64 = 1 << Kind::Malloc as u8 | 1 << Kind::Calloc as u8 | 1 << Kind::Free as u8;
 
-/// The addresses that are known to live, and those that are known to be dead.
+/// The addresses that are known to live, and the addresses that are known to be dead.
 #[derive(Clone, Debug)]
 pub struct LiveSet {
     /// [`NEAR`] or [`NEAR_COARSE`], by the trace's clock.
@@ -66,8 +66,7 @@ impl LiveSet {
     /// The moment cannot have happened yet: it is the birth of a live address, or the death of a dead
     /// one.
     pub fn contradicts(&self, moment: &Moment) -> bool {
-        let matters = moment.address != 0 && moment.kind.is_moment();
-        matters && self.state(moment.address) == Some(moment.kind.is_birth())
+        moment.has_address() && self.state(moment.address) == Some(moment.kind.is_birth())
     }
 
     /// Whether the address lives, if that is known.
@@ -117,7 +116,7 @@ impl LiveSet {
             }
             _ => {}
         }
-        if address == 0 || !moment.kind.is_moment() {
+        if !moment.has_address() {
             return;
         }
         if !self.unsure.is_empty() {

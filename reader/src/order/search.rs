@@ -118,15 +118,15 @@ mod tests {
 
     /// The candidates among moments that are given by time, as thread and birth or death; `None`
     /// stands for a moment of another address.
-    fn candidates(what: &[(u32, Option<bool>)]) -> Vec<Candidate> {
+    fn candidates(moments: &[(u32, Option<bool>)]) -> Vec<Candidate> {
         let next = |place: usize, tid| {
-            let behind = what.iter().skip(place + 1).position(|(other, _)| *other == tid);
-            behind.map_or(what.len(), |behind| place + 1 + behind)
+            let idle = moments.iter().skip(place + 1).position(|(other, _)| *other == tid);
+            idle.map_or(moments.len(), |idle| place + 1 + idle)
         };
         let candidate = |(place, &(tid, is_birth)): (usize, &(u32, Option<bool>))| {
             is_birth.map(|is_birth| Candidate { tid, is_birth, place, next: next(place, tid) })
         };
-        what.iter().enumerate().filter_map(candidate).collect()
+        moments.iter().enumerate().filter_map(candidate).collect()
     }
 
     fn before(alive: Option<bool>, candidates: &[Candidate]) -> Option<usize> {

@@ -2,14 +2,7 @@
 
 use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, SLOT_SIZE};
 
-/// One instant on both clocks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ClockSync {
-    /// The trace's clock, in ticks.
-    pub ticks: u64,
-    /// `CLOCK_MONOTONIC`, in nanoseconds.
-    pub ns: u64,
-}
+use super::clock_sync::ClockSync;
 
 /// A block of events: its position, its use, and when it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::block::Block;
 use super::damage::DamageKind;
 use super::file::Trace;
 
-/// What a block is used for.
+/// The present use of a block.
 enum Use {
     Events(Block),
     /// It was claimed again and not opened yet: `overwritten` call moments were in it before.
@@ -34,8 +34,8 @@ pub struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// All blocks of a trace. What the header speaks of and the file does not have is reported as
-    /// damage at the end.
+    /// All blocks of a trace. At the end, blocks that the header counts and the file does not have are
+    /// reported as damage.
     pub fn of(trace: &'a Trace<'a>) -> Blocks<'a> {
         Blocks { compare: true, ..Blocks::between(trace, 1, trace.places() + 1) }
     }
@@ -77,7 +77,7 @@ impl Iterator for Blocks<'_> {
     }
 }
 
-/// What a block is used for; or why it is left out, and where in the file that shows.
+/// The present use of a block; or the damage, and its offset, because of which it is left out.
 fn identify(trace: &Trace, index: u64, header: &BlockHeader) -> Result<Use, (DamageKind, u64)> {
     let offset = index * BLOCK_SIZE as u64;
     let state = State::from_word(header.state).filter(|state| match trace.ring_blocks() {

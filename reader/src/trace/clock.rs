@@ -1,19 +1,11 @@
 //! Ticks to Unix time.
 
 use mallook_format::ring::BlockCopy;
-use mallook_format::{Clock, FileHeader, Kind, Slot};
+use mallook_format::{Clock, FileHeader};
 
-use super::block::ClockSync;
 use super::blocks::Blocks;
+use super::clock_sync::{ClockSync, RATE_BITS, Syncs, Verdict, rate, syncs_within};
 use super::file::Trace;
-
-/// Rates that a clock can have, in nanoseconds a tick: a clock sync that implies another one is
-/// damaged.
-const PLAUSIBLE_RATE: std::ops::RangeInclusive<f64> = 0.05..=20.0;
-/// Clock syncs closer than this say nothing about the rate, in nanoseconds.
-const CLOSE: u64 = 20_000;
-/// Fractional bits of a rate.
-const SHIFT: u32 = 32;
 
 /// Blocks whose clock syncs are compared with each other before the first event is shown. In traces
 /// of up to this many blocks the syncs within blocks count, too.
@@ -54,16 +46,6 @@ fn first_syncs(trace: &Trace) -> Vec<ClockSync> {
     syncs
 }
 
-/// The clock syncs between the slots of a block.
-fn syncs_within(copy: &BlockCopy, parity: u64) -> impl Iterator<Item = ClockSync> {
-    copy.slots.windows(2).filter_map(move |pair| {
-        let is = |slot: Slot, kind| slot.kind() == Some(kind) && slot.parity() == parity;
-        let [ticks, ns] = [pair[0], pair[1]];
-        (is(ticks, Kind::Ticks) && is(ns, Kind::Nanos))
-            .then(|| ClockSync { ticks: ticks.value(), ns: ns.value() })
-    })
-}
-
 impl ClockMap {
     /// The map of a whole trace, from the headers of all its blocks.
     pub fn of(trace: &Trace) -> ClockMap {
@@ -90,7 +72,7 @@ impl ClockMap {
         let (unix, monotonic) = (header.realtime_ns, header.monotonic_ns);
         let offset = (unix.saturating_sub(monotonic), monotonic.saturating_sub(unix));
         if Clock::from_raw(header.clock) == Some(Clock::Monotonic) {
-            let segments = vec![Segment { ticks: 0, ns: 0, rate: 1 << SHIFT }];
+            let segments = vec![Segment { ticks: 0, ns: 0, rate: 1 << RATE_BITS }];
             return ClockMap { segments, syncs: Syncs::default(), offset, exact: true };
         }
         syncs.push(ClockSync { ticks: header.ticks, ns: header.monotonic_ns });
@@ -106,7 +88,7 @@ impl ClockMap {
         }
         let overall = kept.overall();
         // Before the first clock sync, counting back from it.
-        let before = (u128::from(kept.first.ticks) * u128::from(overall)) >> SHIFT;
+        let before = (u128::from(kept.first.ticks) * u128::from(overall)) >> RATE_BITS;
         let ns = u128::from(kept.first.ns).saturating_sub(before) as u64;
         let segments = vec![Segment { ticks: 0, ns, rate: overall }];
         let mut map = ClockMap { segments, syncs: kept, offset, exact: false };
@@ -161,51 +143,6 @@ impl ClockMap {
     }
 }
 
-/// The accepted clock syncs, in short.
-#[derive(Clone, Copy, Debug, Default)]
-struct Syncs {
-    first: ClockSync,
-    last: ClockSync,
-    kept: usize,
-    /// Clock syncs in a row that contradict the kept ones.
-    dropped: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Sound,
-    /// It goes back, or implies a rate that no clock has.
-    Damaged,
-    /// More clock syncs contradict the kept ones than were kept: the kept ones are damaged.
-    StartAgain,
-}
-
-impl Syncs {
-    fn judge(&mut self, sync: ClockSync) -> Verdict {
-        let ticks = sync.ticks.wrapping_sub(self.last.ticks);
-        let ns = sync.ns.wrapping_sub(self.last.ns);
-        let plausible = ns < CLOSE || PLAUSIBLE_RATE.contains(&(ns as f64 / ticks as f64));
-        let forwards = sync.ticks > self.last.ticks;
-        if self.kept == 0 || forwards && sync.ns >= self.last.ns && plausible {
-            let first = if self.kept == 0 { sync } else { self.first };
-            *self = Syncs { first, last: sync, kept: self.kept + 1, dropped: 0 };
-            return Verdict::Sound;
-        }
-        self.dropped += usize::from(forwards);
-        if self.dropped <= self.kept {
-            return Verdict::Damaged;
-        }
-        *self = Syncs { first: sync, last: sync, kept: 1, dropped: 0 };
-        Verdict::StartAgain
-    }
-
-    /// The rate from the first clock sync to the last.
-    fn overall(&self) -> u64 {
-        let is_known = self.last.ticks > self.first.ticks;
-        if is_known { rate(self.first, self.last) } else { 1 << SHIFT }
-    }
-}
-
 /// The time between two clock syncs.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
@@ -221,7 +158,7 @@ impl Stretch {
 
     fn ns(&self, ticks: u64) -> u64 {
         let passed = u128::from(ticks - self.start.ticks) * u128::from(self.start.rate);
-        let passed = u64::try_from(passed >> SHIFT).unwrap_or(u64::MAX);
+        let passed = u64::try_from(passed >> RATE_BITS).unwrap_or(u64::MAX);
         self.start.ns.saturating_add(passed).min(self.end_ns)
     }
 }
@@ -252,12 +189,6 @@ impl Converter {
         }
         self.map.to_unix(self.here.ns(ticks))
     }
-}
-
-/// The rate from one clock sync to a later one.
-fn rate(start: ClockSync, end: ClockSync) -> u64 {
-    let (ticks, ns) = (end.ticks - start.ticks, end.ns.saturating_sub(start.ns));
-    u64::try_from((u128::from(ns) << SHIFT) / u128::from(ticks.max(1))).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -8,11 +8,26 @@ use mallook_format::HeaderError;
 const MOST_DESCRIBED: usize = 100;
 
 /// A place of a trace that could not be read, or only in part.
+///
+/// ```
+/// use mallook_reader::{DamageKind, Events, Source, Trace};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut bytes = std::fs::read("../tests/golden/v1.trace")?;
+/// bytes.truncate(40_000);
+/// let trace = Trace::new("truncated".as_ref(), Source::Bytes(&bytes))?;
+/// assert_eq!(Events::of(&trace).count(), 35);
+/// // Damage shows while the trace is read.
+/// let (damage, more) = trace.damage();
+/// assert_eq!((damage[0].kind, damage[0].offset), (DamageKind::TruncatedBlock, 40_000));
+/// assert_eq!((damage.len(), more), (1, 0));
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damage {
-    /// What is wrong there.
+    /// The kind of damage.
     pub kind: DamageKind,
-    /// Where it is in the file, in bytes.
+    /// Its offset in the file, in bytes.
     pub offset: u64,
 }
 

@@ -155,7 +155,7 @@ impl<'a> Trace<'a> {
         self.ring_blocks().is_none() && self.header.flags & FLAG_RESTART == 0
     }
 
-    /// Reports blocks that the header speaks of and the file does not have.
+    /// Reports blocks that the header counts and the file does not have.
     ///
     /// A killed process may leave blocks that were claimed and not opened, one a thread, and a full
     /// file system may leave a truncated last block. Opened blocks must be there.

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! process             whether a process still writes its trace
-//! damage block        damaged places; where one block of events is
+//! damage clock_sync   damaged places; instants on both clocks
+//! block               where one block of events is
 //! file                the header, and access to the blocks of a file
 //! blocks              finds the blocks of events
 //! clock               ticks to Unix time
@@ -13,14 +14,15 @@
 mod block;
 mod blocks;
 mod clock;
+mod clock_sync;
 mod damage;
 mod file;
 mod process;
 
 pub use block::Block;
-pub(crate) use block::ClockSync;
 pub use blocks::Blocks;
 pub use clock::ClockMap;
 pub(crate) use clock::Converter;
+pub(crate) use clock_sync::ClockSync;
 pub use damage::{Damage, DamageKind};
 pub use file::Trace;

@@ -1,0 +1,13 @@
+//! The exported symbols, and the functions that they forward to.
+//!
+//! The law of the modules: a module uses only modules of rows above it, and those to the left of it
+//! in its row.
+//!
+//! ```text
+//! next             the next definition of each hooked function
+//! malloc process   allocation; start, fork, exec and the end
+//! ```
+
+mod malloc;
+mod next;
+mod process;

@@ -1,0 +1,266 @@
+//! The next definition of each hooked function in load order: another preloaded or linked
+//! allocator, or libc.
+//!
+//! All are resolved at the first call of any, when the process has a single thread; that allocates
+//! nothing. A function that nobody defines is composed from others.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::marker::PhantomData;
+use core::ops::ControlFlow;
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::host::elf::{self, Object};
+use crate::host::{clock, libc_thread};
+
+/// The next definition of a function of type `F`.
+#[repr(C)]
+pub struct Next<F> {
+    /// 0 until resolved; every thread resolves it to the same value, hence Relaxed. First, since the exec
+    /// trampolines jump through it.
+    address: AtomicUsize,
+    function: PhantomData<F>,
+}
+
+impl<F: Copy> Next<F> {
+    const fn new() -> Next<F> {
+        const { assert!(size_of::<F>() == size_of::<usize>(), "F is a function pointer") };
+        Next { address: AtomicUsize::new(0), function: PhantomData }
+    }
+
+    /// Whether the function is known.
+    #[inline(always)]
+    pub fn is_resolved(&self) -> bool {
+        self.address.load(Relaxed) != 0
+    }
+
+    /// The function, without a look whether it is known.
+    ///
+    /// # Safety
+    /// It is resolved.
+    #[inline(always)]
+    pub unsafe fn resolved(&self) -> F {
+        let address = self.address.load(Relaxed);
+        // SAFETY: as in `get`; not 0, by contract.
+        unsafe { core::mem::transmute_copy(&address) }
+    }
+
+    /// The function.
+    #[inline(always)]
+    pub fn get(&self) -> F {
+        let mut address = self.address.load(Relaxed);
+        if address == 0 {
+            resolve();
+            address = self.address.load(Relaxed);
+        }
+        // SAFETY: `F` is a pointer to a function, and `resolve` has stored the address of one with
+        // this name or of a stand-in with this type.
+        unsafe { core::mem::transmute_copy(&address) }
+    }
+}
+
+type Pointer = *mut c_void;
+type Strings = *const *const c_char;
+
+type Entry = (&'static CStr, &'static AtomicUsize, usize);
+
+macro_rules! next {
+    ($($name:ident $symbol:ident: ($($argument:ty),*) $(-> $result:ty)?, else $stand_in:expr;)*) => {
+        $(
+            #[doc = concat!("The next `", stringify!($symbol), "`.")]
+            pub static $name: Next<unsafe extern "C" fn($($argument),*) $(-> $result)?> = Next::new();
+        )*
+
+        const FUNCTIONS: usize = [$(stringify!($symbol)),*].len();
+
+        /// Each function: its name, the word for its address, and its stand-in.
+        fn table() -> [Entry; FUNCTIONS] {
+            [$({
+                let stand_in: unsafe extern "C" fn($($argument),*) $(-> $result)? = $stand_in;
+                let name = concat!(stringify!($symbol), "\0");
+                // A name with a zero at its end and nowhere else always converts.
+                let name = CStr::from_bytes_with_nul(name.as_bytes()).unwrap_or_default();
+                (name, &$name.address, stand_in as *const () as usize)
+            }),*]
+        }
+    };
+}
+
+next! {
+    MALLOC malloc: (usize) -> Pointer, else nothing::malloc;
+    CALLOC calloc: (usize, usize) -> Pointer, else nothing::calloc;
+    REALLOC realloc: (Pointer, usize) -> Pointer, else nothing::realloc;
+    FREE free: (Pointer), else nothing::free;
+    FREE_SIZED free_sized: (Pointer, usize), else nothing::free_sized;
+    FREE_ALIGNED_SIZED free_aligned_sized: (Pointer, usize, usize), else nothing::free_aligned_sized;
+    POSIX_MEMALIGN posix_memalign: (*mut Pointer, usize, usize) -> c_int, else nothing::posix_memalign;
+    ALIGNED_ALLOC aligned_alloc: (usize, usize) -> Pointer, else nothing::memalign;
+    MEMALIGN memalign: (usize, usize) -> Pointer, else nothing::memalign;
+    VALLOC valloc: (usize) -> Pointer, else nothing::malloc;
+    PVALLOC pvalloc: (usize) -> Pointer, else nothing::malloc;
+    FORK fork: () -> libc::pid_t, else nothing::fork;
+    EXECVE execve: (*const c_char, Strings, Strings) -> c_int, else nothing::execve;
+    EXECVEAT execveat: (c_int, *const c_char, Strings, Strings, c_int) -> c_int, else nothing::execveat;
+    FEXECVE fexecve: (c_int, Strings, Strings) -> c_int, else nothing::fexecve;
+    EXECV execv: (*const c_char, Strings) -> c_int, else nothing::execv;
+    EXECVP execvp: (*const c_char, Strings) -> c_int, else nothing::execv;
+    EXECVPE execvpe: (*const c_char, Strings, Strings) -> c_int, else nothing::execve;
+    EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
+        else nothing::pthread_getcpuclockid;
+}
+
+/// Stand-ins for functions that nobody defines: composed from others where that is possible, a failure
+/// otherwise.
+mod nothing {
+    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
+
+    fn out_of_memory() -> Pointer {
+        super::set_errno(libc::ENOMEM);
+        core::ptr::null_mut()
+    }
+    pub unsafe extern "C" fn malloc(_size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn calloc(_count: usize, _size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn realloc(_old: Pointer, _size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn memalign(_alignment: usize, _size: usize) -> Pointer {
+        out_of_memory()
+    }
+    pub unsafe extern "C" fn free(_block: Pointer) {}
+    pub unsafe extern "C" fn free_sized(block: Pointer, _size: usize) {
+        // SAFETY: as the caller's; C23 7.24.3.5 defines this as `free` with a hint.
+        unsafe { PLAIN_FREE.get()(block) }
+    }
+    pub unsafe extern "C" fn free_aligned_sized(block: Pointer, _alignment: usize, _size: usize) {
+        // SAFETY: as the caller's; C23 7.24.3.4 defines this as `free` with hints.
+        unsafe { PLAIN_FREE.get()(block) }
+    }
+    pub unsafe extern "C" fn posix_memalign(_: *mut Pointer, _: usize, _: usize) -> c_int {
+        libc::ENOMEM
+    }
+
+    fn not_there() -> c_int {
+        super::set_errno(libc::ENOSYS);
+        -1
+    }
+    pub unsafe extern "C" fn fork() -> libc::pid_t {
+        not_there()
+    }
+    pub unsafe extern "C" fn execve(_: *const c_char, _: Strings, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn execveat(
+        directory: c_int,
+        path: *const c_char,
+        arguments: Strings,
+        environment: Strings,
+        flags: c_int,
+    ) -> c_int {
+        // SAFETY: as the caller's; glibc before 2.34 has the call but no function for it.
+        let result = unsafe {
+            libc::syscall(libc::SYS_execveat, directory, path, arguments, environment, flags)
+        };
+        result as c_int
+    }
+    pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn pthread_getcpuclockid(
+        _: libc::pthread_t,
+        _: *mut libc::clockid_t,
+    ) -> c_int {
+        libc::ESRCH
+    }
+    pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
+        not_there()
+    }
+}
+
+/// The `realloc` that a call from any library reaches, apart from ours. It differs from the next
+/// definition if the program itself, or a library before us, has an allocator: the functions that we
+/// compose belong to that one.
+pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> = Next::new();
+/// The `free` that goes with [`PLAIN_REALLOC`].
+pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();
+
+/// Sets `errno` for a call that fails without any allocator below us having seen it.
+pub fn set_errno(value: c_int) {
+    // SAFETY: returns the address of the thread's errno.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *place = value };
+}
+
+/// Resolves every function, unless that was done.
+pub fn resolve_once() {
+    // Acquire: pairs with the Release in `resolve`: this one is stored last.
+    if PLAIN_FREE.address.load(Acquire) == 0 {
+        resolve();
+    }
+}
+
+/// Resolves every function. A stand-in is used only for a function that nobody defines.
+#[cold]
+#[inline(never)]
+fn resolve() {
+    let table = table();
+    let mut found = [0; FUNCTIONS];
+    let here = &raw const FREE as usize;
+    let mut behind_us = false;
+    let (mut plain_realloc, mut plain_free) = (0, 0);
+    elf::for_each_object(&mut |object| {
+        if object.contains(here) {
+            behind_us = true;
+        } else if behind_us {
+            look(object, &table, &mut found);
+        } else {
+            plain_realloc = or_function(plain_realloc, object, c"realloc");
+            plain_free = or_function(plain_free, object, c"free");
+        }
+        if let Some(address) = object.function(c"__vdso_clock_gettime") {
+            clock::set_vdso(address);
+        }
+        ControlFlow::Continue(())
+    });
+    if !behind_us {
+        (plain_realloc, plain_free) = (0, 0);
+    }
+    // Loaded late, by dlopen, everything is before us.
+    elf::for_each_object(&mut |object| {
+        if !object.contains(here) {
+            look(object, &table, &mut found);
+        }
+        ControlFlow::Continue(())
+    });
+    for ((_, place, stand_in), address) in table.iter().zip(found) {
+        place.store(if address == 0 { *stand_in } else { address }, Relaxed);
+    }
+    libc_thread::set_get_clock(PTHREAD_GETCPUCLOCKID.address.load(Relaxed));
+    let or_next = |address, next: &AtomicUsize| {
+        if address == 0 { next.load(Relaxed) } else { address }
+    };
+    PLAIN_REALLOC.address.store(or_next(plain_realloc, &REALLOC.address), Relaxed);
+    // Release: pairs with the Acquire in `resolve_once`: all others are there.
+    PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+}
+
+/// The address, or that of the object's function if there is none yet.
+fn or_function(address: usize, object: &Object, name: &CStr) -> usize {
+    if address == 0 { object.function(name).unwrap_or(0) } else { address }
+}
+
+fn look(object: &Object, table: &[Entry], found: &mut [usize]) {
+    for ((name, ..), address) in table.iter().zip(found) {
+        *address = or_function(*address, object, name);
+    }
+}

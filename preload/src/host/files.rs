@@ -1,0 +1,121 @@
+//! System calls on files and descriptors.
+
+use core::ffi::CStr;
+use core::mem::MaybeUninit;
+
+use super::signals::without_write_signals;
+use super::syscall::{Result, call, uninterrupted};
+
+/// A file descriptor. Not closed on drop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fd(pub i32);
+
+/// The identity of a file: equal for two descriptors of the same file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub device: u64,
+    pub inode: u64,
+}
+
+pub fn open(path: &CStr, flags: i32, mode: u32) -> Result<Fd> {
+    let at = [libc::AT_FDCWD as usize, path.as_ptr() as usize, flags as usize, mode as usize, 0, 0];
+    // SAFETY: the path is a C string.
+    uninterrupted(|| unsafe { call(libc::SYS_openat, at) }).map(|fd| Fd(fd as i32))
+}
+
+pub fn unlink(path: &CStr) {
+    // SAFETY: the path is a C string. Nothing depends on the result.
+    let _ = unsafe {
+        call(libc::SYS_unlinkat, [libc::AT_FDCWD as usize, path.as_ptr() as usize, 0, 0, 0, 0])
+    };
+}
+
+/// Gives the file of a descriptor a path. `number` is the descriptor in decimal.
+pub fn link_descriptor(number: &[u8], path: &CStr) -> Result<()> {
+    let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
+    let places = link.iter_mut().skip(b"/proc/self/fd/".len());
+    places.zip(number.iter().take(11)).for_each(|(place, digit)| *place = *digit);
+    let args = [
+        libc::AT_FDCWD as usize,
+        link.as_ptr() as usize,
+        libc::AT_FDCWD as usize,
+        path.as_ptr() as usize,
+        libc::AT_SYMLINK_FOLLOW as usize,
+        0,
+    ];
+    // SAFETY: both are C strings.
+    unsafe { call(libc::SYS_linkat, args) }.map(drop)
+}
+
+/// Duplicates the descriptor to the lowest free one from `least` on, closed on exec.
+pub fn duplicate_from(fd: Fd, least: i32) -> Result<Fd> {
+    let args = [fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize, 0, 0, 0];
+    // SAFETY: no memory is involved.
+    unsafe { call(libc::SYS_fcntl, args) }.map(|fd| Fd(fd as i32))
+}
+
+pub fn close(fd: Fd) {
+    // SAFETY: callers close only descriptors that they opened or whose identity they checked.
+    let _ = unsafe { call(libc::SYS_close, [fd.0 as usize, 0, 0, 0, 0, 0]) };
+}
+
+pub fn identity(fd: Fd) -> Result<Identity> {
+    let stat = status(fd)?;
+    Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+}
+
+fn status(fd: Fd) -> Result<libc::stat> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the buffer has the size of the structure.
+    unsafe { call(libc::SYS_fstat, [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0]) }?;
+    // SAFETY: the call succeeded, so the kernel filled it.
+    Ok(unsafe { stat.assume_init() })
+}
+
+/// Fills the buffer as far as the file goes; returns the number of bytes that were read.
+pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
+    let args = [fd.0 as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
+    // SAFETY: the kernel writes into the buffer at most.
+    uninterrupted(|| unsafe { call(libc::SYS_read, args) })
+}
+
+/// Writes as many of the bytes as it can. With signals blocked.
+pub fn write(fd: Fd, bytes: &[u8]) {
+    let args = [fd.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
+    // SAFETY: the kernel only reads the bytes. Nothing depends on the result.
+    let _ = without_write_signals(|| unsafe { call(libc::SYS_write, args) });
+}
+
+/// Allocates space in the file; extends it where necessary, never shrinks it. With signals blocked.
+pub fn allocate(fd: Fd, offset: u64, length: u64) -> Result<()> {
+    let args = [fd.0 as usize, 0, offset as usize, length as usize, 0, 0];
+    // SAFETY: no memory is involved.
+    without_write_signals(|| uninterrupted(|| unsafe { call(libc::SYS_fallocate, args) })).map(drop)
+}
+
+/// Cuts the file, if it is longer.
+///
+/// # Safety
+/// Nobody may touch a mapping of the part that is cut off.
+pub unsafe fn truncate(fd: Fd, length: u64) -> Result<()> {
+    if status(fd)?.st_size as u64 <= length {
+        return Ok(());
+    }
+    let args = [fd.0 as usize, length as usize, 0, 0, 0, 0];
+    // SAFETY: by contract.
+    uninterrupted(|| unsafe { call(libc::SYS_ftruncate, args) }).map(drop)
+}
+
+/// The current directory, with its terminating zero; returns its length with the zero.
+pub fn current_directory(buffer: &mut [u8]) -> Result<usize> {
+    let args = [buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0, 0];
+    // SAFETY: the kernel writes into the buffer at most.
+    unsafe { call(libc::SYS_getcwd, args) }
+}
+
+/// Reads the target of a symbolic link; returns its length.
+pub fn read_link(path: &CStr, buffer: &mut [u8]) -> Result<usize> {
+    let args = [path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
+    // SAFETY: the path is a C string, the kernel writes into the buffer at most.
+    unsafe { call(libc::SYS_readlink, args) }
+}

@@ -1,0 +1,105 @@
+//! The cold path: everything that the hot path leaves.
+//!
+//! With the coarse clock that is every event, and most end in the first lines, which read no clock.
+
+use mallook_format::{Clock, Kind, SLOT_SIZE, Slot, WIDE_ALIGNMENT};
+
+use crate::host::{clock, task};
+use crate::session::lifecycle::Stage;
+
+use super::moment::{Moment, fits};
+use super::refill::refill;
+use super::thread_buffer::slot_at;
+use super::wiped::{WIPED, Wiped, wipe_on_fork};
+
+/// Records a moment that the hot path could not. `head` is word 0 without address and parity.
+#[cold]
+#[inline(never)]
+pub fn cold(head: u64, address: usize, size: usize) -> usize {
+    record_cold(head, address, size);
+    // The compiler must not see that this is the argument, which the callers would keep instead.
+    let mut same = address;
+    // SAFETY: does nothing.
+    unsafe {
+        core::arch::asm!("/* {} */", inout(reg) same, options(pure, nomem, nostack, preserves_flags));
+    }
+    same
+}
+
+/// As [`cold`]: begins with the hot path of the coarse clock.
+#[inline(always)]
+pub fn record_cold(head: u64, address: usize, size: usize) {
+    let buffer = WIPED.buffers.current();
+    if let Some((cursor, parity_bits, ticks)) = buffer.burst_slot()
+        && fits(address, size)
+        && buffer.reserve(cursor, 1)
+    {
+        let word1 = Slot::word1(0, ticks as u32) | size as u64;
+        slot_at(cursor).commit(head | address as u64 | parity_bits, word1);
+        return;
+    }
+    colder(head, address, size);
+}
+
+#[cold]
+#[inline(never)]
+fn colder(head: u64, address: usize, size: usize) {
+    record_slowly(&Moment { head, address: address as u64, size: size as u64, alignment: 0 });
+}
+
+/// Records a moment whose alignment is no power of two.
+#[cold]
+#[inline(never)]
+pub fn record_odd_alignment(kind: Kind, alignment: usize, address: usize, size: usize) {
+    record_slowly(&Moment {
+        head: Slot::word0(kind, WIDE_ALIGNMENT, 0),
+        address: address as u64,
+        size: size as u64,
+        alignment: alignment as u64,
+    });
+}
+
+/// Records a marker, if the process has recorded anything: otherwise it leaves no file.
+#[cold]
+#[inline(never)]
+pub fn mark(kind: Kind, pid: u32) {
+    if WIPED.session.stage() != Stage::Unopened {
+        // A marker is not part of a burst.
+        WIPED.buffers.current().end_burst();
+        colder(Slot::word0(kind, 0, 0), pid as usize, 0);
+    }
+}
+
+/// Records a marker with the PID of the caller.
+pub fn mark_self(kind: Kind) {
+    mark(kind, task::pid());
+}
+
+fn record_slowly(moment: &Moment) {
+    let Wiped { buffers, session } = &WIPED;
+    let slots = moment.slots();
+    loop {
+        let buffer = buffers.current();
+        if let Some(next) = buffer.next_slot(slots) {
+            let (burst, clock) = (buffer.burst(), session.clock());
+            let in_burst = burst.covers(next.cursor);
+            let delta =
+                if in_burst { burst.ticks() } else { clock::now(clock).wrapping_sub(next.base) };
+            if delta <= next.max_delta {
+                if buffer.reserve(next.cursor, slots) {
+                    if clock == Clock::Coarse && !in_burst {
+                        buffer.renew_burst(burst, delta, next.cursor + slots * SLOT_SIZE);
+                    }
+                    return moment.write(slots, &next, delta as u32);
+                }
+                continue;
+            }
+        }
+        if let Err(cause) = refill(buffers, session, wipe_on_fork) {
+            if moment.head().kind().is_some_and(Kind::is_moment) {
+                session.lose(cause);
+            }
+            return;
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The hot path: looks at the thread's buffer, reads the clock, reserves a slot and writes it.
+//!
+//! Three compares lead away from it, to the [cold path](super::cold): one when there is no room, one
+//! when a field does not fit, and one when a signal handler came between.
+
+use mallook_format::{Kind, Slot};
+
+use crate::host::clock;
+
+use super::cold::cold;
+use super::moment::fits;
+use super::thread_buffer::slot_at;
+use super::wiped::WIPED;
+
+/// Records a moment. `aux` depends on the kind ([`mallook_format`]).
+///
+/// Returns the address, as [`cold`] does: a hook that goes on with it need not keep it in a register
+/// that it would have to save first.
+#[inline(always)]
+pub fn record(kind: Kind, aux: u8, address: usize, size: usize) -> usize {
+    if record_hot(kind, aux, address, size) {
+        return address;
+    }
+    cold(Slot::word0(kind, aux, 0), address, size)
+}
+
+/// Records a moment if the hot path can.
+#[inline(always)]
+pub fn record_hot(kind: Kind, aux: u8, address: usize, size: usize) -> bool {
+    let buffer = WIPED.buffers.current();
+    let Some(next) = buffer.hot_slot() else { return false };
+    let delta = clock::tsc().wrapping_sub(next.base);
+    if delta > next.max_delta || !fits(address, size) || !buffer.reserve(next.cursor, 1) {
+        return false;
+    }
+    // Fields that fit need no mask.
+    let word0 = Slot::word0(kind, aux, 0) | address as u64 | next.parity_bits;
+    slot_at(next.cursor).commit(word0, Slot::word1(0, delta as u32) | size as u64);
+    true
+}

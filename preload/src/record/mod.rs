@@ -1,0 +1,25 @@
+//! One event: from the call to its slot.
+//!
+//! The law of the modules: a module uses only modules of rows above it, and those to the left of it
+//! in its row. The memory of the process is passed down as far as `refill`; only `wiped` and the paths
+//! below it name the static.
+//!
+//! ```text
+//! burst           the slots that share a read of the coarse clock
+//! thread_buffer   a thread's block, and its next slot
+//! reclaim         closes the blocks of a buffer, of a dead thread too
+//! owner           the table of thread buffers, and which thread owns which
+//! moment refill   the slots of an event; where the next block comes from
+//! wiped           all memory of a process, which the kernel zeroes in a forked child
+//! cold hot        one event: what is rare, and what is frequent
+//! ```
+
+pub mod burst;
+pub mod cold;
+pub mod hot;
+pub mod moment;
+pub mod owner;
+pub mod reclaim;
+pub mod refill;
+pub mod thread_buffer;
+pub mod wiped;

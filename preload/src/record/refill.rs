@@ -1,0 +1,95 @@
+//! Gives a thread room for its next events: the slow path, about once in a thousand events.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use mallook_format::{Kind, Loss, Mode, Slot};
+
+use crate::host::clock;
+use crate::host::signals::SignalsBlocked;
+use crate::host::syscall::Errno;
+use crate::session::lifecycle::{Session, Stage};
+use crate::session::open::{self, Opened};
+
+use super::owner::ThreadBuffers;
+use super::thread_buffer::ThreadBuffer;
+
+/// The largest number of slots of one event: three wide fields and itself.
+const EVENT_SLOTS: usize = 4;
+/// Slots of a new base for the ticks.
+const BASE_SLOTS: usize = 2;
+/// Slots of a new owner.
+const OWNER_SLOTS: usize = 3;
+/// Events that a full ring loses before it is searched for a free block again.
+const BACK_OFF: u32 = 256;
+
+/// Makes room for an event of the calling thread, and opens the trace if need be. `wipe_on_fork` is as
+/// in [`Session::identify`].
+///
+/// # Errors
+/// The event cannot be recorded, for this cause.
+#[cold]
+pub fn refill(
+    buffers: &'static ThreadBuffers,
+    session: &Session,
+    wipe_on_fork: fn() -> Result<(), Errno>,
+) -> Result<(), Loss> {
+    let has_room = || buffers.current().room() >= EVENT_SLOTS + BASE_SLOTS;
+    if session.stage() == Stage::Stopped && !has_room() {
+        return Err(session.stopped_by());
+    }
+    let _signals = SignalsBlocked::new();
+    let opened = open::ensure(session, wipe_on_fork, || buffers.start())?;
+    match session.stage() {
+        Stage::Unopened | Stage::Opening => return Err(Loss::Waiting),
+        Stage::Stopped if session.file.live().is_none() => return Err(session.stopped_by()),
+        _ => {}
+    }
+    let (buffer, adopted) = buffers.own(session)?;
+    make_room(buffers, session, buffer, adopted)?;
+    if let Opened::Now { parent } = opened {
+        let kind = if parent.is_some() { Kind::Restart } else { Kind::Start };
+        buffer.push(Slot { word0: Slot::word0(kind, 0, parent.unwrap_or(0).into()), word1: 0 });
+    }
+    Ok(())
+}
+
+fn make_room(
+    buffers: &ThreadBuffers,
+    session: &Session,
+    buffer: &ThreadBuffer,
+    adopted: bool,
+) -> Result<(), Loss> {
+    let clock = session.clock();
+    let wanted = EVENT_SLOTS + BASE_SLOTS + if adopted { OWNER_SLOTS } else { 0 };
+    if buffer.room() >= wanted {
+        if adopted {
+            buffer.push_owner();
+        }
+        if !buffer.can_hold(clock::now(clock)) {
+            buffer.rebase(clock::sync(clock));
+        }
+        return Ok(());
+    }
+    if session.back_off() {
+        return Err(Loss::Busy);
+    }
+    buffer.finish(&session.file);
+    if session.stage() == Stage::Stopped {
+        return Err(session.stopped_by());
+    }
+    let is_closing = || session.settled_stage() == Stage::Closing;
+    let evict = |owner: u64| buffers.evict(session, (owner >> 32) as usize);
+    let claimed = session.file.claim(is_closing, evict).inspect_err(|&cause| {
+        match (session.file.mode(), cause) {
+            (Mode::Full, Loss::Waiting) => {}
+            (Mode::Full, _) => session.stop(cause),
+            (Mode::Ring, Loss::Busy) => session.set_back_off(BACK_OFF),
+            (Mode::Ring, _) => {}
+        }
+    })?;
+    buffer.start(buffers.index(buffer), &claimed, clock::sync(clock), clock);
+    if let Some(live) = session.file.live() {
+        live.opened.fetch_add(1, Relaxed);
+    }
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! The thread buffer: the block that a thread writes into, and its next slot.
+//!
+//! A thread buffer in its block, after two full slots and one that is reserved and not yet written:
+//!
+//! ```text
+//!  thread-local word     ThreadBuffer (process memory)      block of the file (shared mapping)
+//!  ┌───────────────┐     ┌────────────────────────┐         ┌──────────────────────────────┐
+//!  │ offset of the │     │ block ─────────────────┼───────> │ header: state, base, owner,… │ 0
+//!  │ thread's      │ ──> │ base, max_delta        │         ├──────────────────────────────┤
+//!  │ buffer        │     │ parity_bits, burst     │         │ malloc 0x…10 64   +17 ticks  │ 128
+//!  └───────────────┘     │                        │         │ free   0x…10      +31 ticks  │ 144
+//!                        │                        │         │ (reserved: kind 0)           │ 160
+//!                        │ cursor ────────────────┼───────> │ the next slot                │ 176
+//!                        │                        │         │ …                            │
+//!                        │ limit, hot_limit ──────┼───────> └──────────────────────────────┘ 16384
+//!                        │ owner: TID, count      │         ┌──────────────────────────────┐
+//!                        │ deferred[2] ───────────┼───────> │ an older block, full but for │
+//!                        └────────────────────────┘         │ a slot of an interrupted hook│
+//!                                                           └──────────────────────────────┘
+//! ```
+//!
+//! A record is three steps: look (a [`NextSlot`]), [reserve](ThreadBuffer::reserve) by an unlocked
+//! compare-and-swap of the cursor, commit two words. A signal handler that records between the first
+//! two makes the reservation fail; one that records later takes later slots.
+//!
+//! Thread buffers lie in memory that is wiped on fork, so a forked child finds zeros there and starts
+//! anew. There is no destructor: the buffer of a dead thread, with its half-filled block, goes to the
+//! next thread that needs one ([`super::owner`]).
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence};
+
+use mallook_format::ring::{Opening, SlotCell};
+use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Clock, Kind, PARITY_SHIFT, SLOT_SIZE, Slot};
+
+use crate::file::blocks::Claimed;
+use crate::host::clock::ClockSync;
+use crate::host::task;
+
+use super::burst::Burst;
+
+/// The largest delta of ticks of a new thread buffer. Each rebasing multiplies it by 16, up to the
+/// most that a slot can hold, so that even a short trace that is cut off has two clock syncs well apart.
+const FIRST_MAX_DELTA: u64 = 1 << 16;
+const LAST_MAX_DELTA: u64 = u32::MAX as u64;
+/// Blocks that wait for a slot of an interrupted hook. A hook whose signal handler jumped out of it
+/// (`siglongjmp`) never fills its slot: if more blocks wait, the oldest one is given up.
+const DEFERRED: usize = 2;
+
+/// The buffer of one thread, which alone touches all fields but `owner`, hence Relaxed: a hook and the
+/// signal handlers that interrupt it run on one thread, and a new owner has seen the death of the old
+/// one. All zero: no owner, no block.
+#[repr(C)]
+pub struct ThreadBuffer {
+    /// Address of the next free slot.
+    pub(super) cursor: AtomicUsize,
+    /// The end of the cursor for the hot path, which reads the TSC for each event: `limit`, or 0 if
+    /// the trace has another clock.
+    hot_limit: AtomicUsize,
+    /// The base of the next slot's ticks.
+    base: AtomicU64,
+    /// The largest number of ticks since the base that the next slot may have.
+    max_delta: AtomicU64,
+    /// The parity of the block's use, as bits of word 0 of a slot.
+    parity_bits: AtomicU64,
+    /// [`Burst`]: the slots that need no read of the coarse clock, and their time.
+    burst: AtomicU64,
+    /// The end of the cursor: of the block.
+    limit: AtomicUsize,
+    /// Thread ID in bits 0..32, 0 for none; the number of owners so far above it.
+    pub(super) owner: AtomicU64,
+    /// Address of the block, 0 for none.
+    pub(super) block: AtomicUsize,
+    /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for none.
+    pub(super) deferred: [AtomicUsize; DEFERRED],
+}
+
+/// The next slot, as one look at a thread buffer shows it.
+pub struct NextSlot {
+    /// Its address.
+    pub cursor: usize,
+    /// The base of its ticks.
+    pub base: u64,
+    /// The largest number of ticks since the base.
+    pub max_delta: u64,
+    /// The parity of the block's use, as bits of word 0.
+    pub parity_bits: u64,
+}
+
+impl ThreadBuffer {
+    /// The next slot, if the hot path may use one.
+    #[inline(always)]
+    pub fn hot_slot(&self) -> Option<NextSlot> {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        (cursor < self.hot_limit.load(Ordering::Relaxed)).then(|| self.look(cursor))
+    }
+
+    /// The next slot, if the block has room for this many.
+    pub fn next_slot(&self, slots: usize) -> Option<NextSlot> {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        let room = self.limit.load(Ordering::Relaxed).saturating_sub(cursor);
+        (room >= slots * SLOT_SIZE).then(|| self.look(cursor))
+    }
+
+    /// Address, parity bits and time of the next slot, if it needs no read of the coarse clock.
+    #[inline(always)]
+    pub fn burst_slot(&self) -> Option<(usize, u64, u64)> {
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        // Acquire, towards signal handlers of this thread: as in `look`.
+        compiler_fence(Ordering::Acquire);
+        let burst = self.burst();
+        let parity_bits = self.parity_bits.load(Ordering::Relaxed);
+        burst.covers(cursor).then(|| (cursor, parity_bits, burst.ticks()))
+    }
+
+    /// The burst that belongs to a cursor that was loaded before.
+    #[inline(always)]
+    pub fn burst(&self) -> Burst {
+        Burst(self.burst.load(Ordering::Relaxed))
+    }
+
+    /// Lets the slots after the reserved ones reuse this timestamp. The exchange fails if a signal
+    /// handler has read the clock meanwhile; any handler that reserved later slots has, because the old
+    /// burst covered none of them.
+    ///
+    /// `seen` is the burst from before the reservation, and `end` the end of the reserved slots.
+    pub fn renew_burst(&self, seen: Burst, ticks: u64, end: usize) {
+        let next = seen.next(ticks, end, self.limit.load(Ordering::Relaxed));
+        // SAFETY: a word of the thread's own.
+        unsafe { exchange(self.burst.as_ptr(), seen.0, next.0) };
+    }
+
+    /// Makes the next event read the clock. The word differs from slot to slot, so an event that this
+    /// interrupts does not mistake it for the burst that it has seen.
+    pub fn end_burst(&self) {
+        self.burst.store(Burst::before(self.cursor.load(Ordering::Relaxed)).0, Ordering::Relaxed);
+    }
+
+    /// The next slot, for a cursor that was just loaded.
+    #[inline(always)]
+    fn look(&self, cursor: usize) -> NextSlot {
+        // Acquire, towards signal handlers of this thread: the cursor was loaded first. If no handler
+        // has moved it by the time of `reserve`, all of these fields belong to it.
+        compiler_fence(Ordering::Acquire);
+        NextSlot {
+            cursor,
+            base: self.base.load(Ordering::Relaxed),
+            max_delta: self.max_delta.load(Ordering::Relaxed),
+            parity_bits: self.parity_bits.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Reserves slots if no other was reserved since the cursor was loaded. Then no other field has
+    /// changed either, and no later slot can have an earlier time.
+    #[inline(always)]
+    pub fn reserve(&self, cursor: usize, slots: usize) -> bool {
+        let next = cursor + slots * SLOT_SIZE;
+        // SAFETY: the thread's own cursor.
+        unsafe { exchange(self.cursor.as_ptr().cast(), cursor as u64, next as u64) }
+    }
+
+    /// Number of free slots.
+    pub fn room(&self) -> usize {
+        let limit = self.limit.load(Ordering::Relaxed);
+        limit.saturating_sub(self.cursor.load(Ordering::Relaxed)) / SLOT_SIZE
+    }
+
+    /// Whether the next slot can have this time, in ticks.
+    pub fn can_hold(&self, now: u64) -> bool {
+        now.wrapping_sub(self.base.load(Ordering::Relaxed))
+            <= self.max_delta.load(Ordering::Relaxed)
+    }
+
+    /// Writes a slot. For the owner, with signals blocked and room for the slot.
+    pub fn push(&self, slot: Slot) {
+        if let Some(next) = self.next_slot(1) {
+            self.cursor.store(next.cursor + SLOT_SIZE, Ordering::Relaxed);
+            slot_at(next.cursor).commit(slot.word0 | next.parity_bits, slot.word1);
+        }
+    }
+
+    /// Sets a new base for the ticks and records it in two slots. As [`ThreadBuffer::push`].
+    pub fn rebase(&self, sync: ClockSync) {
+        self.push(Slot::prefix(Kind::Ticks, 0, sync.ticks));
+        self.push(Slot::prefix(Kind::Nanos, 0, sync.monotonic_ns));
+        self.base.store(sync.ticks, Ordering::Relaxed);
+        let max_delta = self.max_delta.load(Ordering::Relaxed);
+        self.max_delta.store((max_delta * 16).min(LAST_MAX_DELTA), Ordering::Relaxed);
+        self.end_burst();
+    }
+
+    /// Records the owner of the slots from here on in three slots. As [`ThreadBuffer::push`].
+    pub fn push_owner(&self) {
+        self.push(Slot::prefix(Kind::Thread, 0, self.tid().into()));
+        for (half, name) in (0..).zip(task::thread_name()) {
+            self.push(Slot::prefix(Kind::Name, half, name));
+        }
+        self.end_burst();
+    }
+
+    /// Goes on in a new block. `index` is this buffer's place in the table, where others find it.
+    pub fn start(&self, index: usize, claimed: &Claimed, sync: ClockSync, clock: Clock) {
+        let address = core::ptr::from_ref(claimed.block) as usize;
+        claimed.block.open(
+            claimed.state,
+            &Opening {
+                base_ticks: sync.ticks,
+                base_ns: sync.monotonic_ns,
+                owner: u64::from(self.tid()) | (index as u64) << 32,
+                name: task::thread_name(),
+            },
+        );
+        let limit = address + BLOCK_SIZE;
+        self.block.store(address, Ordering::Relaxed);
+        self.base.store(sync.ticks, Ordering::Relaxed);
+        self.max_delta.fetch_max(FIRST_MAX_DELTA, Ordering::Relaxed);
+        self.parity_bits.store(claimed.state.parity << PARITY_SHIFT, Ordering::Relaxed);
+        self.limit.store(limit, Ordering::Relaxed);
+        self.cursor.store(address + BLOCK_HEADER_SIZE, Ordering::Relaxed);
+        self.end_burst();
+        let hot_limit = if clock == Clock::Tsc { limit } else { 0 };
+        self.hot_limit.store(hot_limit, Ordering::Relaxed);
+    }
+
+    /// Leaves the block; returns its address.
+    pub(super) fn forget(&self) -> usize {
+        self.hot_limit.store(0, Ordering::Relaxed);
+        self.limit.store(0, Ordering::Relaxed);
+        self.cursor.store(0, Ordering::Relaxed);
+        self.end_burst();
+        self.block.swap(0, Ordering::Relaxed)
+    }
+
+    /// The thread that the buffer belongs to, 0 for none.
+    fn tid(&self) -> u32 {
+        self.owner.load(Ordering::Relaxed) as u32
+    }
+
+    /// The buffer belongs to a thread.
+    pub fn has_owner(&self) -> bool {
+        self.tid() != 0
+    }
+}
+
+/// Replaces a value if it is the expected one.
+///
+/// One instruction, without a lock prefix: atomic towards signal handlers of this thread, and
+/// other threads have no business here.
+///
+/// # Safety
+/// The word is one of an atomic that other threads do not touch.
+#[inline(always)]
+unsafe fn exchange(word: *mut u64, expected: u64, new: u64) -> bool {
+    let found: u64;
+    // SAFETY: by contract.
+    unsafe {
+        core::arch::asm!(
+            "cmpxchg qword ptr [{word}], {new}",
+            word = in(reg) word,
+            new = in(reg) new,
+            inlateout("rax") expected => found,
+            options(nostack),
+        );
+    }
+    found == expected
+}
+
+/// The slot at an address that a thread buffer's cursor had.
+#[inline(always)]
+pub fn slot_at(address: usize) -> &'static SlotCell {
+    // SAFETY: cursors stay within a block of the buffer, which is mapped until it is closed, and that
+    // waits for slots that were handed out. Slots are atomics.
+    unsafe { &*(address as *const SlotCell) }
+}

@@ -1,0 +1,158 @@
+//! The settings, as the environment asks for them.
+
+use mallook_format::{BLOCK_SIZE, Clock, Mode, TRACE_SIZES, parse_size};
+
+use crate::file::blocks::Shape;
+use crate::host::{clock, stderr};
+
+use super::environment::Environment;
+
+const DEFAULT_PREFIX: &[u8] = b"mallook.out";
+const DEFAULT_RING: u64 = 64 << 20;
+
+/// The settings of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    pub mode: Mode,
+    pub clock: Clock,
+    /// Number of blocks of a ring, without the header.
+    pub ring_blocks: u64,
+    /// Largest number of blocks in full mode, without the header; 0 for no bound.
+    pub max_blocks: u64,
+    /// Whether the command line goes into the header.
+    pub command_line: bool,
+}
+
+/// The prefix of the trace's name.
+pub fn prefix(environment: &Environment) -> &'static [u8] {
+    match environment.value(b"MALLOOK_PREFIX") {
+        Some(prefix) if !prefix.is_empty() => prefix,
+        _ => DEFAULT_PREFIX,
+    }
+}
+
+/// A variable that was not understood: its name, its value, and the values that it may have.
+type Bad = Option<(&'static [u8], &'static [u8], &'static [u8])>;
+
+impl Config {
+    /// The size of the file in this mode.
+    pub fn shape(&self) -> Shape {
+        let of = |mode, blocks| if self.mode == mode { blocks } else { 0 };
+        Shape {
+            mode: self.mode,
+            ring_blocks: of(Mode::Ring, self.ring_blocks),
+            max_blocks: of(Mode::Full, self.max_blocks),
+        }
+    }
+
+    /// Reads the environment. Values that are not understood are named on stderr and replaced by the
+    /// default.
+    pub fn read(environment: &Environment) -> Config {
+        let mut bad: [Bad; 5] = [None; 5];
+        let config = Config::parse(|name| environment.value(name), &mut bad);
+        if bad.iter().any(Option::is_some) {
+            let texts = bad.iter().flatten().flat_map(|&(name, value, expected)| {
+                [b" ", name, b"=", value, b" (expected ", expected, b")"]
+            });
+            let start: [&[u8]; 1] = [b"not understood, so the default is used:"];
+            stderr::BAD_ENVIRONMENT.say(start.into_iter().chain(texts));
+        }
+        config
+    }
+
+    fn parse(value: impl Fn(&[u8]) -> Option<&'static [u8]>, bad: &mut [Bad; 5]) -> Config {
+        let [bad_mode, bad_size, bad_max, bad_clock, bad_line] = bad;
+        let tsc = clock::tsc_is_invariant;
+        let clock =
+            choose(&value, b"MALLOOK_CLOCK", b"tsc, coarse or monotonic", bad_clock, |v| match v {
+                b"tsc" if tsc() => Some(Clock::Tsc),
+                b"coarse" if tsc() => Some(Clock::Coarse),
+                b"monotonic" => Some(Clock::Monotonic),
+                _ => None,
+            });
+        let size = b"a size like 64M, from 80K to 1T";
+        let blocks = |bytes: u64| bytes / BLOCK_SIZE as u64 - 1;
+        Config {
+            mode: choose(&value, b"MALLOOK_MODE", b"full or ring", bad_mode, |v| match v {
+                b"full" => Some(Mode::Full),
+                b"ring" => Some(Mode::Ring),
+                _ => None,
+            })
+            .unwrap_or(Mode::Full),
+            ring_blocks: blocks(
+                choose(&value, b"MALLOOK_SIZE", size, bad_size, trace_size).unwrap_or(DEFAULT_RING),
+            ),
+            max_blocks: choose(&value, b"MALLOOK_MAX", size, bad_max, trace_size).map_or(0, blocks),
+            clock: clock.unwrap_or_else(|| if tsc() { Clock::Tsc } else { Clock::Monotonic }),
+            command_line: choose(&value, b"MALLOOK_CMDLINE", b"0 or 1", bad_line, |v| match v {
+                b"0" => Some(false),
+                b"1" => Some(true),
+                _ => None,
+            })
+            .unwrap_or(false),
+        }
+    }
+}
+
+/// The parsed value of a variable. A value that does not parse is noted; an empty one counts as unset.
+fn choose<T>(
+    value: impl Fn(&[u8]) -> Option<&'static [u8]>,
+    name: &'static [u8],
+    expected: &'static [u8],
+    bad: &mut Bad,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Option<T> {
+    let value = value(name).filter(|value| !value.is_empty())?;
+    let parsed = parse(value);
+    if parsed.is_none() {
+        *bad = Some((name, value, expected));
+    }
+    parsed
+}
+
+/// A size in bytes that a trace may have.
+fn trace_size(text: &[u8]) -> Option<u64> {
+    parse_size(text).filter(|bytes| TRACE_SIZES.contains(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_bounds() {
+        assert_eq!(trace_size(b"80K"), Some(81920));
+        assert_eq!(trace_size(b"1.5 gib"), Some(3 << 29));
+        assert_eq!(trace_size(b"1T"), Some(1 << 40));
+        for wrong in ["", "79K", "2T", "64X"] {
+            assert_eq!(trace_size(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn bad_values_are_noted_and_replaced() {
+        let value = |name: &[u8]| -> Option<&'static [u8]> {
+            match name {
+                b"MALLOOK_MODE" => Some(b"rign"),
+                b"MALLOOK_SIZE" => Some(b"1M"),
+                b"MALLOOK_MAX" => Some(b"lots"),
+                b"MALLOOK_CLOCK" => Some(b"monotonic"),
+                _ => None,
+            }
+        };
+        let mut bad = [None; 5];
+        let config = Config::parse(value, &mut bad);
+        assert_eq!(
+            config,
+            Config {
+                mode: Mode::Full,
+                clock: Clock::Monotonic,
+                ring_blocks: 63,
+                max_blocks: 0,
+                command_line: false
+            }
+        );
+        let names: Vec<_> = bad.iter().flatten().map(|&(name, ..)| name).collect();
+        assert_eq!(names, [&b"MALLOOK_MODE"[..], b"MALLOOK_MAX"]);
+    }
+}

@@ -1,0 +1,18 @@
+//! The session: the one open trace of a process.
+//!
+//! The law of the modules: a module uses only modules of rows above it, and those to the left of it
+//! in its row.
+//!
+//! ```text
+//! environment config   the environment, and the settings in it
+//! fork                 the settings and ancestry that forked children inherit
+//! lifecycle            the stages of a session, from the first event to the end
+//! open close           how it begins and ends
+//! ```
+
+pub mod close;
+pub mod config;
+pub mod environment;
+pub mod fork;
+pub mod lifecycle;
+pub mod open;

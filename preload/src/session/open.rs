@@ -1,0 +1,197 @@
+//! Opens the session of a process: settings, file, header.
+
+use bytemuck::Zeroable;
+use mallook_format::Mode;
+use mallook_format::{BLOCK_SIZE, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION};
+
+use crate::file::create::{self, Created};
+use crate::file::{inherited, path};
+use crate::host::decimal::Decimal;
+use crate::host::files::{self, Fd};
+use crate::host::syscall::Errno;
+use crate::host::{clock, memory, stderr, task};
+
+use super::config::{self, Config};
+use super::environment::{self, Environment};
+use super::fork;
+use super::lifecycle::{Session, Stage};
+
+/// The result of an attempt to open a session.
+pub enum Opened {
+    /// This thread has opened the session: a marker is due. In a forked child, with its parent or an
+    /// ancestor.
+    Now { parent: Option<u32> },
+    /// The session was open before, or never will be.
+    Before,
+}
+
+/// The reason for which a session cannot be opened.
+enum Failure {
+    /// It is not wanted, and nothing is said.
+    Unwanted,
+    /// This does not work, for this error.
+    Failed(&'static [u8], Errno),
+}
+
+fn failed(what: &'static [u8]) -> impl FnOnce(Errno) -> Failure {
+    move |errno| Failure::Failed(what, errno)
+}
+
+/// Opens the session of this process if that was not done yet. With signals blocked.
+///
+/// `wipe_on_fork` is as in [`Session::identify`]. `prepare` is called while nobody records.
+///
+/// # Errors
+/// It is too early: the environment is not set up.
+pub fn ensure(
+    session: &Session,
+    wipe_on_fork: impl FnOnce() -> Result<(), Errno>,
+    prepare: impl FnOnce(),
+) -> Result<Opened, Loss> {
+    if session.settled_stage() != Stage::Unopened {
+        return Ok(Opened::Before);
+    }
+    let environment = Environment::get();
+    if environment.is_none() && !fork::has_settings() {
+        return Err(Loss::Early);
+    }
+    // Before anything is written there: another thread may fork at any time.
+    let wiped = session
+        .identify(wipe_on_fork)
+        .map_err(failed(b"needs MADV_WIPEONFORK, which is in Linux since 4.14"));
+    if !session.advance(Stage::Unopened, Stage::Opening) {
+        session.settled_stage();
+        return Ok(Opened::Before);
+    }
+    let parent = fork::last_pid();
+    let settings = wiped.and_then(|()| settings(environment));
+    match settings.and_then(|config| create(session, &config, parent)) {
+        Ok(()) => {
+            prepare();
+            session.set_stage(Stage::Recording);
+            return Ok(Opened::Now { parent });
+        }
+        Err(Failure::Unwanted) => session.set_stage(Stage::Stopped),
+        Err(Failure::Failed(what, errno)) => {
+            // SAFETY: this thread is the one that is opening.
+            let path = unsafe { path::path() }.to_bytes();
+            let number = Decimal::new(errno.0 as u64);
+            let (number, reason) = (number.bytes(), errno.describe());
+            let start: &[u8] = b"nothing is recorded: the trace ";
+            let words = [start, what, b" (", reason, b", errno ", number, b"): ", path];
+            session.stop_saying(Loss::Space, &words);
+        }
+    }
+    Ok(Opened::Before)
+}
+
+/// Reads the settings, once in the life of a program.
+fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
+    let ready = fork::has_settings();
+    if !ready {
+        stderr::remember_stderr();
+    }
+    if environment::is_privileged() {
+        return Err(Failure::Unwanted);
+    }
+    if let (false, Some(environment)) = (ready, environment) {
+        // SAFETY: this thread is the one that is opening.
+        unsafe { path::set_prefix(config::prefix(&environment)) };
+        // SAFETY: as above.
+        unsafe { fork::set_settings(Config::read(&environment)) };
+    }
+    // SAFETY: as above.
+    unsafe { fork::settings() }.ok_or(Failure::Failed(b"has no settings", Errno(libc::EINVAL)))
+}
+
+/// Creates and maps the file, and fills the header and the session.
+fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(), Failure> {
+    inherited::release();
+    let realtime_ns = clock::nanoseconds(libc::CLOCK_REALTIME);
+    let sync = clock::sync(config.clock);
+    let pid = session.pid();
+    let epoch = realtime_ns / 1_000_000_000;
+    // SAFETY: this thread is the one that is opening.
+    let mut created =
+        unsafe { create::create(pid, epoch) }.map_err(failed(b"cannot be created"))?;
+    let discard = |created: &Created| {
+        // SAFETY: as above.
+        unsafe { created.discard() };
+    };
+    let shape = config.shape();
+    let mapped = map_first(session, shape.first_mapping(), created.file)
+        .inspect_err(|_| discard(&created))?;
+
+    // SAFETY: a fresh mapping of a fresh file, zeros, longer than a header and properly aligned;
+    // nobody else knows it.
+    let header = unsafe { &mut *mapped.cast::<FileHeader>() };
+    *header = FileHeader {
+        magic: MAGIC,
+        version: VERSION,
+        header_size: BLOCK_SIZE as u32,
+        block_size: BLOCK_SIZE as u32,
+        slot_size: SLOT_SIZE as u32,
+        mode: config.mode as u32,
+        clock: config.clock as u32,
+        ring_blocks: shape.ring_blocks,
+        max_blocks: shape.max_blocks,
+        ticks: sync.ticks,
+        monotonic_ns: sync.monotonic_ns,
+        realtime_ns,
+        pid,
+        parent_pid: parent.unwrap_or_else(|| session.parent()),
+        page_size: page_size() as u32,
+        flags: if parent.is_some() { FLAG_RESTART } else { 0 },
+        epoch,
+        hostname: task::hostname(),
+        ..FileHeader::zeroed()
+    };
+    let last = header.executable.len() - 1;
+    let _ = files::read_link(c"/proc/self/exe", &mut header.executable[..last]);
+    if config.command_line {
+        read_command_line(&mut header.command_line[..]);
+    }
+    // SAFETY: as above.
+    unsafe { created.give_name(pid, epoch) }
+        .map_err(failed(b"cannot be given its name"))
+        .inspect_err(|_| discard(&created))?;
+    let descriptor = &session.file.descriptor;
+    match config.mode {
+        Mode::Full => descriptor.keep(created.file),
+        Mode::Ring => descriptor.give_up(created.file),
+    }
+    session.set_clock(config.clock);
+    session.file.enter(mapped, shape);
+    let length = shape.first_mapping();
+    inherited::remember(mapped as usize, length, descriptor.number(), descriptor.identity());
+    fork::set_last_pid(pid);
+    let early = session.lost_early();
+    if let Some(live) = session.file.live().filter(|_| early != 0) {
+        live.lose(Loss::Early, 0, early);
+    }
+    Ok(())
+}
+
+/// The size of a page in bytes.
+fn page_size() -> u64 {
+    // SAFETY: reads the auxiliary vector; AT_PAGESZ is always there, so errno stays.
+    unsafe { libc::getauxval(libc::AT_PAGESZ) }
+}
+
+/// Allocates the first part of the file, and maps it.
+fn map_first(session: &Session, length: usize, file: Fd) -> Result<*mut u8, Failure> {
+    if task::soft_limit(libc::RLIMIT_FSIZE) < length as u64 {
+        return Err(Failure::Failed(b"is larger than the file size limit", Errno(libc::EFBIG)));
+    }
+    files::allocate(file, 0, length as u64).map_err(failed(b"cannot be allocated"))?;
+    let identity = files::identity(file).map_err(failed(b"cannot be looked at"))?;
+    session.file.descriptor.set_identity(identity);
+    memory::map(file, 0, length).map_err(failed(b"cannot be mapped shared and writable"))
+}
+
+fn read_command_line(buffer: &mut [u8]) {
+    if let Ok(file) = files::open(c"/proc/self/cmdline", libc::O_RDONLY | libc::O_CLOEXEC, 0) {
+        let _ = files::read(file, buffer);
+        files::close(file);
+    }
+}

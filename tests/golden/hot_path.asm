@@ -1,0 +1,90 @@
+# rustc version 1.95.0 (59807616e 2026-04-14)
+
+malloc:
+    push %rbx
+    mov %rdi,%rbx
+    mov mallook::hooks::next::MALLOC(%rip),%rax
+    test %rax,%rax
+    je (cold)
+    mov %rbx,%rdi
+    call *%rax
+    mov %rax,%rsi
+    mov …(%rip),%rax
+    mov %fs:(%rax),%rax
+    lea mallook::record::wiped::WIPED(%rip),%rdi
+    mov (%rax,%rdi,1),%rcx
+    mov 0x8(%rax,%rdi,1),%rdx
+    cmp %rdx,%rcx
+    jae (cold)
+    add %rax,%rdi
+    mov 0x10(%rdi),%r9
+    mov 0x18(%rdi),%r10
+    mov 0x20(%rdi),%r8
+    rdtsc
+    shl $0x20,%rdx
+    or %rax,%rdx
+    sub %r9,%rdx
+    cmp %r10,%rdx
+    ja (cold)
+    mov %rbx,%rax
+    shr $0x20,%rax
+    mov %rsi,%r9
+    shr $0x30,%r9
+    or %rax,%r9
+    jne (cold)
+    lea 0x10(%rcx),%r9
+    mov %rcx,%rax
+    cmpxchg %r9,(%rdi)
+    cmp %rcx,%rax
+    jne (cold)
+    or %rsi,%r8
+    movabs $0x1000000000000,%rax
+    or %r8,%rax
+    shl $0x20,%rdx
+    or %rbx,%rdx
+    mov %rdx,0x8(%rcx)
+    mov %rax,(%rcx)
+    mov %rsi,%rax
+    pop %rbx
+    ret
+
+free:
+    mov mallook::hooks::next::FREE(%rip),%rax
+    test %rax,%rax
+    je (cold)
+    test %rdi,%rdi
+    je (cold)
+    mov …(%rip),%rax
+    mov %fs:(%rax),%rax
+    lea mallook::record::wiped::WIPED(%rip),%r8
+    mov (%rax,%r8,1),%rcx
+    mov 0x8(%rax,%r8,1),%rdx
+    cmp %rdx,%rcx
+    jae (cold)
+    add %rax,%r8
+    mov 0x10(%r8),%r11
+    mov 0x18(%r8),%r10
+    mov 0x20(%r8),%r9
+    rdtsc
+    mov %rax,%rsi
+    mov %rdi,%rax
+    shr $0x30,%rax
+    jne (cold)
+    shl $0x20,%rdx
+    or %rdx,%rsi
+    sub %r11,%rsi
+    cmp %r10,%rsi
+    ja (cold)
+    lea 0x10(%rcx),%rdx
+    mov %rcx,%rax
+    cmpxchg %rdx,(%r8)
+    cmp %rcx,%rax
+    jne (cold)
+    or %rdi,%r9
+    movabs $0x10000000000000,%rax
+    or %r9,%rax
+    shl $0x20,%rsi
+    mov %rsi,0x8(%rcx)
+    mov %rax,(%rcx)
+    mov mallook::hooks::next::FREE(%rip),%rax
+    jmp *%rax
