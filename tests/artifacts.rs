@@ -12,7 +12,7 @@ pub struct Artifacts {
     /// `mallook-dump`.
     pub dump: PathBuf,
     /// `mallook`.
-    pub launcher: PathBuf,
+    pub mallook: PathBuf,
     programs: PathBuf,
 }
 
@@ -37,7 +37,7 @@ pub fn artifacts() -> &'static Artifacts {
         Ok(Artifacts {
             library: release.join("libmallook.so"),
             dump: release.join("mallook-dump"),
-            launcher: release.join("mallook"),
+            mallook: release.join("mallook"),
             programs: compile(&target)?,
         })
     });
@@ -64,7 +64,7 @@ fn cargo(target: &Path) -> Result<(), String> {
     let mut cargo = inner_cargo();
     cargo.args(["build", "--release", "--locked", "--manifest-path"]);
     cargo.arg(tests().parent().unwrap().join("Cargo.toml"));
-    cargo.args(["-p", "mallook-preload", "-p", "mallook-reader", "-p", "mallook"]);
+    cargo.args(["-p", "mallook-preload", "-p", "mallook"]);
     cargo.arg("--target-dir").arg(target);
     build(&mut cargo)
 }

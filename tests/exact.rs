@@ -67,7 +67,7 @@ fn csv_rows_and_sizes_lines() {
     let rows = run.trace().rows();
     let (pid, ..) = run.trace().identity();
     assert!(rows.iter().all(|row| (row.pid, row.tid) == (pid, pid)));
-    // The two clocks are tied at the start; 50 ms are for a clock that is set meanwhile.
+    // The two clocks are synced at the start; 50 ms are for a clock that is set meanwhile.
     let slack = 50_000_000;
     for row in window(&rows) {
         assert!((before - slack..after + slack).contains(&row.time_ns), "{before} {row:?} {after}");

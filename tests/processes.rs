@@ -84,7 +84,7 @@ fn b1_b3_raw_clone_from_a_thread_while_64_others_allocate() {
 }
 
 /// Every event of the other threads is their first one: at each fork some of them are where blocks
-/// are claimed and cells are taken. A lock there would be held for ever in the child.
+/// are claimed and thread buffers are taken. A lock there would be held for ever in the child.
 #[test]
 fn b3_fork_while_others_are_in_the_slow_path() {
     let sandbox = setup("b3");

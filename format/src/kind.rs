@@ -28,9 +28,9 @@ raw_enum! {
         Free = 16,
         /// Death by `cfree`.
         Cfree = 17,
-        /// Death by `free_sized`; the size is what the caller said.
+        /// Death by `free_sized`; the size is the caller's.
         FreeSized = 18,
-        /// Death by `free_aligned_sized`; size and alignment are what the caller said.
+        /// Death by `free_aligned_sized`; size and alignment are the caller's.
         FreeAlignedSized = 19,
         /// Death by `realloc`, its first moment; the size is the requested one.
         ReallocDeath = 20,

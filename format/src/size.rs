@@ -39,7 +39,7 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// Appends the digits at the start of `text`; returns what follows them. `None` if `text` does
+    /// Appends the digits at the start of `text`; returns the rest. `None` if `text` does
     /// not start with a digit, or the number is too large.
     fn take_digits<'a>(&mut self, text: &'a [u8], is_fraction: bool) -> Option<&'a [u8]> {
         text.first().filter(|first| first.is_ascii_digit())?;

@@ -104,7 +104,7 @@ fn a_reader_sees_whole_slots_of_one_use() {
 }
 
 /// Two threads that each claim, fill and close twice in a ring of two blocks: nobody writes where
-/// somebody else does, and what is present and what was overwritten add up.
+/// somebody else does, and the moments that are present and that were overwritten add up.
 #[test]
 fn claims_are_exclusive_and_every_moment_is_accounted_for() {
     bounded(|| {
@@ -202,7 +202,7 @@ fn the_block_of_a_dead_thread_is_reclaimed() {
             assert!(block.close(slots));
         }
         let (block, state) = ring.claim(1).unwrap();
-        // What the dead thread has written is visible to whoever has seen its death.
+        // A thread that has seen the death sees what the dead thread has written.
         commit(block, state, 1);
         let heir = thread::spawn({
             let ring = ring.clone();

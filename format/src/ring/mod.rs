@@ -304,7 +304,7 @@ impl BlockCell {
         // the state below is that use's.
         fence(Ordering::Acquire);
         let after = self.state.load(Ordering::Relaxed);
-        // The phase may have moved from open to closed: that does not change what was written.
+        // The phase may have moved from open to closed, which changes no slot that was written.
         before >> 2 == after >> 2
     }
 }
@@ -312,7 +312,7 @@ impl BlockCell {
 impl State {
     /// The raw kind of the slot if this use of the block wrote it.
     fn in_use(self, slot: &SlotCell) -> Option<u8> {
-        // Relaxed: the owner's own slots, or those of an owner whose death has been seen.
+        // Relaxed: slots of the caller, or of an owner whose death the caller has seen.
         let word0 = slot.word0.load(Ordering::Relaxed);
         let kind = Slot { word0, word1: 0 }.raw_kind();
         (kind != 0 && (word0 >> PARITY_SHIFT) & 1 == self.parity).then_some(kind)

@@ -27,7 +27,7 @@ pub struct TraceFile {
     windows: Windows,
 }
 
-/// The size of a file: what the header says of it.
+/// The mode and the size of a file, as in its header.
 #[derive(Clone, Copy)]
 pub struct Shape {
     pub mode: Mode,

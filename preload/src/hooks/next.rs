@@ -16,7 +16,7 @@ use crate::host::{clock, libc_thread};
 /// The next definition of a function of type `F`.
 #[repr(C)]
 pub struct Next<F> {
-    /// 0 until resolved; the same value whoever resolves it, hence Relaxed. First, since the exec
+    /// 0 until resolved; every thread resolves it to the same value, hence Relaxed. First, since the exec
     /// trampolines jump through it.
     address: AtomicUsize,
     function: PhantomData<F>,
@@ -73,7 +73,7 @@ macro_rules! next {
 
         const FUNCTIONS: usize = [$(stringify!($symbol)),*].len();
 
-        /// Each function: its name, where its address goes, and what stands in for it.
+        /// Each function: its name, the word for its address, and its stand-in.
         fn table() -> [Entry; FUNCTIONS] {
             [$({
                 let stand_in: unsafe extern "C" fn($($argument),*) $(-> $result)? = $stand_in;
@@ -209,7 +209,7 @@ pub fn resolve_once() {
     }
 }
 
-/// Resolves every function. Nothing is called through a stand-in if anybody defines the function.
+/// Resolves every function. A stand-in is used only for a function that nobody defines.
 #[cold]
 #[inline(never)]
 fn resolve() {

@@ -33,7 +33,7 @@ pub struct Object<'a> {
 /// Reads a value of a loaded object.
 ///
 /// # Safety
-/// `address` must be that of a `T` in its tables.
+/// `address` is the address of a `T` in its tables.
 unsafe fn read<T: Copy>(address: u64) -> T {
     // SAFETY: by contract.
     unsafe { core::ptr::read_unaligned(address as *const T) }
@@ -50,7 +50,7 @@ pub fn for_each_object(visit: &mut dyn FnMut(&Object) -> ControlFlow<()>) {
     ) -> c_int {
         // SAFETY: the loader passes a valid structure.
         let info = unsafe { &*info };
-        // SAFETY: the data is what was passed below.
+        // SAFETY: the data is the one that is passed below.
         let visit = unsafe { &mut *data.cast::<Visit>() };
         // SAFETY: the loader says where the program headers are and how many.
         let headers =

@@ -30,7 +30,7 @@ pub fn unlink(path: &CStr) {
     };
 }
 
-/// Gives the file behind a descriptor, whose number is given in decimal, a name.
+/// Gives the file of a descriptor a path. `number` is the descriptor in decimal.
 pub fn link_descriptor(number: &[u8], path: &CStr) -> Result<()> {
     let mut link = *b"/proc/self/fd/\0\0\0\0\0\0\0\0\0\0\0\0";
     let places = link.iter_mut().skip(b"/proc/self/fd/".len());

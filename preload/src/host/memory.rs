@@ -14,7 +14,7 @@ pub fn map(fd: Fd, offset: u64, length: usize) -> Result<*mut u8> {
     unsafe { call(libc::SYS_mmap, args) }.map(|address| address as *mut u8)
 }
 
-/// Puts private zeros in the place of a mapping.
+/// Replaces a mapping by private zeros.
 ///
 /// # Safety
 /// Nobody may need the contents of the range.

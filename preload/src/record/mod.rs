@@ -6,7 +6,8 @@
 //!
 //! ```text
 //! burst           the slots that share a read of the coarse clock
-//! thread_buffer   a thread's block, and the place of its next slot
+//! thread_buffer   a thread's block, and its next slot
+//! reclaim         closes the blocks of a buffer, of a dead thread too
 //! owner           the table of thread buffers, and which thread owns which
 //! moment refill   the slots of an event; where the next block comes from
 //! wiped           all memory of a process, which the kernel zeroes in a forked child
@@ -18,6 +19,7 @@ pub mod cold;
 pub mod hot;
 pub mod moment;
 pub mod owner;
+pub mod reclaim;
 pub mod refill;
 pub mod thread_buffer;
 pub mod wiped;

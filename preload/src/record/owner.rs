@@ -124,7 +124,7 @@ fn recording_tid(pid: u32) -> u32 {
     if task::pid() == pid {
         return task::tid();
     }
-    // In a child that was forked behind libc's back, libc's number is that of another process. The
+    // In a child that was forked without libc's knowledge, libc's number is that of another process. The
     // main thread lives as long as any other.
     let lives = |tid: &u32| !task::thread_is_dead(pid, *tid);
     libc_thread::tid().filter(lives).unwrap_or(pid)

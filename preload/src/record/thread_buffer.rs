@@ -1,22 +1,22 @@
-//! The thread buffer: the block that a thread writes into, and the place of its next slot.
+//! The thread buffer: the block that a thread writes into, and its next slot.
 //!
 //! A thread buffer in its block, after two full slots and one that is reserved and not yet written:
 //!
 //! ```text
-//!  thread-local word      ThreadBuffer (process memory)       block of the file (shared mapping)
-//!  ┌────────────────┐     ┌──────────────────────────┐        ┌────────────────────────────────┐
-//!  │ offset of the  │────>│ block ───────────────────┼───────>│ header: state, base, owner, …  │ 0
-//!  │ thread's buffer│     │ cursor ──────────────┐   │        ├────────────────────────────────┤
-//!  └────────────────┘     │ hot_limit, limit ──┐ │   │        │ malloc  0x…10  64  +17 ticks   │ 128
-//!                         │ base ──────────────┼─┼───┼─>base  │ free    0x…10      +31         │ 144
-//!                         │ max_delta          │ │   │        │ (reserved, kind 0)             │ 160
-//!                         │ parity_bits        │ └───┼───────>│ next slot to reserve           │ 176
-//!                         │ burst              │     │        │ …                              │
-//!                         │ owner: TID, count  └─────┼───────>└────────────────────────────────┘ 16384
-//!                         │ deferred[2] ───────┐     │        ┌────────────────────────────────┐
-//!                         └────────────────────┼─────┘        │ an older block, full but for a │
-//!                                              └─────────────>│ slot of an interrupted hook    │
-//!                                                             └────────────────────────────────┘
+//!  thread-local word     ThreadBuffer (process memory)      block of the file (shared mapping)
+//!  ┌───────────────┐     ┌────────────────────────┐         ┌──────────────────────────────┐
+//!  │ offset of the │     │ block ─────────────────┼───────> │ header: state, base, owner,… │ 0
+//!  │ thread's      │ ──> │ base, max_delta        │         ├──────────────────────────────┤
+//!  │ buffer        │     │ parity_bits, burst     │         │ malloc 0x…10 64   +17 ticks  │ 128
+//!  └───────────────┘     │                        │         │ free   0x…10      +31 ticks  │ 144
+//!                        │                        │         │ (reserved: kind 0)           │ 160
+//!                        │ cursor ────────────────┼───────> │ the next slot                │ 176
+//!                        │                        │         │ …                            │
+//!                        │ limit, hot_limit ──────┼───────> └──────────────────────────────┘ 16384
+//!                        │ owner: TID, count      │         ┌──────────────────────────────┐
+//!                        │ deferred[2] ───────────┼───────> │ an older block, full but for │
+//!                        └────────────────────────┘         │ a slot of an interrupted hook│
+//!                                                           └──────────────────────────────┘
 //! ```
 //!
 //! A record is three steps: look (a [`NextSlot`]), [reserve](ThreadBuffer::reserve) by an unlocked
@@ -27,21 +27,19 @@
 //! anew. There is no destructor: the buffer of a dead thread, with its half-filled block, goes to the
 //! next thread that needs one ([`super::owner`]).
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence, fence};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
-use mallook_format::ring::{BlockCell, Opening, SlotCell};
-use mallook_format::{
-    BLOCK_HEADER_SIZE, BLOCK_SIZE, Clock, Kind, Mode, PARITY_SHIFT, SLOT_SIZE, Slot,
-};
+use mallook_format::ring::{Opening, SlotCell};
+use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Clock, Kind, PARITY_SHIFT, SLOT_SIZE, Slot};
 
-use crate::file::blocks::{Claimed, TraceFile};
+use crate::file::blocks::Claimed;
 use crate::host::clock::ClockSync;
 use crate::host::task;
 
 use super::burst::Burst;
 
-/// The largest delta of ticks of a new thread buffer. Each rebasing multiplies it by 16, up to what a
-/// slot can hold, so that even a short trace that is cut off has two clock syncs well apart.
+/// The largest delta of ticks of a new thread buffer. Each rebasing multiplies it by 16, up to the
+/// most that a slot can hold, so that even a short trace that is cut off has two clock syncs well apart.
 const FIRST_MAX_DELTA: u64 = 1 << 16;
 const LAST_MAX_DELTA: u64 = u32::MAX as u64;
 /// Blocks that wait for a slot of an interrupted hook. A hook whose signal handler jumped out of it
@@ -54,7 +52,7 @@ const DEFERRED: usize = 2;
 #[repr(C)]
 pub struct ThreadBuffer {
     /// Address of the next free slot.
-    cursor: AtomicUsize,
+    pub(super) cursor: AtomicUsize,
     /// The end of the cursor for the hot path, which reads the TSC for each event: `limit`, or 0 if
     /// the trace has another clock.
     hot_limit: AtomicUsize,
@@ -69,11 +67,11 @@ pub struct ThreadBuffer {
     /// The end of the cursor: of the block.
     limit: AtomicUsize,
     /// Thread ID in bits 0..32, 0 for none; the number of owners so far above it.
-    owner: AtomicU64,
+    pub(super) owner: AtomicU64,
     /// Address of the block, 0 for none.
-    block: AtomicUsize,
+    pub(super) block: AtomicUsize,
     /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for none.
-    deferred: [AtomicUsize; DEFERRED],
+    pub(super) deferred: [AtomicUsize; DEFERRED],
 }
 
 /// The next slot, as one look at a thread buffer shows it.
@@ -223,30 +221,8 @@ impl ThreadBuffer {
         self.hot_limit.store(hot_limit, Ordering::Relaxed);
     }
 
-    /// Finishes the block, and the deferred ones if their slots are written. With signals blocked.
-    pub fn finish(&self, file: &TraceFile) {
-        for deferred in &self.deferred {
-            let address = deferred.load(Ordering::Relaxed);
-            if address != 0 && close(file, address, address + BLOCK_SIZE) {
-                deferred.store(0, Ordering::Relaxed);
-            }
-        }
-        let cursor = self.cursor.load(Ordering::Relaxed);
-        let address = self.forget();
-        if address != 0 && !close(file, address, cursor) {
-            // Newest first.
-            let pushed = self.deferred.iter().fold(address, |pushed, deferred| {
-                if pushed == 0 { 0 } else { deferred.swap(pushed, Ordering::Relaxed) }
-            });
-            // In a growing file that would only unmap a window that a hook may still write to.
-            if file.mode() == Mode::Ring {
-                close_abandoned(file, pushed);
-            }
-        }
-    }
-
     /// Leaves the block; returns its address.
-    fn forget(&self) -> usize {
+    pub(super) fn forget(&self) -> usize {
         self.hot_limit.store(0, Ordering::Relaxed);
         self.limit.store(0, Ordering::Relaxed);
         self.cursor.store(0, Ordering::Relaxed);
@@ -262,49 +238,6 @@ impl ThreadBuffer {
     /// The buffer belongs to a thread.
     pub fn has_owner(&self) -> bool {
         self.tid() != 0
-    }
-
-    /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or from
-    /// none; `false` if its owner lives, or another thread was faster.
-    pub fn adopt(&self, file: &TraceFile, pid: u32, tid: u32) -> bool {
-        let owner = self.owner.load(Ordering::Relaxed);
-        let dead = owner as u32;
-        if dead != 0 && !task::thread_is_dead(pid, dead) {
-            return false;
-        }
-        let next = ((owner >> 32).wrapping_add(1) << 32) | u64::from(tid);
-        // Acquire: pairs with the Release in `evict`; a dead thread's stores are visible since the
-        // kernel has switched away from it for good. The count of owners makes the exchange fail if
-        // another thread was faster, even if thread IDs were reused.
-        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-        if self.owner.compare_exchange(owner, next, acquire, relaxed).is_err() {
-            return false;
-        }
-        // Release: pairs with the Acquire fence in `BlockCell::snapshot`, as in `BlockCell::open`,
-        // for the slots that the new owner will write.
-        fence(Ordering::Release);
-        for deferred in &self.deferred {
-            close_abandoned(file, deferred.swap(0, Ordering::Relaxed));
-        }
-        let block = self.block.load(Ordering::Relaxed);
-        let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
-        if block != 0 && !block_at(block).is_whole(handed_out) {
-            close_abandoned(file, self.forget());
-        }
-        true
-    }
-
-    /// Closes the blocks of a dead thread, so that a ring can use them again; `false` if the owner
-    /// lives.
-    pub fn evict(&self, file: &TraceFile, pid: u32) -> bool {
-        if !self.adopt(file, pid, pid) {
-            return false;
-        }
-        close_abandoned(file, self.forget());
-        let owners = self.owner.load(Ordering::Relaxed) >> 32;
-        // Release: pairs with the Acquire in `adopt`: the buffer is empty for its next owner.
-        self.owner.store(owners << 32, Ordering::Release);
-        true
     }
 }
 
@@ -329,38 +262,6 @@ unsafe fn exchange(word: *mut u64, expected: u64, new: u64) -> bool {
         );
     }
     found == expected
-}
-
-/// Number of slots of the block before this address.
-fn slots_before(block: usize, cursor: usize) -> usize {
-    cursor.saturating_sub(block + BLOCK_HEADER_SIZE) / SLOT_SIZE
-}
-
-/// Closes a block of the caller's. `false` if a slot before the cursor is not written yet.
-fn close(file: &TraceFile, address: usize, cursor: usize) -> bool {
-    let block = block_at(address);
-    let sequence = block.own_state().map_or(0, |state| state.sequence);
-    let closed = block.close(slots_before(address, cursor));
-    if closed {
-        file.note_closed(sequence);
-    }
-    closed
-}
-
-/// Closes a block that a dead thread has left, if there is one.
-fn close_abandoned(file: &TraceFile, address: usize) {
-    if address != 0 {
-        let block = block_at(address);
-        let sequence = block.own_state().map_or(0, |state| state.sequence);
-        block.close_abandoned();
-        file.note_closed(sequence);
-    }
-}
-
-fn block_at(address: usize) -> &'static BlockCell {
-    // SAFETY: the address of a block that a thread buffer holds: it is mapped until it is closed, and
-    // only its owner closes it. Blocks are atomics.
-    unsafe { &*(address as *const BlockCell) }
 }
 
 /// The slot at an address that a thread buffer's cursor had.

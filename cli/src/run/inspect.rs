@@ -83,7 +83,7 @@ pub fn obstacle(program: &OsStr, library: &Path) -> Option<Obstacle> {
 }
 
 /// Finds a program as execvp(3) does.
-fn search(program: &OsStr) -> Option<PathBuf> {
+pub fn search(program: &OsStr) -> Option<PathBuf> {
     if program.as_bytes().contains(&b'/') {
         return Some(program.into());
     }

@@ -10,12 +10,17 @@ use std::path::{self, Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
 
+/// Help of `mallook library`.
+pub const HELP: &str = "\
+Example:
+  LD_PRELOAD=$(mallook library) MALLOOK_PREFIX=/tmp/trace ./server";
+
 static LIBRARY: &[u8] = include_bytes!(env!("MALLOOK_LIBRARY"));
 
 /// Puts the embedded library on disk, if it is not there already, and returns its path.
 ///
 /// It goes to the user's cache directory, or else to a directory of our own among the temporary
-/// files. Launchers of different versions do not disturb each other: the name holds a hash of the
+/// files. Programs of different versions do not disturb each other: the name holds a hash of the
 /// content.
 pub fn install() -> anyhow::Result<PathBuf> {
     let cache = Xdg::new().context("no home directory").and_then(|xdg| {
@@ -48,7 +53,7 @@ fn install_in(directory: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Other launchers see the old file or the whole new one, and who has mapped the old one keeps it.
+/// Other programs see the old file or the whole new one, and who has mapped the old one keeps it.
 fn write(path: &Path, directory: &Path) -> io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
     file.write_all(LIBRARY)?;

@@ -1,4 +1,18 @@
 //! `mallook run`: prepares the environment, starts the program, sees it through.
+//!
+//! The law of the modules, each of which uses only those above it and to the left of it:
+//!
+//! ```text
+//! options library  the options; the preloaded library, on disk
+//! inspect signals  why a program cannot be recorded; signals on their way to it
+//! traces           the files that it has left
+//! ```
+
+pub mod inspect;
+pub mod library;
+mod options;
+mod signals;
+mod traces;
 
 use std::env;
 use std::ffi::OsString;
@@ -8,18 +22,21 @@ use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, bail};
 
-use crate::cli::Run;
-use crate::signals::{self, Signals};
-use crate::traces::{self, Traces};
-use crate::{inspect, library, say};
+use crate::messages::Messages;
+use crate::run::signals::Signals;
+use crate::run::traces::Traces;
 
+pub use crate::run::options::Options;
+
+/// Exit code when mallook itself failed, as with env(1) and nice(1).
+pub const FAILED: u8 = 125;
 /// Exit code when the program cannot be executed.
 const CANNOT_EXECUTE: u8 = 126;
 /// Exit code when the program was not found.
 const NOT_FOUND: u8 = 127;
 
 /// Runs the program and returns its exit code, or dies of the same signal.
-pub fn run(options: &Run) -> anyhow::Result<ExitCode> {
+pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
     let library = match &options.library {
         Some(path) => library::named(path).context("--library")?,
         None => library::install().context("cannot put the preloaded library on disk")?,
@@ -32,7 +49,7 @@ pub fn run(options: &Run) -> anyhow::Result<ExitCode> {
     match inspect::obstacle(program, &library) {
         Some(obstacle) if obstacle.is_fatal() => bail!("{}: {obstacle}", program.display()),
         Some(obstacle) if !options.quiet => {
-            say(format_args!("{}: {obstacle}", program.display()));
+            messages.say(format_args!("{}: {obstacle}", program.display()));
         }
         _ => {}
     }
@@ -51,13 +68,13 @@ pub fn run(options: &Run) -> anyhow::Result<ExitCode> {
                 Some(libc::ENOENT) => NOT_FOUND,
                 _ => CANNOT_EXECUTE,
             };
-            say(format_args!("cannot run {}: {error}", program.display()));
+            messages.say(format_args!("cannot run {}: {error}", program.display()));
             return Ok(code.into());
         }
     };
 
     if !options.quiet {
-        list(&traces, &prefix);
+        list(&traces, &prefix, messages);
     }
     Ok(pass_on(status))
 }
@@ -72,10 +89,12 @@ fn preload(library: &Path) -> OsString {
     value
 }
 
-fn list(traces: &Traces, prefix: &Path) {
-    match traces.new_ones() {
-        Ok(found) => say(format_args!("{}", traces::report(&found))),
-        Err(error) => say(format_args!("cannot list the traces {}.*: {error}", prefix.display())),
+fn list(traces: &Traces, prefix: &Path, messages: Messages) {
+    match traces.report() {
+        Ok(report) => messages.say(format_args!("{report}")),
+        Err(error) => {
+            messages.say(format_args!("cannot list the traces {}.*: {error}", prefix.display()));
+        }
     }
 }
 

@@ -1,0 +1,110 @@
+//! Closes the blocks of a thread buffer: its owner's full one, and those of a dead thread.
+
+use core::sync::atomic::{Ordering, fence};
+
+use mallook_format::ring::BlockCell;
+use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Mode, SLOT_SIZE};
+
+use crate::file::blocks::TraceFile;
+use crate::host::task;
+
+use super::thread_buffer::ThreadBuffer;
+
+impl ThreadBuffer {
+    /// Finishes the block, and the deferred ones if their slots are written. With signals blocked.
+    pub fn finish(&self, file: &TraceFile) {
+        for deferred in &self.deferred {
+            let address = deferred.load(Ordering::Relaxed);
+            if address != 0 && close(file, address, address + BLOCK_SIZE) {
+                deferred.store(0, Ordering::Relaxed);
+            }
+        }
+        let cursor = self.cursor.load(Ordering::Relaxed);
+        let address = self.forget();
+        if address != 0 && !close(file, address, cursor) {
+            // Newest first.
+            let pushed = self.deferred.iter().fold(address, |pushed, deferred| {
+                if pushed == 0 { 0 } else { deferred.swap(pushed, Ordering::Relaxed) }
+            });
+            // In a growing file that would only unmap a window that a hook may still write to.
+            if file.mode() == Mode::Ring {
+                close_abandoned(file, pushed);
+            }
+        }
+    }
+
+    /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or from
+    /// none; `false` if its owner lives, or another thread was faster.
+    pub fn adopt(&self, file: &TraceFile, pid: u32, tid: u32) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        let dead = owner as u32;
+        if dead != 0 && !task::thread_is_dead(pid, dead) {
+            return false;
+        }
+        let next = ((owner >> 32).wrapping_add(1) << 32) | u64::from(tid);
+        // Acquire: pairs with the Release in `evict`; a dead thread's stores are visible since the
+        // kernel has switched away from it for good. The count of owners makes the exchange fail if
+        // another thread was faster, even if thread IDs were reused.
+        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+        if self.owner.compare_exchange(owner, next, acquire, relaxed).is_err() {
+            return false;
+        }
+        // Release: pairs with the Acquire fence in `BlockCell::snapshot`, as in `BlockCell::open`,
+        // for the slots that the new owner will write.
+        fence(Ordering::Release);
+        for deferred in &self.deferred {
+            close_abandoned(file, deferred.swap(0, Ordering::Relaxed));
+        }
+        let block = self.block.load(Ordering::Relaxed);
+        let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
+        if block != 0 && !block_at(block).is_whole(handed_out) {
+            close_abandoned(file, self.forget());
+        }
+        true
+    }
+
+    /// Closes the blocks of a dead thread, so that a ring can use them again; `false` if the owner
+    /// lives.
+    pub fn evict(&self, file: &TraceFile, pid: u32) -> bool {
+        if !self.adopt(file, pid, pid) {
+            return false;
+        }
+        close_abandoned(file, self.forget());
+        let owners = self.owner.load(Ordering::Relaxed) >> 32;
+        // Release: pairs with the Acquire in `adopt`: the buffer is empty for its next owner.
+        self.owner.store(owners << 32, Ordering::Release);
+        true
+    }
+}
+
+/// Number of slots of the block before this address.
+fn slots_before(block: usize, cursor: usize) -> usize {
+    cursor.saturating_sub(block + BLOCK_HEADER_SIZE) / SLOT_SIZE
+}
+
+/// Closes a block of the caller's. `false` if a slot before the cursor is not written yet.
+fn close(file: &TraceFile, address: usize, cursor: usize) -> bool {
+    let block = block_at(address);
+    let sequence = block.own_state().map_or(0, |state| state.sequence);
+    let closed = block.close(slots_before(address, cursor));
+    if closed {
+        file.note_closed(sequence);
+    }
+    closed
+}
+
+/// Closes a block that a dead thread has left, if there is one.
+fn close_abandoned(file: &TraceFile, address: usize) {
+    if address != 0 {
+        let block = block_at(address);
+        let sequence = block.own_state().map_or(0, |state| state.sequence);
+        block.close_abandoned();
+        file.note_closed(sequence);
+    }
+}
+
+fn block_at(address: usize) -> &'static BlockCell {
+    // SAFETY: the address of a block that a thread buffer holds: it is mapped until it is closed, and
+    // only its owner closes it. Blocks are atomics.
+    unsafe { &*(address as *const BlockCell) }
+}
