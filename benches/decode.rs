@@ -7,8 +7,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use mallook_benches::scale;
 use mallook_benches::synthetic::Shape;
-use mallook_reader::render::{Format, Page, Renderer};
-use mallook_reader::{Events, Source, Summary, Trace, Tree};
+use mallook_reader::export::{Exporter, Format, TextBuffer};
+use mallook_reader::{Events, MergedEvents, Source, Summary, Trace};
 
 const FORMATS: [(&str, Format); 4] = [
     ("text", Format::Text),
@@ -57,20 +57,20 @@ fn decode(criterion: &mut Criterion, threads: u32) {
     });
     for (format_name, format) in FORMATS {
         group.bench_function(name(format_name), |bencher| {
-            bencher.iter(|| render(format, &traces));
+            bencher.iter(|| export(format, &traces));
         });
     }
     group.finish();
 }
 
 /// The number of bytes that the traces are as text.
-fn render(format: Format, traces: &[Trace]) -> usize {
-    let mut renderer = Renderer::new(format, traces);
-    let mut piece = Page::new();
+fn export(format: Format, traces: &[Trace]) -> usize {
+    let mut exporter = Exporter::new(format, traces);
+    let mut piece = TextBuffer::new();
     let mut length = 0;
-    let mut tree = Tree::of(traces);
-    while let Some(event) = tree.advance() {
-        renderer.event(event, &mut piece);
+    let mut events = MergedEvents::of(traces);
+    while let Some(event) = events.advance() {
+        exporter.event(event, &mut piece);
         if piece.len() >= PIECE {
             length += black_box(piece.text()).len();
             piece.clear();

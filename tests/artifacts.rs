@@ -12,11 +12,11 @@ pub struct Artifacts {
     /// `mallook-dump`.
     pub dump: PathBuf,
     /// `mallook`.
-    pub launcher: PathBuf,
+    pub mallook: PathBuf,
     programs: PathBuf,
 }
 
-/// What of the outer build must not reach the inner one.
+/// Variables of the outer build that must not reach the inner one.
 const DROPPED: [&str; 4] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"];
 
@@ -37,7 +37,7 @@ pub fn artifacts() -> &'static Artifacts {
         Ok(Artifacts {
             library: release.join("libmallook.so"),
             dump: release.join("mallook-dump"),
-            launcher: release.join("mallook"),
+            mallook: release.join("mallook"),
             programs: compile(&target)?,
         })
     });
@@ -51,15 +51,21 @@ impl Artifacts {
     }
 }
 
-fn cargo(target: &Path) -> Result<(), String> {
+/// A cargo within the one that runs the tests.
+pub fn inner_cargo() -> Command {
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--release", "--locked", "--manifest-path"]);
-    cargo.arg(tests().parent().unwrap().join("Cargo.toml"));
-    cargo.args(["-p", "mallook-preload", "-p", "mallook-reader", "-p", "mallook"]);
-    cargo.arg("--target-dir").arg(target);
     for name in DROPPED {
         cargo.env_remove(name);
     }
+    cargo
+}
+
+fn cargo(target: &Path) -> Result<(), String> {
+    let mut cargo = inner_cargo();
+    cargo.args(["build", "--release", "--locked", "--manifest-path"]);
+    cargo.arg(tests().parent().unwrap().join("Cargo.toml"));
+    cargo.args(["-p", "mallook-preload", "-p", "mallook"]);
+    cargo.arg("--target-dir").arg(target);
     build(&mut cargo)
 }
 

@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mallook_reader::render::Format;
+use mallook_reader::export::Format;
 
 use crate::artifacts::tests;
 use crate::counting::peak;
@@ -12,11 +12,11 @@ use crate::sandbox::{Random, number, setup};
 
 const BLOCK: usize = 16_384;
 const FORMATS: [Format; 4] = [Format::Text, Format::Csv, Format::Jsonl, Format::Sizes];
-/// What the reader may hold at once for a trace: a megabyte, and 32 times the trace's size.
+/// Memory that the reader may hold for a trace: a megabyte, and 32 times the trace's size.
 const MEGABYTE: usize = 1 << 20;
 const BYTES_PER_BYTE: usize = 32;
 
-/// What has a meaning somewhere: as a size, a count, a position, a state.
+/// Words with a meaning somewhere: as a size, a count, a position, a state.
 const WORDS: [u64; 14] = [
     0,
     1,
@@ -147,7 +147,7 @@ fn mutated_traces() {
     assert!(readable > mutations / 2, "{readable} of {mutations} were readable");
 }
 
-/// What coverage-guided fuzzing has collected, which no nightly toolchain is needed to read again.
+/// The corpus that coverage-guided fuzzing has collected; reading it needs no nightly toolchain.
 #[test]
 fn the_corpus_of_the_fuzz_target() {
     let mut readable = 0;
@@ -156,7 +156,7 @@ fn the_corpus_of_the_fuzz_target() {
         let short = std::fs::read(seed.path()).unwrap();
         let trace = expand(&short);
         let kept = shorten(&trace);
-        assert_eq!(kept, short[..kept.len()], "{seed:?}: what a seed says is in its trace");
+        assert_eq!(kept, short[..kept.len()], "{seed:?}: the trace has every byte of its seed");
         readable += usize::from(bounded(&trace, &FORMATS, &seed.file_name().to_string_lossy()) > 0);
     }
     assert!(readable > 50, "only {readable} seeds show events");

@@ -7,7 +7,7 @@ use crate::artifacts::artifacts;
 use crate::sandbox::{Host, Sandbox, setup};
 
 fn launch<'a>(sandbox: &'a Sandbox, options: &[&str], program: &[&str]) -> Host<'a> {
-    let launcher = sandbox.command(&artifacts().launcher).arg("run").args(options);
+    let launcher = sandbox.command(&artifacts().mallook).arg("run").args(options);
     launcher.arg("--").args(program)
 }
 
@@ -60,7 +60,7 @@ fn what_cannot_be_run() {
     let code = |program: &str| launch(&sandbox, &[], &[program]).run_alone().status.code();
     assert_eq!(code("/nonexistent"), Some(127));
     assert_eq!(code("/etc/passwd"), Some(126));
-    let usage = sandbox.command(&artifacts().launcher).arg("run").run_alone();
+    let usage = sandbox.command(&artifacts().mallook).arg("run").run_alone();
     assert_eq!(usage.status.code(), Some(2));
 }
 
@@ -69,7 +69,7 @@ fn what_cannot_be_run() {
 fn generated_pages() {
     for what in ["man", "bash", "zsh", "fish"] {
         for (program, arguments, option) in [
-            (&artifacts().launcher, ["generate", what], "library"),
+            (&artifacts().mallook, ["generate", what], "library"),
             (&artifacts().dump, ["--generate", what], "since"),
         ] {
             let output = Command::new(program).args(arguments).output().unwrap();

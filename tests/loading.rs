@@ -165,7 +165,7 @@ fn a5_children_of_another_class() {
 
 /// Runs a program by the launcher; its exit code, stdout and stderr.
 fn launch(sandbox: &Sandbox, program: &Path) -> (Option<i32>, String, String) {
-    let launcher = sandbox.command(&artifacts().launcher).args(["run", "-o", "trace", "--"]);
+    let launcher = sandbox.command(&artifacts().mallook).args(["run", "-o", "trace", "--"]);
     let (status, stdout, stderr) = outcome(&launcher.arg(program).run_alone());
     (status.code(), stdout, stderr)
 }

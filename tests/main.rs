@@ -1,7 +1,7 @@
 //! Whole-process tests of mallook: real programs run under the built library, and what
 //! `mallook-dump` reads from their traces is compared with what they did.
 //!
-//! * [`artifacts`] builds the library, the reader, the launcher and the C programs, once.
+//! * [`artifacts`] builds the library, both programs and the C programs, once.
 //! * [`sandbox`] gives each test a directory of its own and runs programs in it.
 //! * [`trace`] reads a trace back through `mallook-dump`.
 //! * Every other module is an area. Each behaviour has a tiny program under `programs/`, whose
@@ -20,6 +20,9 @@ mod trace;
 
 mod allocators;
 mod cgroup;
+mod cli;
+mod cli_info;
+mod cli_pages;
 mod coarse;
 mod crowds;
 mod descriptors;
@@ -40,6 +43,7 @@ mod kill;
 mod languages;
 mod launcher;
 mod law;
+mod library;
 mod loading;
 mod oracle;
 mod processes;

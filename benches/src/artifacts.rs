@@ -35,7 +35,7 @@ pub fn artifacts() -> &'static Artifacts {
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]);
         cargo.arg(package().join("../Cargo.toml"));
-        cargo.args(["-p", "mallook-preload", "-p", "mallook-reader"]);
+        cargo.args(["-p", "mallook-preload", "-p", "mallook"]);
         cargo.arg("--target-dir").arg(&target);
         for name in DROPPED {
             cargo.env_remove(name);

@@ -1,69 +1,91 @@
-//! Reads mallook traces: of processes that are gone, that still run, or that were cut off, and of
-//! files that somebody has damaged.
+//! Reads mallook traces: of processes that are gone, that still run, or that were killed, and files
+//! that are damaged.
 //!
-//! ```no_run
+//! How often a program allocates each size:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use mallook_reader::{EventKind, Events, Trace};
+//!
 //! # fn main() -> Result<(), mallook_reader::Error> {
-//! let trace = mallook_reader::Trace::open("mallook.out.4711.1700000000.0".as_ref())?;
-//! for event in mallook_reader::Events::of(&trace) {
-//!     println!("{event:?}");
+//! let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+//! let mut sizes = BTreeMap::<u64, u64>::new();
+//! for event in Events::of(&trace) {
+//!     if let EventKind::Call(call) = event.kind
+//!         && call.kind.is_birth()
+//!     {
+//!         *sizes.entry(call.size().unwrap_or(0)).or_default() += 1;
+//!     }
 //! }
+//! assert_eq!(sizes[&10_093], 1);
+//! assert_eq!(sizes.values().sum::<u64>(), 18);
 //! # Ok(()) }
 //! ```
 //!
-//! The law of the modules, each of which uses only those above it:
+//! | task | example |
+//! |---|---|
+//! | follow a running process | [`follow`] |
+//! | merge the traces of several processes | [`MergedEvents`] |
+//! | find the memory that lives at a moment | [`Events`] |
+//! | read a damaged file | [`Damage`] |
+//! | write a csv of one's own | [`Event`] |
+//! | sum up a trace | [`Summary`] |
+//! | find impossible events | [`Check`] |
+//! | export events | [`export`] |
+//!
+//! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by the
+//! number of blocks of memory that lived at once in the traced process; of rings, forked children and
+//! checks, by the number of addresses that were ever given out.
+//!
+//! # The pipeline
 //!
 //! ```text
-//! error  source      bytes: a slice, or a mapped file that may be changing
-//! trace  index       header, damage; where the blocks are
-//! decode             slots of a block to moments
-//! clock              ticks to Unix time
-//! addresses  heap    which addresses live
-//! upcoming  merge    blocks by time; the moments of all threads in one order
-//! order  settle      order between threads repaired by causality
-//! event  events      moments to calls: reallocations paired
-//! ahead  tree        decoding on another thread; the events of several processes in one order
-//! check              whether any of it is impossible
-//! tally  summary     what is in a trace; what --info says of it
-//! follow             a trace that is being written
-//! filter  render     what is wanted, and how it looks
+//!           Source           source    bytes of a slice or a file, which may be changing
+//!              │ headers of blocks, in the order of claims
+//!           Blocks           trace     finds the blocks of events, reports damage
+//!              ├──────────────────────────────────────> Counts, Summary (no order needed)
+//!         BlockQueue         order     blocks by start time: a queue with a watermark
+//!              │
+//!   ┌──────────┼──────────┐
+//! Decoder   Decoder   Decoder  decode  slots to moments, one sorted run a block
+//!   └──────────┼──────────┘
+//!            Merge           order     moments by time: a k-way merge
+//!              │
+//!          Causality         order     order between threads repaired
+//!              │ batches of moments, from another thread if prefetched
+//!           Pairing          event     ticks to time; two moments of a reallocation to one call
+//!              │
+//!        MergedEvents        event     events of several processes by time: a k-way merge
+//!              │
+//!   Filter, Exporter, Check  event, export, analysis
 //! ```
 //!
-//! Nothing here panics on any input, and memory is bounded by the number of blocks of the file and
-//! by the number of blocks of memory that the traced process had at once, or, of rings, forked children
-//! and checks, ever had.
+//! # The law of the modules
+//!
+//! A module uses only modules of rows above its own, and modules to its left.
+//!
+//! ```text
+//! error source        why a file cannot be read; its bytes
+//! trace               header, blocks, clock, damage
+//! decode              slots of a block to moments
+//! order               the moments of all threads in one possible order
+//! event               events of one process, of several, of a running one; filter
+//! analysis            summary, check
+//! export              output formats
+//! ```
 
-mod addresses;
-mod ahead;
-mod check;
-mod clock;
+mod analysis;
 mod decode;
 mod error;
 mod event;
-mod events;
-mod filter;
-mod follow;
-mod heap;
-mod index;
-mod merge;
+pub mod export;
 mod order;
-pub mod render;
-mod settle;
 mod source;
-mod summary;
-mod tally;
 mod trace;
-mod tree;
-mod upcoming;
 
-pub use check::{Check, Violation};
-pub use clock::ClockMap;
-pub use error::{Damage, Error};
-pub use event::{Call, Event, What};
-pub use events::Events;
-pub use filter::Filter;
-pub use follow::follow;
-pub use index::{Block, Blocks};
-pub use source::Source;
-pub use summary::{Ending, Summary};
-pub use trace::Trace;
-pub use tree::Tree;
+pub use analysis::{Check, Ending, Summary, ThreadSummary, Violation};
+pub use error::Error;
+pub use event::{Call, Event, EventKind, Events, Filter, MergedEvents, follow};
+pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
+pub use source::{Mapped, Source};
+pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Trace};

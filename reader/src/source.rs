@@ -1,18 +1,22 @@
-//! Where the bytes of a trace come from.
+//! The bytes of a trace: a slice, or a mapped file that may be changing.
 
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCell, BlockCopy};
 use mallook_format::{
-    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, CONTROL_OFFSET, CURSOR_OFFSET, Control, FileHeader,
-    LOSS_OFFSET, LOSS_STRIPES, Loss, OPENED_OFFSET, SLOT_SIZE, WRITERS_OFFSET,
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, FileHeader, HEADER_WORDS, LiveSnapshot, SLOT_SIZE,
 };
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
+use crate::error::Error;
+
 /// The bytes of a trace.
+#[derive(Debug)]
 pub enum Source<'a> {
     /// Bytes that do not change.
     Bytes(&'a [u8]),
@@ -20,42 +24,36 @@ pub enum Source<'a> {
     Mapped(Mapped),
 }
 
-/// A mapped file. Its whole blocks are read by the live protocol of
-/// [`mallook_format::ring`]; what remains was read when it was opened.
+/// A mapped file. Its whole blocks are read by the live protocol of [`mallook_format::ring`]; the
+/// incomplete one after them was read when the file was opened.
 pub struct Mapped {
     map: Option<MmapRaw>,
+    /// The bytes after the last whole block.
     rest: Vec<u8>,
-    /// Blocks looked at since pages were last given back.
+    /// Blocks read since pages were last given back.
     touched: AtomicUsize,
 }
 
-/// Blocks that may be looked at before the pages of all are given back, so that a large trace does
-/// not fill our memory: 32 MiB.
+/// Blocks that may be read before the pages of all are given back, so that a large trace does not
+/// fill our memory: 32 MiB.
 const MOST_TOUCHED: usize = 2048;
 
-/// A copy of the words of the header that change.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct LiveCopy {
-    pub cursor: u64,
-    pub opened: u64,
-    pub writers: u64,
-    pub control: Control,
-    pub lost: [u64; Loss::ALL.len()],
-}
-
 impl Source<'_> {
-    /// Maps a file as it is now. A file that grows later is to be opened again; one that a third
-    /// party cuts while it is mapped ends the reader, as it does with every program that maps.
+    /// Maps a file as it is now. A file that grows has to be opened again to see its new blocks. If
+    /// a third party truncates the file while it is mapped, reading it raises SIGBUS.
     ///
     /// # Errors
-    /// The file cannot be read or mapped.
-    pub fn open(file: &File) -> std::io::Result<Source<'static>> {
-        let length = file.metadata()?.len();
+    /// The file cannot be opened, read or mapped.
+    pub fn open(path: &Path) -> Result<Source<'static>, Error> {
+        let io = |verb| move |source| Error::Io { verb, path: path.to_owned(), source };
+        let file = File::open(path).map_err(io("open"))?;
+        let length = file.metadata().map_err(io("read"))?.len();
         let whole = usize::try_from(length).unwrap_or(usize::MAX) / BLOCK_SIZE * BLOCK_SIZE;
         let mut rest = vec![0; (length - whole as u64) as usize];
         let mut filled = 0;
         while filled < rest.len() {
-            match file.read_at(&mut rest[filled..], (whole + filled) as u64)? {
+            let offset = (whole + filled) as u64;
+            match file.read_at(&mut rest[filled..], offset).map_err(io("read"))? {
                 0 => break,
                 count => filled += count,
             }
@@ -63,7 +61,7 @@ impl Source<'_> {
         rest.truncate(filled);
         let map = match whole {
             0 => None,
-            _ => Some(MmapOptions::new().len(whole).map_raw_read_only(file)?),
+            _ => Some(MmapOptions::new().len(whole).map_raw_read_only(&file).map_err(io("map"))?),
         };
         Ok(Source::Mapped(Mapped { map, rest, touched: AtomicUsize::new(0) }))
     }
@@ -81,8 +79,8 @@ impl Source<'_> {
         self.len() == 0
     }
 
-    /// Copies the block that starts at `index * BLOCK_SIZE`; the part of it that is not there is
-    /// zero. `false`: the process reuses the block faster than it can be copied.
+    /// Copies the block that starts at `index * BLOCK_SIZE`; a missing part is zero. `false`: the
+    /// process reuses the block faster than it can be copied.
     pub(crate) fn copy_block(&self, index: u64, copy: &mut BlockCopy) -> bool {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         match self {
@@ -91,8 +89,8 @@ impl Source<'_> {
                 copy_bytes(&bytes[start..], copy);
                 true
             }
-            Source::Mapped(mapped) => match mapped.cell(index) {
-                Some(cell) => cell.snapshot(copy),
+            Source::Mapped(mapped) => match mapped.block(index) {
+                Some(block) => block.snapshot(copy),
                 None if index == mapped.whole() => {
                     copy_bytes(&mapped.rest, copy);
                     true
@@ -105,13 +103,13 @@ impl Source<'_> {
         }
     }
 
-    /// Copies the header of a block alone. What it says may be changing.
+    /// Copies the header of a block alone, which may be changing.
     pub(crate) fn peek_block(&self, index: u64) -> BlockHeader {
         let index = usize::try_from(index).unwrap_or(usize::MAX);
         let bytes = match self {
             Source::Bytes(bytes) => &bytes[index.saturating_mul(BLOCK_SIZE).min(bytes.len())..],
-            Source::Mapped(mapped) => match mapped.cell(index) {
-                Some(cell) => return cell.peek(),
+            Source::Mapped(mapped) => match mapped.block(index) {
+                Some(block) => return block.peek(),
                 None if index == mapped.whole() => &mapped.rest[..],
                 None => &[],
             },
@@ -128,25 +126,12 @@ impl Source<'_> {
     }
 
     /// The part of the header that changes.
-    pub(crate) fn live(&self) -> LiveCopy {
-        let words: [u64; BLOCK_SIZE / 8] = self.header_block();
-        let stripe_words = 16;
-        let first = LOSS_OFFSET / 8;
-        LiveCopy {
-            cursor: words[CURSOR_OFFSET / 8],
-            opened: words[OPENED_OFFSET / 8],
-            writers: words[WRITERS_OFFSET / 8],
-            control: Control::from_word(words[CONTROL_OFFSET / 8]),
-            lost: Loss::ALL.map(|cause| {
-                let counters = (0..LOSS_STRIPES)
-                    .map(|stripe| words[first + stripe * stripe_words + cause as usize]);
-                counters.fold(0, u64::wrapping_add)
-            }),
-        }
+    pub(crate) fn live(&self) -> LiveSnapshot {
+        LiveSnapshot::from_words(&self.header_block())
     }
 
-    fn header_block(&self) -> [u64; BLOCK_SIZE / 8] {
-        let mut words = [0; BLOCK_SIZE / 8];
+    fn header_block(&self) -> [u64; HEADER_WORDS] {
+        let mut words = [0; HEADER_WORDS];
         match self {
             Source::Mapped(Mapped { map: Some(map), .. }) => {
                 for (word, place) in words.iter_mut().zip(0..) {
@@ -172,12 +157,18 @@ fn fill(words: &mut [u64], bytes: &[u8]) {
 
 fn copy_bytes(bytes: &[u8], copy: &mut BlockCopy) {
     *copy = BlockCopy::EMPTY;
-    // What is there in part is not there.
+    // An incomplete header or slot counts as missing.
     let Some((head, tail)) = bytes.split_at_checked(BLOCK_HEADER_SIZE) else { return };
     bytemuck::bytes_of_mut(&mut copy.header).copy_from_slice(head);
     let slots = bytemuck::cast_slice_mut::<_, u8>(&mut copy.slots);
     let there = tail.len().min(slots.len()) / SLOT_SIZE * SLOT_SIZE;
     slots[..there].copy_from_slice(&tail[..there]);
+}
+
+impl fmt::Debug for Mapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mapped").field("blocks", &self.whole()).finish_non_exhaustive()
+    }
 }
 
 impl Mapped {
@@ -186,12 +177,12 @@ impl Mapped {
         self.map.as_ref().map_or(0, MmapRaw::len) / BLOCK_SIZE
     }
 
-    fn cell(&self, index: usize) -> Option<&BlockCell> {
+    fn block(&self, index: usize) -> Option<&BlockCell> {
         let map = self.map.as_ref().filter(|_| index < self.whole())?;
         if self.touched.fetch_add(1, Relaxed) == MOST_TOUCHED {
             self.touched.store(0, Relaxed);
-            // SAFETY: pages of a shared mapping of a file: they come back when they are touched.
-            // That it fails would only cost memory.
+            // SAFETY: pages of a shared mapping of a file come back when they are touched. A failure
+            // only costs memory.
             let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         }
         // SAFETY: the block is within the map.

@@ -18,7 +18,7 @@ mod made_up;
 mod tokens;
 
 /// The crates that have a law, by their folders.
-const CRATES: [&str; 2] = ["format", "preload"];
+const CRATES: [&str; 3] = ["format", "preload", "reader"];
 
 /// Sources by their paths below `src`.
 type Sources = BTreeMap<String, String>;

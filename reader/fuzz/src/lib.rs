@@ -1,4 +1,4 @@
-//! What the fuzz target and the suite share: hostile traces, and reading them.
+//! Hostile traces, and reading them: shared by the fuzz target and the suite.
 
 mod read;
 mod short;

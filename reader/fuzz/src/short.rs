@@ -4,7 +4,7 @@ use mallook_format::{BLOCK_SIZE, CURSOR_OFFSET};
 
 /// Bytes of each block that a short trace keeps.
 const KEPT: usize = 512;
-/// Of the header it keeps so many from the start, and the rest from the changing words on.
+/// Bytes kept from the start of the header; the rest are kept from the changing words on.
 const HEADER_KEPT: usize = 128;
 /// More blocks than this teach nothing new.
 const MOST_BLOCKS: usize = 64;
@@ -32,7 +32,7 @@ pub fn expand(short: &[u8]) -> Vec<u8> {
     full
 }
 
-/// What is kept of a trace.
+/// The kept bytes of a trace.
 pub fn shorten(full: &[u8]) -> Vec<u8> {
     let blocks = (full.len() / BLOCK_SIZE).min(MOST_BLOCKS);
     let kept = |(_, from, length): (_, usize, usize)| full[from..from + length].to_vec();

@@ -1,0 +1,95 @@
+//! `mallook check`: replays traces and prints what is impossible in them.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use mallook_reader::export::{Exporter, Format, TextBuffer};
+use mallook_reader::{Check, Summary, Trace, Violation};
+
+use crate::messages::Messages;
+use crate::output::Output;
+use crate::{input, selection};
+
+/// Impossible events of a trace that are printed.
+const MOST_VIOLATIONS: u64 = 20;
+
+const HELP: &str = "\
+Example:
+  mallook check mallook.out.*
+
+Impossible is memory that is given out while it lives, or released twice. A trace that lacks
+events, or has the coarse clock, proves nothing.
+
+Exit codes:
+  0  all was read, and nothing is impossible
+  1  something is impossible, or a trace is damaged and was read in part, see stderr
+  2  wrong usage, or a file that is no trace";
+
+/// Options of `mallook check`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = HELP)]
+pub struct Options {
+    /// The traces.
+    #[command(flatten)]
+    pub traces: selection::Traces,
+
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Replays the traces; the exit code says whether they were read and are possible.
+pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
+    let mut output = options.output.open(&options.traces.files)?;
+    let traces = options.traces.open()?;
+    let mut sound = true;
+    for trace in &traces {
+        sound &= replay(trace, &mut *output).context("cannot write the output")?;
+    }
+    output.flush().context("cannot write the output")?;
+    let code = input::report_damage(&traces, messages);
+    Ok(if sound { code } else { ExitCode::from(input::UNSOUND) })
+}
+
+/// Whether nothing impossible was found.
+fn replay(trace: &Trace, output: &mut dyn Write) -> std::io::Result<bool> {
+    let mut exporter = Exporter::new(Format::Text, std::slice::from_ref(trace));
+    let summary = Summary::of(trace);
+    let lost = summary.all_lost();
+    let mut lines = TextBuffer::new();
+    let mut printed = 0;
+    let check = Check::of(trace, |violation, event| {
+        printed += 1;
+        if printed <= MOST_VIOLATIONS {
+            let text: &[u8] = match violation {
+                Violation::BornAlive => b"  given out while alive: ",
+                Violation::DoubleDeath => b"  released while dead: ",
+            };
+            lines.put(text);
+            exporter.event(event, &mut lines);
+        }
+    });
+    let found = check.violations;
+    let complete = summary.overwritten == 0 && lost == 0;
+    let verdict = match (found, complete) {
+        (0, _) => "nothing impossible",
+        (_, false) => "not conclusive, since events are missing",
+        _ if trace.is_coarse() => "not conclusive, since the clock was coarse",
+        _ => "IMPOSSIBLE",
+    };
+    writeln!(
+        output,
+        "{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
+         {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
+        trace.path().display(),
+        check.calls,
+        check.alive(),
+        check.unknown_frees,
+        summary.present,
+        summary.overwritten,
+    )?;
+    output.write_all(lines.text())?;
+    Ok(found == 0 || !complete || trace.is_coarse())
+}

@@ -1,0 +1,70 @@
+//! `mallook follow`: prints the events of a running process as they come.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use mallook_reader::Trace;
+use mallook_reader::export::{Exporter, TextBuffer};
+
+use crate::messages::Messages;
+use crate::output::Output;
+use crate::print::OutputFormat;
+use crate::{input, selection};
+
+const HELP: &str = "\
+Example:
+  mallook follow --min-size 1M mallook.out.4711.1700000000.0
+
+Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
+or Unix time when they start with \"@\" (\"@1700000000.25\").
+
+Exit codes:
+  0  the process has ended, and all was read
+  1  the trace is damaged and was read in part, see stderr
+  2  wrong usage, or a file that is no trace";
+
+/// Options of `mallook follow`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = HELP)]
+pub struct Options {
+    /// The trace that the process writes
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+
+    /// How events look
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+    pub format: OutputFormat,
+
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+
+    /// Which events.
+    #[command(flatten)]
+    pub events: selection::Events,
+}
+
+/// Prints events until the process ends, or nobody reads them any more.
+pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
+    let path = &options.file;
+    let mut output = options.output.open(std::slice::from_ref(path))?;
+    let trace = [Trace::open(path)?];
+    let filter = options.events.filter(&trace);
+    let mut exporter = Exporter::new(options.format.into(), &trace);
+    let mut piece = TextBuffer::new();
+    exporter.begin(&mut piece);
+    let mut written = Ok(());
+    mallook_reader::follow(path, |event| {
+        if filter.wants(event) {
+            exporter.event(event, &mut piece);
+        }
+        written = output.write_all(piece.text()).and_then(|()| output.flush());
+        piece.clear();
+        written.is_ok() && !filter.is_past(event.time_ns)
+    })?;
+    written.context("cannot write the output")?;
+    let end = [Trace::open(path)?];
+    Ok(input::report_damage(&end, messages))
+}

@@ -1,0 +1,61 @@
+//! What was meant by a command line without a command.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::Command;
+use clap::error::{ContextKind, Error};
+use mallook_reader::Trace;
+
+use crate::run::inspect;
+use crate::shell;
+
+/// More traces than this are not repeated.
+const MOST_TRACES: usize = 4;
+
+/// What stands in the place of the command, and the lines that would work.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// What was found.
+    pub found: String,
+    /// The line that would work.
+    pub line: String,
+    /// Another one: of a trace, that which prints its events.
+    pub other: Option<String>,
+}
+
+/// What was meant by these arguments, which the grammar refuses. `None` if the error says it all.
+pub fn of(arguments: &[OsString], grammar: &Command, error: &Error) -> Option<Hint> {
+    let first = arguments.first()?;
+    let is_command = |name: &OsStr| grammar.find_subcommand(name).is_some() || name == "help";
+    if is_command(first) {
+        return None;
+    }
+    let line = |words: &[&str], rest: &[OsString]| {
+        let words = words.iter().map(OsStr::new);
+        shell::line(words.chain(rest.iter().map(OsString::as_os_str)))
+    };
+    let found = format!("{} is no command", shell::quote(first));
+    // As `mallook-dump` spells it.
+    let flag = first.to_str().and_then(|first| first.strip_prefix("--")).unwrap_or_default();
+    if !flag.is_empty() && is_command(OsStr::new(flag)) {
+        let line = line(&["mallook", flag], &arguments[1..]);
+        return Some(Hint { found, line, other: None });
+    }
+    if Trace::open(first.as_ref()).is_ok() {
+        let found = format!("{} is a trace", shell::quote(first));
+        let command = |name| match arguments.len() {
+            ..=MOST_TRACES => line(&["mallook", name], arguments),
+            _ => format!("mallook {name} FILE..."),
+        };
+        return Some(Hint { found, line: command("info"), other: Some(command("dump")) });
+    }
+    let is_typo = error.get(ContextKind::SuggestedSubcommand).is_some();
+    if is_typo && inspect::search(first).is_none() {
+        return None;
+    }
+    let words = ["mallook", "run"].map(OsString::from).into_iter().chain(arguments.iter().cloned());
+    grammar.clone().try_get_matches_from(words).ok()?;
+    let is_option = first.as_encoded_bytes().starts_with(b"-");
+    let run: &[&str] = if is_option { &["mallook", "run"] } else { &["mallook", "run", "--"] };
+    Some(Hint { found, line: line(run, arguments), other: None })
+}

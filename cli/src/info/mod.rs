@@ -1,0 +1,152 @@
+//! `mallook info`: says what traces are.
+//!
+//! The law of the modules, each of which uses only those above it and to the left of it:
+//!
+//! ```text
+//! table  a row a process
+//! ```
+
+mod table;
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use mallook_reader::{Summary, Trace};
+
+use crate::escape::{escape, escape_json};
+use crate::info::table::Table;
+use crate::messages::Messages;
+use crate::output::Output;
+use crate::{input, selection};
+
+const HELP: &str = "\
+Examples:
+  mallook info mallook.out.4711.1700000000.0     all that is known of a trace
+  mallook info mallook.out.*                     a row a trace, and a total
+  mallook info --exe cc1 mallook.out.*           those of one executable
+  mallook info --json mallook.out.*              an array, with an object a trace
+
+Columns:
+  program      the executable
+  pid          the process; one that calls exec has a trace for each executable
+  events       calls in the file; a reallocation counts twice, as a release and an allocation
+  bytes        sum of the sizes that were asked for
+  file         size of the trace
+  lost         calls that could not be recorded
+  overwritten  calls that newer ones have overwritten, in a ring
+  covers       time from the first to the last event that is in the file
+  ended        cleanly; by exec; abruptly (killed, or left by _exit or abort); running
+
+Exit codes:
+  0  all was read
+  1  a trace is damaged and was read in part, see stderr
+  2  wrong usage, or a file that is no trace";
+
+const JSON: &str = "\
+JSON keys:
+  file, version               path of the trace; version of the format
+  executable, arguments       path of the program; its arguments, if they were recorded
+  hostname, pid, parent_pid   where it ran
+  forked                      it was forked from its parent and has not called exec
+  start_ns, end_ns            start of the recording and last event, in Unix nanoseconds
+  first_event_ns              first event that is in the file, or null
+  last_event_ns               last event that is in the file, or null
+  ending                      clean, exec, abrupt or running
+  mode, clock                 as MALLOOK_MODE and MALLOOK_CLOCK; a number if unknown
+  ring_blocks, max_blocks     size of a ring; bound of a growing file, 0 for none
+  file_size                   in bytes
+  blocks_used, blocks_claimed blocks of events; those that were handed out
+  requested_bytes, failed     sum of the sizes asked for; allocations that returned NULL
+  present, overwritten        calls in the file; those that newer ones have overwritten
+  lost, stopped               calls that were not recorded, by cause; why recording stopped, or null
+  kinds                       calls and markers in the file, by kind
+  threads                     tid, name and events of each thread";
+
+/// Options of `mallook info`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = HELP, after_long_help = format!("{HELP}\n\n{JSON}"))]
+pub struct Options {
+    /// The traces.
+    #[command(flatten)]
+    pub traces: selection::Traces,
+
+    /// Print an array with an object a trace, also of a single one
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Sums the traces up; the exit code says whether all could be read.
+pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
+    print(options, messages, |traces, output| match traces {
+        _ if options.json => json(traces, output),
+        [trace] => write!(output, "{}", escaped(summary(trace))),
+        _ => {
+            let table: Table = traces.iter().map(summary).collect();
+            output.write_all(table.text(width(&options.output)).as_bytes())
+        }
+    })
+}
+
+/// The same as `mallook-dump` prints it: one summary after the other, names as they are.
+pub fn each(options: &Options, messages: Messages) -> Result<ExitCode> {
+    print(options, messages, |traces, output| {
+        for (position, trace) in traces.iter().enumerate() {
+            let blank = if position == 0 { "" } else { "\n" };
+            write!(output, "{blank}{}", summary(trace))?;
+        }
+        Ok(())
+    })
+}
+
+fn print(
+    options: &Options,
+    messages: Messages,
+    text: impl FnOnce(&[Trace], &mut dyn Write) -> io::Result<()>,
+) -> Result<ExitCode> {
+    let mut output = options.output.open(&options.traces.files)?;
+    let traces = options.traces.open()?;
+    text(&traces, &mut *output).and_then(|()| output.flush()).context("cannot write the output")?;
+    Ok(input::report_damage(&traces, messages))
+}
+
+fn summary(trace: &Trace) -> Summary {
+    Summary::on_threads(trace, thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// The summary with names that are harmless for a terminal.
+fn escaped(mut summary: Summary) -> Summary {
+    let tame = |text: &mut String| {
+        if let Cow::Owned(escaped) = escape(text) {
+            *text = escaped;
+        }
+    };
+    tame(&mut summary.executable);
+    tame(&mut summary.hostname);
+    summary.arguments.iter_mut().for_each(tame);
+    summary.threads.iter_mut().for_each(|thread| tame(&mut thread.name));
+    summary
+}
+
+fn json(traces: &[Trace], output: &mut dyn Write) -> io::Result<()> {
+    for (position, trace) in traces.iter().enumerate() {
+        let object = serde_json::to_string(&summary(trace))?;
+        let before = if position == 0 { "[\n" } else { ",\n" };
+        write!(output, "{before}{}", escape_json(&object))?;
+    }
+    output.write_all(b"\n]\n")
+}
+
+/// The width of the terminal, if that is where the output goes.
+fn width(output: &Output) -> Option<usize> {
+    let on_terminal = output.path.is_none() && io::stdout().is_terminal();
+    let size = on_terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
+    size.map(|(terminal_size::Width(width), _)| width.into())
+}

@@ -1,0 +1,157 @@
+//! `mallook`: records the allocations of programs, and reads the traces.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::messages::Messages;
+use crate::run::library;
+use crate::{check, dump, follow, generate, hint, info, input, mallook_dump, output, run};
+
+const MESSAGES: Messages = Messages::of("mallook");
+
+const HELP: &str = "\
+Examples:
+  mallook run -- make -j8            record every process, into mallook.out.PID.EPOCH.COUNTER
+  mallook info mallook.out.*         a table, a row a process
+  mallook dump mallook.out.*         every call, in order of time
+
+Exit codes:
+  run      the program's own, or 125, 126, 127: see mallook run --help
+  others   0 all was read; 1 damaged or impossible; 2 wrong usage, or no trace";
+
+/// Records every allocation of a program and of its children, and reads the traces.
+#[derive(Debug, Parser)]
+#[command(name = "mallook", version, after_help = HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start a program, record its allocations and those of its children
+    #[command(override_usage = "mallook run [OPTIONS] [--] <PROG> [ARGS]...")]
+    Run(run::Options),
+    /// Say what traces are: a summary of one, a table of many
+    Info(info::Options),
+    /// Print events, in order of time
+    Dump(dump::Options),
+    /// Print the events of a running process as they come, until it ends
+    Follow(follow::Options),
+    /// Replay traces and print what is impossible in them
+    Check(check::Options),
+    /// Print the path of the preloaded library, for use without mallook run
+    #[command(after_help = library::HELP)]
+    Library,
+    /// Write manual pages, or completions for shells
+    Generate(generate::Options),
+}
+
+impl Command {
+    /// The exit code when it fails as a whole.
+    fn failed(&self) -> u8 {
+        match self {
+            Command::Run(_) | Command::Library | Command::Generate(_) => run::FAILED,
+            _ => input::UNUSABLE,
+        }
+    }
+
+    fn run(&self) -> Result<ExitCode> {
+        match self {
+            Command::Run(options) => run::run(options, MESSAGES),
+            Command::Info(options) => info::run(options, MESSAGES),
+            Command::Dump(options) => dump::run(options, MESSAGES),
+            Command::Follow(options) => follow::run(options, MESSAGES),
+            Command::Check(options) => check::run(options, MESSAGES),
+            Command::Library => {
+                writeln!(io::stdout(), "{}", library::install()?.display())?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Generate(options) => {
+                let programs = [Cli::command(), mallook_dump::command()];
+                generate::run(options, programs, &mut io::stdout().lock())?;
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return refuse(&error),
+    };
+    match command.run() {
+        Ok(code) => code,
+        Err(error) if output::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            MESSAGES.say(format_args!("{error:#}"));
+            ExitCode::from(command.failed())
+        }
+    }
+}
+
+/// Answers a command line that is not understood, or prints the help that was asked for.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let hint = error.use_stderr().then(|| hint::of(&arguments, &Cli::command(), error)).flatten();
+    let Some(hint::Hint { found, line, other }) = hint else { error.exit() };
+    MESSAGES.say(format_args!("{found}; did you mean: {line}"));
+    if let Some(other) = other {
+        MESSAGES.say(format_args!("or, for its events: {other}"));
+    }
+    ExitCode::from(input::UNUSABLE)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_end_at_the_program() {
+        let cli = Cli::parse_from(["mallook", "run", "--mode", "ring", "ls", "-q", "--mode"]);
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        assert_eq!(run.program, ["ls", "-q", "--mode"]);
+        assert!(!run.quiet);
+        assert_eq!(run.variables().collect::<Vec<_>>(), [("MALLOOK_MODE", "ring".to_owned())]);
+    }
+
+    /// The line that would work, for arguments that do not.
+    fn hint_for(arguments: &[&str]) -> Option<String> {
+        let words = ["mallook"].iter().chain(arguments);
+        let error = Cli::try_parse_from(words).unwrap_err();
+        assert_ne!(error.kind(), ErrorKind::DisplayHelp);
+        let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
+        hint::of(&arguments, &Cli::command(), &error).map(|hint| hint.line)
+    }
+
+    #[test]
+    fn a_program_without_a_command() {
+        for (arguments, line) in [
+            (&["ls", "-l", "a b"][..], Some("mallook run -- ls -l 'a b'")),
+            (&["./nothing"], Some("mallook run -- ./nothing")),
+            (&["--", "ls", "-l"], Some("mallook run -- ls -l")),
+            (&["--mode", "ring", "ls"], Some("mallook run --mode ring ls")),
+            (&["--info", "x"], Some("mallook info x")),
+            (&["dmup", "x"], None),
+            (&["--nonsense"], None),
+            (&["dump"], None),
+            (&["run", "--size", "lots", "ls"], None),
+            (&[], None),
+        ] {
+            assert_eq!(hint_for(arguments).as_deref(), line, "{arguments:?}");
+        }
+    }
+}

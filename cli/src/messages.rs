@@ -1,0 +1,22 @@
+//! Lines on standard error, each with the name of the program.
+
+use std::fmt;
+use std::io::{self, Write};
+
+/// Says lines under the name of a program.
+#[derive(Clone, Copy, Debug)]
+pub struct Messages {
+    program: &'static str,
+}
+
+impl Messages {
+    /// Those of this program.
+    pub const fn of(program: &'static str) -> Messages {
+        Messages { program }
+    }
+
+    /// Writes a line. Unlike `eprintln!`, it does not panic when standard error is closed.
+    pub fn say(self, message: fmt::Arguments) {
+        let _ = writeln!(io::stderr(), "{}: {message}", self.program);
+    }
+}

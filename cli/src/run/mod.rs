@@ -1,0 +1,112 @@
+//! `mallook run`: prepares the environment, starts the program, sees it through.
+//!
+//! The law of the modules, each of which uses only those above it and to the left of it:
+//!
+//! ```text
+//! options library  the options; the preloaded library, on disk
+//! inspect signals  why a program cannot be recorded; signals on their way to it
+//! traces           the files that it has left
+//! ```
+
+pub mod inspect;
+pub mod library;
+mod options;
+mod signals;
+mod traces;
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitCode, ExitStatus};
+
+use anyhow::{Context, bail};
+
+use crate::messages::Messages;
+use crate::run::signals::Signals;
+use crate::run::traces::Traces;
+
+pub use crate::run::options::Options;
+
+/// Exit code when mallook itself failed, as with env(1) and nice(1).
+pub const FAILED: u8 = 125;
+/// Exit code when the program cannot be executed.
+const CANNOT_EXECUTE: u8 = 126;
+/// Exit code when the program was not found.
+const NOT_FOUND: u8 = 127;
+
+/// Runs the program and returns its exit code, or dies of the same signal.
+pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
+    let library = match &options.library {
+        Some(path) => library::named(path).context("--library")?,
+        None => library::install().context("cannot put the preloaded library on disk")?,
+    };
+    let prefix = options.prefix().context("--output")?;
+    let traces = Traces::before(&prefix)
+        .with_context(|| format!("cannot list the directory of {}", prefix.display()))?;
+
+    let (program, arguments) = options.program.split_first().context("no program given")?;
+    match inspect::obstacle(program, &library) {
+        Some(obstacle) if obstacle.is_fatal() => bail!("{}: {obstacle}", program.display()),
+        Some(obstacle) if !options.quiet => {
+            messages.say(format_args!("{}: {obstacle}", program.display()));
+        }
+        _ => {}
+    }
+
+    let mut command = Command::new(program);
+    command.args(arguments).env("LD_PRELOAD", preload(&library)).env("MALLOOK_PREFIX", &prefix);
+    command.envs(options.variables());
+    let signals = Signals::block();
+    signals.restore_in(&mut command);
+    let status = match command.spawn() {
+        Ok(child) => signals.see_through(child).context("cannot wait for the program")?,
+        Err(error) => {
+            let code = match error.raw_os_error() {
+                // What fork(2) fails with.
+                Some(libc::EAGAIN | libc::ENOMEM) => return Err(error).context("cannot fork"),
+                Some(libc::ENOENT) => NOT_FOUND,
+                _ => CANNOT_EXECUTE,
+            };
+            messages.say(format_args!("cannot run {}: {error}", program.display()));
+            return Ok(code.into());
+        }
+    };
+
+    if !options.quiet {
+        list(&traces, &prefix, messages);
+    }
+    Ok(pass_on(status))
+}
+
+/// Our library goes first: it forwards to the allocators behind it.
+fn preload(library: &Path) -> OsString {
+    let mut value = library.as_os_str().to_owned();
+    if let Some(others) = env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
+        value.push(":");
+        value.push(others);
+    }
+    value
+}
+
+fn list(traces: &Traces, prefix: &Path, messages: Messages) {
+    match traces.report() {
+        Ok(report) => messages.say(format_args!("{report}")),
+        Err(error) => {
+            messages.say(format_args!("cannot list the traces {}.*: {error}", prefix.display()));
+        }
+    }
+}
+
+fn pass_on(status: ExitStatus) -> ExitCode {
+    let code = match (status.code(), status.signal()) {
+        (Some(code), _) => code,
+        (None, Some(signal)) => {
+            signals::die_of(signal);
+            128 + signal
+        }
+        (None, None) => unreachable!("a process that has ended did so by itself or by a signal"),
+    };
+    // Exit codes and 128 + 64 fit.
+    ExitCode::from(code as u8)
+}

@@ -1,0 +1,224 @@
+//! Counts the events of a trace without ordering them, block by block, on several threads.
+
+use std::collections::BTreeMap;
+use std::thread;
+
+use mallook_format::ring::BlockCopy;
+use mallook_format::{Kind, Slot};
+
+use crate::decode::{self, Moment};
+use crate::trace::{Block, Blocks, ClockSync, Trace};
+
+/// Number of raw kinds that a slot can have.
+const KINDS: usize = 64;
+/// Places of a file for each thread at the least.
+const SHARE: u64 = 256;
+
+/// The counts of a part of a trace.
+#[derive(Default)]
+pub struct Counts {
+    /// Blocks of events.
+    pub blocks: u64,
+    /// Calls and markers.
+    pub kinds: BTreeMap<Kind, u64>,
+    /// Name and number of call moments of each thread.
+    pub threads: BTreeMap<u32, (String, u64)>,
+    /// Call moments.
+    pub present: u64,
+    /// Call moments that newer ones have overwritten.
+    pub overwritten: u64,
+    /// Sum of the requested sizes.
+    pub requested: u64,
+    /// Allocations that returned `NULL`.
+    pub failed: u64,
+    /// The ticks of the first moment or marker.
+    pub oldest: Option<u64>,
+    /// The last moment or marker.
+    pub newest: Option<Newest>,
+    /// The starts of the blocks on both clocks.
+    pub clock_syncs: Vec<ClockSync>,
+    opened: u64,
+    truncated: bool,
+}
+
+/// The last moment or marker of a part.
+#[derive(Clone, Copy, Debug)]
+pub struct Newest {
+    pub ticks: u64,
+    pub kind: Kind,
+    pub address: u64,
+}
+
+impl Counts {
+    /// Reads a whole trace once, on at most `threads` threads.
+    pub fn of(trace: &Trace, threads: usize) -> Counts {
+        let places = trace.places();
+        let parts = (threads as u64).min(places / SHARE).max(1);
+        let start = |part: u64| 1 + places / parts * part;
+        let end = |part: u64| if part + 1 == parts { places + 1 } else { start(part + 1) };
+        let mut counts = Counts::default();
+        thread::scope(|scope| {
+            let others: Vec<_> = (1..parts)
+                .map(|part| scope.spawn(move || Counts::between(trace, start(part), end(part))))
+                .collect();
+            counts = Counts::between(trace, start(0), end(0));
+            // Only a panic would leave no result, and nothing panics.
+            others.into_iter().filter_map(|other| other.join().ok()).for_each(|o| counts.add(o));
+        });
+        trace.check_extent(counts.opened, counts.truncated);
+        counts
+    }
+
+    /// The counts of the blocks at these places.
+    fn between(trace: &Trace, start: u64, end: u64) -> Counts {
+        let mut counts = Counts::default();
+        let mut copy = Box::new(BlockCopy::EMPTY);
+        let mut blocks = Blocks::between(trace, start, end);
+        for block in blocks.by_ref() {
+            counts.block(trace, &block, &mut copy);
+        }
+        counts.overwritten = counts.overwritten.saturating_add(blocks.overwritten);
+        (counts.opened, counts.truncated) = (blocks.opened, blocks.truncated);
+        counts
+    }
+
+    fn block(&mut self, trace: &Trace, block: &Block, copy: &mut BlockCopy) {
+        self.blocks += 1;
+        self.clock_syncs.push(block.clock_sync());
+        if trace.copy(block, copy) {
+            match Plain::of(copy, block) {
+                Some(plain) => self.add_plain(&plain, copy),
+                None => decode::copied(trace, block, copy, |moment, decoder| {
+                    self.add_moment(&moment, || decoder.thread_name());
+                }),
+            }
+        }
+        let others = copy.header.totals[(block.parity ^ 1) as usize];
+        self.overwritten = self.overwritten.saturating_add(others);
+    }
+
+    fn add_moment(&mut self, moment: &Moment, name: impl FnOnce() -> String) {
+        let &Moment { ticks, tid, kind, address, size, .. } = moment;
+        if kind.is_prefix() {
+            return;
+        }
+        *self.kinds.entry(kind).or_default() += 1;
+        let (_, events) = self.threads.entry(tid).or_insert_with(|| (name(), 0));
+        if kind.is_moment() {
+            self.present += 1;
+            *events += 1;
+        }
+        if kind.is_birth() {
+            self.requested = self.requested.saturating_add(size);
+            self.failed += u64::from(address == 0 && size != 0);
+        }
+        self.see(ticks, Newest { ticks, kind, address });
+    }
+
+    fn add_plain(&mut self, plain: &Plain, copy: &BlockCopy) {
+        let mut moments = 0;
+        for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_prefix()) {
+            let count = u64::from(plain.counts[kind as usize]);
+            if count != 0 {
+                *self.kinds.entry(kind).or_default() += count;
+                moments += if kind.is_moment() { count } else { 0 };
+            }
+            if kind.is_birth() {
+                self.requested = self.requested.saturating_add(plain.sizes[kind as usize]);
+            }
+        }
+        self.present += moments;
+        if let Some((oldest, newest)) = plain.span {
+            let name = || decode::thread_name(&copy.header.name);
+            self.threads.entry(copy.header.tid()).or_insert_with(|| (name(), 0)).1 += moments;
+            self.see(oldest, newest);
+        }
+    }
+
+    /// Extends the time that is covered.
+    fn see(&mut self, oldest: u64, newest: Newest) {
+        self.oldest = Some(self.oldest.map_or(oldest, |known| known.min(oldest)));
+        if self.newest.is_none_or(|known| known.ticks <= newest.ticks) {
+            self.newest = Some(newest);
+        }
+    }
+
+    /// Adds the counts of a later part.
+    fn add(&mut self, later: Counts) {
+        self.blocks += later.blocks;
+        for (kind, count) in later.kinds {
+            *self.kinds.entry(kind).or_default() += count;
+        }
+        for (tid, (name, events)) in later.threads {
+            self.threads.entry(tid).or_insert((name, 0)).1 += events;
+        }
+        self.present += later.present;
+        self.overwritten = self.overwritten.saturating_add(later.overwritten);
+        self.requested = self.requested.saturating_add(later.requested);
+        self.failed += later.failed;
+        later.oldest.zip(later.newest).inspect(|&(oldest, newest)| self.see(oldest, newest));
+        self.clock_syncs.extend(later.clock_syncs);
+        self.opened += later.opened;
+        self.truncated |= later.truncated;
+    }
+}
+
+/// The counts of a plain block: of one thread, undamaged, without a slot that needs more than its kind
+/// to be counted. Most blocks are plain, and take a few instructions a slot.
+struct Plain {
+    counts: [u32; KINDS],
+    sizes: [u64; KINDS],
+    /// The first ticks, and the last moment or marker.
+    span: Option<(u64, Newest)>,
+}
+
+impl Plain {
+    fn of(copy: &BlockCopy, block: &Block) -> Option<Plain> {
+        let mut plain = Plain { counts: [0; KINDS], sizes: [0; KINDS], span: None };
+        // Every slot has the parity and the reserved bit of this use.
+        let expected = Slot { word0: block.parity << mallook_format::PARITY_SHIFT, word1: 0 };
+        let mut sound = true;
+        for slot in copy.slots.iter().filter(|slot| slot.word0 != 0) {
+            let kind = usize::from(slot.raw_kind());
+            plain.counts[kind] += 1;
+            plain.sizes[kind] += u64::from(slot.size());
+            sound &= slot.flags() == expected.flags() && slot.address() != 0;
+        }
+        let is_plain = |raw: usize| {
+            let kind = Kind::from_raw(raw as u8);
+            kind.is_some_and(|kind| !kind.is_prefix() || matches!(kind, Kind::Ticks | Kind::Nanos))
+        };
+        sound &= (0..KINDS).all(|raw| plain.counts[raw] == 0 || is_plain(raw));
+        if !sound {
+            return None;
+        }
+        plain.span = oldest(copy).zip(newest(copy));
+        Some(plain)
+    }
+}
+
+/// The kind of a moment or marker.
+fn event_kind(slot: &Slot) -> Option<Kind> {
+    slot.kind().filter(|kind| !kind.is_prefix())
+}
+
+/// The ticks of a slot of a plain block.
+fn ticks(copy: &BlockCopy, place: usize) -> u64 {
+    let before = copy.slots[..place].iter().rev();
+    let base = before.copied().find(|slot| slot.kind() == Some(Kind::Ticks)).map(Slot::value);
+    let passed = u64::from(copy.slots[place].ticks());
+    base.unwrap_or(copy.header.base_ticks).saturating_add(passed)
+}
+
+/// The ticks of the first moment or marker of a plain block.
+fn oldest(copy: &BlockCopy) -> Option<u64> {
+    let place = copy.slots.iter().position(|slot| event_kind(slot).is_some())?;
+    Some(ticks(copy, place))
+}
+
+/// The last moment or marker of a plain block.
+fn newest(copy: &BlockCopy) -> Option<Newest> {
+    let place = copy.slots.iter().rposition(|slot| event_kind(slot).is_some())?;
+    let slot = &copy.slots[place];
+    Some(Newest { ticks: ticks(copy, place), kind: event_kind(slot)?, address: slot.address() })
+}

@@ -1,0 +1,17 @@
+//! Names of the format's values, as summaries have them.
+
+use mallook_format::{Clock, Kind};
+
+/// The value of `MALLOOK_CLOCK` that selects the clock.
+pub fn clock_name(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Tsc => "tsc",
+        Clock::Monotonic => "monotonic",
+        Clock::Coarse => "coarse",
+    }
+}
+
+/// The kind is the first moment of a call that has two.
+pub fn is_first_half(kind: Kind) -> bool {
+    matches!(kind, Kind::ReallocDeath | Kind::ReallocarrayDeath)
+}

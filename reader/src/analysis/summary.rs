@@ -1,0 +1,265 @@
+//! A trace in numbers.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use mallook_format::{Clock, FLAG_RESTART, Kind, Loss, Mode};
+
+use super::counts::{Counts, Newest};
+use super::names::{clock_name, is_first_half};
+use crate::trace::{ClockMap, Trace};
+
+/// How a process ended, as far as its trace tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+pub enum Ending {
+    /// It exited.
+    Clean,
+    /// It replaced itself by exec.
+    Exec,
+    /// It was killed, or left by `_exit` or `abort`.
+    Abrupt,
+    /// It is still there.
+    Running,
+}
+
+/// A thread in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct ThreadSummary {
+    /// The thread.
+    pub tid: u32,
+    /// Its name when it started to record.
+    pub name: String,
+    /// Call moments of the thread that are in the file.
+    pub events: u64,
+}
+
+/// A trace in numbers. Its [`Display`](fmt::Display) prints one `key: value` a line.
+///
+/// Text that is not UTF-8 has replacement characters; [`Trace::header`] has the bytes.
+///
+/// ```
+/// use mallook_reader::{Ending, Events, Kind, Summary, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+/// let summary = Summary::of(&trace);
+/// assert_eq!((summary.ending, summary.kinds[&Kind::Malloc]), (Ending::Clean, 6));
+/// assert!(summary.is_complete());
+/// // The span that the file covers.
+/// let times: Vec<u64> = Events::of(&trace).map(|event| event.time_ns).collect();
+/// assert_eq!(summary.first_event_ns, times.first().copied());
+/// assert_eq!(summary.last_event_ns, times.last().copied());
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Summary {
+    /// The file.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::path"))]
+    pub file: PathBuf,
+    /// Version of the format.
+    pub version: u32,
+    /// The program's executable.
+    pub executable: String,
+    /// The program's arguments, if they were recorded.
+    pub arguments: Vec<String>,
+    /// The host.
+    pub hostname: String,
+    /// The process.
+    pub pid: u32,
+    /// Its parent.
+    pub parent_pid: u32,
+    /// It was forked from its parent and has not called exec.
+    pub forked: bool,
+    /// Start of the recording, in Unix nanoseconds.
+    pub start_ns: u64,
+    /// The last event, or the start of the recording, in Unix nanoseconds.
+    pub end_ns: u64,
+    /// Time of the first event that is in the file, in Unix nanoseconds. In a ring it can be much
+    /// later than the start.
+    pub first_event_ns: Option<u64>,
+    /// Time of the last event that is in the file, in Unix nanoseconds.
+    pub last_event_ns: Option<u64>,
+    /// How the process ended.
+    pub ending: Ending,
+    /// The recording mode; `Err` has the raw value of an unknown one.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::mode"))]
+    pub mode: Result<Mode, u32>,
+    /// Number of blocks of a ring.
+    pub ring_blocks: u64,
+    /// The most blocks that a growing file may have, 0 if there is no limit.
+    pub max_blocks: u64,
+    /// The clock of the recording; `Err` has the raw value of an unknown one.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::clock"))]
+    pub clock: Result<Clock, u32>,
+    /// Size of the file in bytes.
+    pub file_size: u64,
+    /// Blocks of events in the file.
+    pub blocks_used: u64,
+    /// Blocks that were claimed.
+    pub blocks_claimed: u64,
+    /// Sum of the requested sizes, in bytes.
+    pub requested_bytes: u64,
+    /// Allocations that returned `NULL`.
+    pub failed: u64,
+    /// Call moments that are in the file.
+    pub present: u64,
+    /// Call moments that newer ones have overwritten.
+    pub overwritten: u64,
+    /// Call moments that could not be recorded, by cause; causes without any are left out.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::lost"))]
+    pub lost: Vec<(Loss, u64)>,
+    /// Why recording stopped before the process did, if it did.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::stopped"))]
+    pub stopped: Option<Loss>,
+    /// Call moments and markers that are in the file, by kind.
+    #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::kinds"))]
+    pub kinds: BTreeMap<Kind, u64>,
+    /// The threads, by number.
+    pub threads: Vec<ThreadSummary>,
+}
+
+impl Ending {
+    /// The ending as an adverb: `"cleanly"`, `"by exec"`, `"abruptly"`, `"still running"`.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Ending::Clean => "cleanly",
+            Ending::Exec => "by exec",
+            Ending::Abrupt => "abruptly",
+            Ending::Running => "still running",
+        }
+    }
+
+    fn of(trace: &Trace, last: Option<Newest>) -> Ending {
+        let exec = last.is_some_and(|last| {
+            last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
+        });
+        match () {
+            () if trace.ended() => Ending::Clean,
+            () if exec => Ending::Exec,
+            () if trace.is_running() => Ending::Running,
+            () => Ending::Abrupt,
+        }
+    }
+}
+
+impl Summary {
+    /// Reads the whole trace once.
+    pub fn of(trace: &Trace) -> Summary {
+        Summary::on_threads(trace, 1)
+    }
+
+    /// Reads the whole trace once, on at most `threads` threads.
+    pub fn on_threads(trace: &Trace, threads: usize) -> Summary {
+        let counts = Counts::of(trace, threads);
+        let header = trace.header();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let clock = ClockMap::with_syncs(trace, counts.clock_syncs);
+        let start_ns = clock.unix_ns(header.ticks);
+        let last_event_ns = counts.newest.map(|newest| clock.unix_ns(newest.ticks));
+        Summary {
+            file: trace.path().to_owned(),
+            version: header.version,
+            executable: text(header.executable()),
+            arguments: header.arguments().map(text).collect(),
+            hostname: text(header.hostname()),
+            pid: header.pid,
+            parent_pid: header.parent_pid,
+            forked: header.flags & FLAG_RESTART != 0,
+            start_ns,
+            end_ns: last_event_ns.unwrap_or(start_ns),
+            first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
+            last_event_ns,
+            ending: Ending::of(trace, counts.newest),
+            mode: Mode::from_raw(header.mode).ok_or(header.mode),
+            ring_blocks: header.ring_blocks,
+            max_blocks: header.max_blocks,
+            clock: Clock::from_raw(header.clock).ok_or(header.clock),
+            file_size: trace.size(),
+            blocks_used: counts.blocks,
+            blocks_claimed: trace.claimed(),
+            requested_bytes: counts.requested,
+            failed: counts.failed,
+            present: counts.present,
+            overwritten: counts.overwritten,
+            lost: trace.lost().filter(|&(_, count)| count != 0).collect(),
+            stopped: trace.stopped(),
+            kinds: counts.kinds,
+            threads: counts
+                .threads
+                .into_iter()
+                .map(|(tid, (name, events))| ThreadSummary { tid, name, events })
+                .collect(),
+        }
+    }
+
+    /// Number of call moments that could not be recorded.
+    pub fn all_lost(&self) -> u64 {
+        self.lost.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
+    }
+
+    /// Time from the start of the recording to the last event, in nanoseconds.
+    pub fn duration_ns(&self) -> u64 {
+        self.end_ns.saturating_sub(self.start_ns)
+    }
+
+    /// Every event of the process is in the file.
+    pub fn is_complete(&self) -> bool {
+        self.overwritten == 0 && self.all_lost() == 0
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "file: {}", self.file.display())?;
+        writeln!(f, "version: {}", self.version)?;
+        writeln!(f, "executable: {}", self.executable)?;
+        if !self.arguments.is_empty() {
+            writeln!(f, "command line: {}", self.arguments.join(" "))?;
+        }
+        writeln!(f, "host: {}", self.hostname)?;
+        let origin = if self.forked { "forked from" } else { "child of" };
+        writeln!(f, "process: {}, {origin} {}", self.pid, self.parent_pid)?;
+        let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
+        writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
+        writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;
+        writeln!(f, "ended: {}", self.ending.describe())?;
+        match self.mode {
+            Ok(Mode::Ring) => writeln!(f, "mode: ring of {} blocks", self.ring_blocks)?,
+            Ok(Mode::Full) if self.max_blocks != 0 => {
+                writeln!(f, "mode: full, at most {} blocks", self.max_blocks)?;
+            }
+            Ok(Mode::Full) => writeln!(f, "mode: full")?,
+            Err(raw) => writeln!(f, "mode: unknown ({raw})")?,
+        }
+        match self.clock {
+            Ok(clock) => writeln!(f, "clock: {}", clock_name(clock))?,
+            Err(raw) => writeln!(f, "clock: unknown ({raw})")?,
+        }
+        writeln!(f, "file size: {}", self.file_size)?;
+        writeln!(f, "blocks: {} used, {} claimed", self.blocks_used, self.blocks_claimed)?;
+        writeln!(f, "threads: {}", self.threads.len())?;
+        writeln!(f, "requested bytes: {}", self.requested_bytes)?;
+        writeln!(f, "failed: {}", self.failed)?;
+        writeln!(f, "present: {}", self.present)?;
+        writeln!(f, "overwritten: {}", self.overwritten)?;
+        writeln!(f, "lost: {}", self.all_lost())?;
+        if let Some(cause) = self.stopped {
+            writeln!(f, "recording stopped: {}", cause.describe())?;
+        }
+        for (cause, count) in &self.lost {
+            writeln!(f, "lost, {}: {count}", cause.describe())?;
+        }
+        for (&kind, count) in &self.kinds {
+            let half = if is_first_half(kind) { " (first moment)" } else { "" };
+            writeln!(f, "events, {}{half}: {count}", kind.name())?;
+        }
+        for ThreadSummary { tid, name, events } in &self.threads {
+            writeln!(f, "thread {tid} {name}: {events}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,14 @@
+//! The slots of a block, decoded to moments.
+//!
+//! The law of the modules:
+//!
+//! ```text
+//! moment              one moment, and batches of them
+//! slots               the decoder of one block
+//! ```
+
+mod moment;
+mod slots;
+
+pub use moment::{Batch, Moment, Moments};
+pub use slots::{Decoded, Decoder, copied, moments, thread_name};

@@ -1,0 +1,189 @@
+//! The decoder of one block.
+
+use mallook_format::ring::BlockCopy;
+use mallook_format::{Kind, PARITY_SHIFT, Slot};
+
+use super::moment::Moment;
+use crate::trace::{Block, DamageKind, Trace};
+
+/// Decodes the slots of one block in order.
+pub struct Decoder<'a> {
+    copy: &'a BlockCopy,
+    parity: u64,
+    /// [`Slot::flags`] of a slot of this use.
+    flags: u64,
+    position: usize,
+    tid: u32,
+    name: [u64; 2],
+    base: u64,
+    /// No time of a later slot is earlier.
+    earliest: u64,
+    wide: Wide,
+    /// A slot of the other parity is damaged: there was no other use.
+    first_use: bool,
+    /// Stop at the first slot that is not written yet.
+    stop_at_gap: bool,
+}
+
+/// Values from prefixes for the next moment.
+#[derive(Clone, Copy, Default)]
+struct Wide {
+    any: bool,
+    size: Option<u64>,
+    address: Option<u64>,
+}
+
+/// The content of a slot.
+pub enum Decoded {
+    /// A moment or a marker.
+    Moment(Moment),
+    /// The position of a damaged slot.
+    Damaged(usize),
+}
+
+impl<'a> Decoder<'a> {
+    pub fn new(copy: &'a BlockCopy, block: &Block) -> Decoder<'a> {
+        Decoder {
+            copy,
+            parity: block.parity,
+            flags: Slot { word0: block.parity << PARITY_SHIFT, word1: 0 }.flags(),
+            position: 0,
+            tid: copy.header.tid(),
+            name: copy.header.name,
+            base: copy.header.base_ticks,
+            earliest: 0,
+            wide: Wide::default(),
+            first_use: block.first_use,
+            stop_at_gap: false,
+        }
+    }
+
+    /// A decoder of a block that is being written: it stops where a slot is missing.
+    pub fn until_gap(copy: &'a BlockCopy, block: &Block) -> Decoder<'a> {
+        Decoder { stop_at_gap: true, ..Decoder::new(copy, block) }
+    }
+
+    #[cold]
+    fn prefix(&mut self, kind: Kind, slot: Slot) {
+        let value = slot.value();
+        self.wide.any = true;
+        match kind {
+            Kind::Ticks => self.base = value,
+            Kind::WideSize => self.wide.size = Some(value),
+            Kind::WideAddress => self.wide.address = Some(value),
+            Kind::Thread => {
+                self.tid = value as u32;
+                self.name = [0; 2];
+                // Prefixes of the last owner without their moment are void.
+                self.wide = Wide::default();
+            }
+            Kind::Name => self.name[usize::from(slot.aux() & 1)] = value,
+            _ => {}
+        }
+    }
+
+    /// The name of the thread that the last moment belongs to.
+    pub fn thread_name(&self) -> String {
+        thread_name(&self.name)
+    }
+
+    #[inline]
+    fn moment(&mut self, kind: Kind, slot: Slot) -> Moment {
+        let wide = self.wide;
+        if wide.any {
+            self.wide = Wide::default();
+        }
+        self.earliest = self.earliest.max(self.base.saturating_add(slot.ticks().into()));
+        Moment {
+            ticks: self.earliest,
+            address: wide.address.unwrap_or(slot.address()),
+            size: wide.size.unwrap_or(slot.size().into()),
+            tid: self.tid,
+            kind,
+            aux: slot.aux(),
+            late: 0,
+        }
+    }
+
+    #[cold]
+    fn alignment(&self, slot: Slot) -> Moment {
+        Moment {
+            ticks: self.earliest,
+            address: slot.value(),
+            size: 0,
+            tid: self.tid,
+            kind: Kind::WideAlignment,
+            aux: 0,
+            late: 0,
+        }
+    }
+}
+
+impl Iterator for Decoder<'_> {
+    type Item = Decoded;
+
+    #[inline]
+    fn next(&mut self) -> Option<Decoded> {
+        while let Some(&slot) = self.copy.slots.get(self.position) {
+            let position = self.position;
+            self.position += 1;
+            if slot.flags() == self.flags
+                && let Some(kind) = slot.kind()
+            {
+                if !kind.is_prefix() {
+                    return Some(Decoded::Moment(self.moment(kind, slot)));
+                }
+                if kind == Kind::WideAlignment {
+                    return Some(Decoded::Moment(self.alignment(slot)));
+                }
+                self.prefix(kind, slot);
+            } else if slot.raw_kind() == 0 || slot.parity() != self.parity {
+                // Not written in this use of the block.
+                if self.stop_at_gap {
+                    self.position = position;
+                    return None;
+                }
+                if slot.word0 != 0 && (self.first_use || slot.parity() == self.parity) {
+                    return Some(Decoded::Damaged(position));
+                }
+            } else {
+                return Some(Decoded::Damaged(position));
+            }
+        }
+        None
+    }
+}
+
+/// The name of a thread, from the two words that hold it.
+pub fn thread_name(name: &[u64; 2]) -> String {
+    let bytes: &[u8] = bytemuck::cast_slice(name);
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+/// Copies a block and hands on its moments; damaged slots are reported to the trace.
+pub fn moments(trace: &Trace, block: &Block, copy: &mut BlockCopy, mut each: impl FnMut(Moment)) {
+    if trace.copy(block, copy) {
+        copied(trace, block, copy, |moment, _| each(moment));
+    }
+}
+
+/// Hands on the moments of a block that was copied, as [`moments`].
+pub fn copied(
+    trace: &Trace,
+    block: &Block,
+    copy: &BlockCopy,
+    mut each: impl FnMut(Moment, &Decoder),
+) {
+    let mut decoder = Decoder::new(copy, block);
+    while let Some(decoded) = decoder.next() {
+        match decoded {
+            Decoded::Moment(moment) => each(moment, &decoder),
+            Decoded::Damaged(position) => {
+                let Slot { word0, word1 } = copy.slots[position];
+                let kind = DamageKind::Slot { found: [word0, word1] };
+                trace.report(kind, block.slot_offset(position));
+            }
+        }
+    }
+}

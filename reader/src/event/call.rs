@@ -1,0 +1,206 @@
+//! Events: calls of allocation functions, and markers.
+
+use std::fmt;
+
+use mallook_format::Kind;
+
+/// Something that happened in a process.
+///
+/// A csv of one's own, with the time since the start and the bytes that were asked for:
+///
+/// ```
+/// use std::fmt::Write;
+/// use mallook_reader::{EventKind, Events, Trace};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+/// let mut csv = String::from("ns,function,size\n");
+/// for event in Events::of(&trace) {
+///     if let EventKind::Call(call) = event.kind
+///         && let Some(size) = call.size()
+///     {
+///         let since = event.time_ns - trace.header().realtime_ns;
+///         writeln!(csv, "{since},{},{size}", call.name())?;
+///     }
+/// }
+/// assert!(csv.starts_with("ns,function,size\n217371,malloc,10007\n233857,realloc,300007\n"));
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Unix time in nanoseconds of the birth, the death or the marker.
+    pub time_ns: u64,
+    /// The process.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// A call or a marker.
+    pub kind: EventKind,
+}
+
+const _: () = assert!(size_of::<Event>() == 64, "events go from thread to thread: one cache line");
+
+/// A call or a marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A call of an allocation function.
+    Call(Call),
+    /// A marker and its PID: the parent's, the child's or the caller's, or 0.
+    Marker(Kind, u32),
+}
+
+/// A call of an allocation function. Numbers that do not apply are `None`.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// The function; for a reallocation the kind of its birth.
+    pub kind: Kind,
+    /// A bit for each [`Number`] that applies; the others are arbitrary.
+    present: u8,
+    numbers: [u64; 5],
+}
+
+/// The numbers of a call.
+#[derive(Clone, Copy)]
+enum Number {
+    Address,
+    Size,
+    OldAddress,
+    Alignment,
+    Start,
+}
+
+/// Bits of [`Call::present`] for numbers that few calls have.
+const RARE: u8 =
+    1 << Number::OldAddress as u8 | 1 << Number::Alignment as u8 | 1 << Number::Start as u8;
+
+impl Call {
+    /// A call without numbers.
+    #[inline]
+    pub(crate) fn new(kind: Kind) -> Call {
+        Call { kind, present: 0, numbers: [0; 5] }
+    }
+
+    /// A call with an address, and with a size if it `has_size`.
+    #[inline]
+    pub(crate) fn plain(kind: Kind, address: u64, size: u64, has_size: bool) -> Call {
+        let present = 1 << Number::Address as u8 | u8::from(has_size) << Number::Size as u8;
+        Call { kind, present, numbers: [address, size, 0, 0, 0] }
+    }
+
+    #[inline]
+    fn with(mut self, number: Number, value: Option<u64>) -> Call {
+        if let Some(value) = value {
+            self.present |= 1 << number as u8;
+            self.numbers[number as usize] = value;
+        }
+        self
+    }
+
+    #[inline]
+    pub(crate) fn with_address(self, address: impl Into<Option<u64>>) -> Call {
+        self.with(Number::Address, address.into())
+    }
+
+    #[inline]
+    pub(crate) fn with_size(self, size: impl Into<Option<u64>>) -> Call {
+        self.with(Number::Size, size.into())
+    }
+
+    #[inline]
+    pub(crate) fn with_old_address(self, address: impl Into<Option<u64>>) -> Call {
+        self.with(Number::OldAddress, address.into())
+    }
+
+    #[inline]
+    pub(crate) fn with_alignment(self, alignment: impl Into<Option<u64>>) -> Call {
+        self.with(Number::Alignment, alignment.into())
+    }
+
+    #[inline]
+    pub(crate) fn with_start_ns(self, time_ns: impl Into<Option<u64>>) -> Call {
+        self.with(Number::Start, time_ns.into())
+    }
+
+    #[inline]
+    fn number(&self, number: Number) -> Option<u64> {
+        (self.present >> number as u8 & 1 != 0).then_some(self.numbers[number as usize])
+    }
+
+    /// The address that was returned or released, 0 for a failure. `None` if the call never ended.
+    #[inline]
+    pub fn address(&self) -> Option<u64> {
+        self.number(Number::Address)
+    }
+
+    /// The requested size in bytes.
+    #[inline]
+    pub fn size(&self) -> Option<u64> {
+        self.number(Number::Size)
+    }
+
+    /// The address that was reallocated, 0 for `NULL`. `None` if that moment was overwritten.
+    #[inline]
+    pub fn old_address(&self) -> Option<u64> {
+        self.number(Number::OldAddress)
+    }
+
+    /// The requested alignment in bytes.
+    #[inline]
+    pub fn alignment(&self) -> Option<u64> {
+        self.number(Number::Alignment)
+    }
+
+    /// The time at which the reallocated memory died, in Unix nanoseconds.
+    #[inline]
+    pub fn start_ns(&self) -> Option<u64> {
+        self.number(Number::Start)
+    }
+
+    /// Whether it has a size, and the size or an arbitrary number: without a branch.
+    #[inline]
+    pub(crate) fn size_if_any(&self) -> (bool, u64) {
+        (self.present & 1 << Number::Size as u8 != 0, self.numbers[Number::Size as usize])
+    }
+
+    /// It has no numbers but address and size.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.present & RARE == 0
+    }
+
+    /// The name of the function.
+    pub fn name(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// The allocation returned `NULL`. `realloc(p, 0)` does not count: it may release `p` and return
+    /// `NULL`.
+    pub fn failed(&self) -> bool {
+        let releases = self.size() == Some(0) && self.old_address().is_some_and(|old| old != 0);
+        self.kind.is_birth() && self.address() == Some(0) && !releases
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Call) -> bool {
+        let numbers = |call: &Call| {
+            [call.address(), call.size(), call.old_address(), call.alignment(), call.start_ns()]
+        };
+        self.kind == other.kind && numbers(self) == numbers(other)
+    }
+}
+
+impl Eq for Call {}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("kind", &self.kind)
+            .field("address", &self.address())
+            .field("size", &self.size())
+            .field("old_address", &self.old_address())
+            .field("alignment", &self.alignment())
+            .field("start_ns", &self.start_ns())
+            .finish()
+    }
+}

@@ -1,0 +1,27 @@
+//! The events of processes: of one trace, of several, and of a process that still runs.
+//!
+//! The law of the modules:
+//!
+//! ```text
+//! call                events, calls and markers
+//! pairing             moments to events; the two moments of a reallocation become one
+//! events              one trace
+//! prefetch merged     decoding on other threads; several traces in one order
+//! follow              a trace that is being written
+//! filter              selects events
+//! ```
+
+mod call;
+mod events;
+mod filter;
+mod follow;
+mod merged;
+mod pairing;
+mod prefetch;
+
+pub use call::{Call, Event, EventKind};
+pub use events::Events;
+pub use filter::Filter;
+pub use follow::follow;
+pub use merged::MergedEvents;
+pub(crate) use pairing::Paired;

@@ -1,0 +1,263 @@
+//! Pairs the two moments of each reallocation, and makes events of moments, in the order in which
+//! the calls ended.
+
+use std::collections::VecDeque;
+
+use mallook_format::{Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
+use rustc_hash::FxHashMap;
+
+use super::call::{Call, Event, EventKind};
+use crate::decode::{Batch, Moment, Moments};
+use crate::trace::{ClockMap, Converter, Trace};
+
+/// Pending reallocations of one thread at the most (in nested signal handlers).
+const MOST_NESTED: usize = 64;
+
+/// A moment and the event that it completes.
+pub struct Paired {
+    pub moment: Moment,
+    /// `None` for the first moment of a reallocation.
+    pub event: Option<Event>,
+}
+
+/// The events of one process by time: a lending iterator over moments from a source.
+pub struct Pairing<M> {
+    source: M,
+    batch: Batch,
+    /// The first unread moment of the batch.
+    first: usize,
+    /// Moments whose order was repaired.
+    repairs: u64,
+    pid: u32,
+    clock: Converter,
+    /// First moments of reallocations by thread, innermost last.
+    pending: FxHashMap<u32, Vec<Moment>>,
+    /// First moments whose second one never came, in the order in which they are emitted.
+    unfinished: Option<VecDeque<Moment>>,
+    current: Event,
+    /// Alignments that are no powers of two, of the next call of each thread.
+    odd_alignments: FxHashMap<u32, u64>,
+    last_ns: u64,
+}
+
+impl<M: Moments> Pairing<M> {
+    /// The events of a trace, whose moments come from `source`.
+    pub fn of(trace: &Trace, source: M) -> Self {
+        Pairing::new(source, trace.header().pid, Converter::new(ClockMap::first(trace)))
+    }
+
+    pub fn new(source: M, pid: u32, clock: Converter) -> Self {
+        Pairing {
+            source,
+            batch: Batch::default(),
+            first: 0,
+            repairs: 0,
+            pid,
+            clock,
+            pending: FxHashMap::default(),
+            unfinished: None,
+            current: Event { time_ns: 0, pid, tid: 0, kind: EventKind::Marker(Kind::Start, 0) },
+            odd_alignments: FxHashMap::default(),
+            last_ns: 0,
+        }
+    }
+
+    /// Number of moments so far whose order was repaired by causality.
+    pub fn repairs(&self) -> u64 {
+        self.repairs
+    }
+
+    pub fn source_mut(&mut self) -> &mut M {
+        &mut self.source
+    }
+
+    /// Reads a batch if the current one is empty; `false` if there is no moment now.
+    #[inline]
+    fn fill(&mut self) -> bool {
+        self.first < self.batch.moments.len() || self.refill()
+    }
+
+    #[inline(never)]
+    fn refill(&mut self) -> bool {
+        self.batch.clear();
+        self.first = 0;
+        let more = self.source.more(&mut self.batch);
+        self.clock.extend(self.batch.clock_syncs.drain(..));
+        more
+    }
+
+    fn next_moment(&mut self) -> Option<Moment> {
+        if !self.fill() {
+            return None;
+        }
+        let moment = *self.batch.moments.get(self.first)?;
+        self.first += 1;
+        self.repairs += u64::from(moment.late != 0);
+        Some(moment)
+    }
+
+    /// Goes on to the next event; pending reallocations wait. `false` if there is none now.
+    #[inline]
+    pub fn advance_finished(&mut self) -> bool {
+        loop {
+            if !self.fill() {
+                return false;
+            }
+            let Some(moment) = self.batch.moments.get(self.first) else { return false };
+            if PLAIN & 1 << moment.kind as u8 != 0 {
+                // The same as below for most events, without a branch on the kind.
+                let has_size = SIZED & 1 << moment.kind as u8 != 0;
+                let call = Call::plain(moment.kind, moment.address, moment.size, has_size);
+                self.first += 1;
+                self.repairs += u64::from(moment.late != 0);
+                self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
+                let (time_ns, tid) = (self.last_ns, moment.tid);
+                self.current = Event { time_ns, pid: self.pid, tid, kind: EventKind::Call(call) };
+                return true;
+            }
+            if let Some(Paired { event: Some(event), .. }) = self.next_paired() {
+                self.current = event;
+                return true;
+            }
+        }
+    }
+
+    /// Goes on to the next event and lends it: copying costs more than reading.
+    #[inline]
+    pub fn advance(&mut self) -> Option<&Event> {
+        let found = self.unfinished.is_none() && self.advance_finished();
+        (found || self.advance_unfinished()).then_some(&self.current)
+    }
+
+    /// The event that [`Pairing::advance`] went on to.
+    #[inline]
+    pub fn current(&self) -> &Event {
+        &self.current
+    }
+
+    /// The next moment, and the event that it completes.
+    pub fn next_paired(&mut self) -> Option<Paired> {
+        let moment = self.next_moment()?;
+        let kind = self.apply(&moment);
+        let event = kind.map(|kind| self.event(&moment, kind));
+        Some(Paired { moment, event })
+    }
+
+    /// The first moment of a reallocation, as an event of its own.
+    pub fn first_half(&mut self, death: &Moment) -> Event {
+        let call = self.unfinished_call(death);
+        self.event(death, EventKind::Call(call))
+    }
+
+    #[inline]
+    fn event(&mut self, moment: &Moment, kind: EventKind) -> Event {
+        // Times only go back in damaged traces.
+        self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
+        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, kind }
+    }
+
+    /// Applies a moment; the event, unless the moment is the first half of one.
+    #[inline]
+    fn apply(&mut self, moment: &Moment) -> Option<EventKind> {
+        let kind = moment.kind;
+        if kind == Kind::WideAlignment {
+            self.odd_alignments.insert(moment.tid, moment.address);
+            return None;
+        }
+        if kind.is_marker() {
+            return Some(EventKind::Marker(kind, moment.address as u32));
+        }
+        if kind.is_death() {
+            if matches!(kind, Kind::ReallocDeath | Kind::ReallocarrayDeath) {
+                let calls = self.pending.entry(moment.tid).or_default();
+                if calls.len() == MOST_NESTED {
+                    // The oldest has lost its other half.
+                    calls.remove(0);
+                }
+                calls.push(*moment);
+                return None;
+            }
+            let sized = matches!(kind, Kind::FreeSized | Kind::FreeAlignedSized);
+            let call =
+                Call::new(kind).with_address(moment.address).with_alignment(self.alignment(moment));
+            return Some(EventKind::Call(call.with_size(sized.then_some(moment.size))));
+        }
+        Some(self.birth(moment))
+    }
+
+    /// The call that a birth completes.
+    #[inline]
+    fn birth(&mut self, moment: &Moment) -> EventKind {
+        let kind = moment.kind;
+        let death = self.death_before(moment);
+        let reallocation = matches!(kind, Kind::Realloc | Kind::Reallocarray);
+        let fresh = reallocation && moment.aux & REALLOC_FRESH != 0;
+        let call = Call::new(kind).with_address(moment.address).with_size(moment.size);
+        let old = death.map(|death| death.address).or(fresh.then_some(0));
+        let call = call
+            .with_old_address(old)
+            .with_start_ns(death.map(|death| self.clock.unix_ns(death.ticks)));
+        EventKind::Call(call.with_alignment(self.alignment(moment)))
+    }
+
+    /// The first moment of the reallocation that ends here.
+    fn death_before(&mut self, birth: &Moment) -> Option<Moment> {
+        let death = match birth.kind {
+            Kind::Realloc => Kind::ReallocDeath,
+            Kind::Reallocarray => Kind::ReallocarrayDeath,
+            _ => return None,
+        };
+        if birth.aux & REALLOC_FRESH != 0 {
+            return None;
+        }
+        let calls = self.pending.get_mut(&birth.tid)?;
+        calls.pop_if(|last| last.kind == death && last.size == birth.size)
+    }
+
+    /// A reallocation without its second moment.
+    fn unfinished_call(&mut self, death: &Moment) -> Call {
+        let kind =
+            if death.kind == Kind::ReallocDeath { Kind::Realloc } else { Kind::Reallocarray };
+        let call = Call::new(kind).with_size(death.size);
+        call.with_old_address(death.address).with_start_ns(self.clock.unix_ns(death.ticks))
+    }
+
+    /// The alignment that the call asked for, where the function takes one.
+    fn alignment(&mut self, moment: &Moment) -> Option<u64> {
+        let takes_one = matches!(
+            moment.kind,
+            Kind::PosixMemalign | Kind::AlignedAlloc | Kind::Memalign | Kind::FreeAlignedSized
+        );
+        match moment.aux {
+            _ if !takes_one => None,
+            WIDE_ALIGNMENT => Some(self.odd_alignments.remove(&moment.tid).unwrap_or(0)),
+            power => 1u64.checked_shl(power.into()),
+        }
+    }
+}
+
+/// Kinds of calls with an address and a size, a bit for each.
+const SIZED: u64 = 1 << Kind::Malloc as u8
+    | 1 << Kind::Calloc as u8
+    | 1 << Kind::Valloc as u8
+    | 1 << Kind::Pvalloc as u8
+    | 1 << Kind::FreeSized as u8;
+/// Kinds of calls with an address, and a size or nothing else.
+const PLAIN: u64 = SIZED | 1 << Kind::Free as u8 | 1 << Kind::Cfree as u8;
+
+impl<M: Moments> Pairing<M> {
+    /// Goes on to a reallocation that had not finished by the end of the trace, where that is known.
+    #[cold]
+    fn advance_unfinished(&mut self) -> bool {
+        if self.unfinished.is_none() {
+            let mut rest: Vec<Moment> = self.pending.drain().flat_map(|(_, calls)| calls).collect();
+            rest.sort_unstable_by_key(|death| (death.ticks, death.tid));
+            self.unfinished = Some(rest.into());
+        }
+        let Some(death) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        self.current = self.first_half(&death);
+        true
+    }
+}

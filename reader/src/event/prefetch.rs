@@ -1,0 +1,89 @@
+//! Prefetches moments: other threads decode and order them before they are asked for.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread::Scope;
+
+use crate::decode::{Batch, Moments};
+use crate::order::{Causality, Merge};
+use crate::trace::Trace;
+
+/// Moments that go from one thread to the other at a time.
+const MOMENTS: usize = 4096;
+/// Batches that wait at the most.
+const BATCHES: usize = 4;
+/// Prefetching threads at the most.
+const MOST_THREADS: usize = 16;
+
+/// A source of the moments of one trace.
+pub enum TraceMoments<'a> {
+    /// Decodes on the thread that asks.
+    Direct(Box<Causality<Merge<'a>>>),
+    /// Another thread decodes.
+    Prefetched(Prefetched),
+}
+
+/// Moments from another thread.
+pub struct Prefetched {
+    full: Receiver<Batch>,
+    empty: Sender<Batch>,
+}
+
+impl<'a> TraceMoments<'a> {
+    /// Decodes on the thread that asks.
+    pub fn direct(trace: &'a Trace<'a>) -> TraceMoments<'a> {
+        TraceMoments::Direct(Box::new(Causality::of(trace)))
+    }
+
+    /// The moments of each trace; threads of the scope prefetch the largest ones.
+    pub fn prefetched<'s>(
+        traces: &'a [Trace<'a>],
+        scope: &'s Scope<'s, 'a>,
+    ) -> Vec<TraceMoments<'a>> {
+        let mut sizes: Vec<_> = traces.iter().map(Trace::places).collect();
+        sizes.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
+        let least = sizes.get(MOST_THREADS).copied().unwrap_or(0);
+        let moments = |trace: &'a Trace<'a>| match trace.places() > least {
+            true => TraceMoments::Prefetched(Prefetched::of(trace, scope)),
+            false => TraceMoments::direct(trace),
+        };
+        traces.iter().map(moments).collect()
+    }
+}
+
+impl Prefetched {
+    fn of<'s, 'a>(trace: &'a Trace<'a>, scope: &'s Scope<'s, 'a>) -> Prefetched {
+        let (send_full, full) = mpsc::sync_channel(BATCHES);
+        let (empty, receive_empty) = mpsc::channel::<Batch>();
+        scope.spawn(move || {
+            let mut moments = Causality::of(trace);
+            loop {
+                let mut batch = receive_empty.try_recv().unwrap_or_default();
+                batch.clear();
+                while batch.moments.len() < MOMENTS && moments.more(&mut batch) {}
+                // The receiver is dropped when its owner has seen enough.
+                if batch.moments.is_empty() || send_full.send(batch).is_err() {
+                    return;
+                }
+            }
+        });
+        Prefetched { full, empty }
+    }
+}
+
+impl Moments for TraceMoments<'_> {
+    fn more(&mut self, batch: &mut Batch) -> bool {
+        match self {
+            TraceMoments::Direct(moments) => moments.more(batch),
+            TraceMoments::Prefetched(Prefetched { full, empty }) => {
+                let Ok(mut next) = full.recv() else { return false };
+                match batch.moments.is_empty() && batch.clock_syncs.is_empty() {
+                    true => std::mem::swap(batch, &mut next),
+                    false => batch.append(&mut next),
+                }
+                // The thread may be done already.
+                let _ = empty.send(next);
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The moments of all threads by time: a k-way merge of blocks.
+//!
+//! Each block is a sorted run. A run enters the merge when its start time comes; the run with the
+//! smallest time is emitted up to the second smallest.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use mallook_format::ring::BlockCopy;
+
+use super::block_queue::BlockQueue;
+use crate::decode::{self, Batch, Moment, Moments};
+use crate::trace::{Block, Blocks, Trace};
+
+/// A decoded block.
+#[derive(Default)]
+struct Run {
+    moments: Vec<Moment>,
+    position: usize,
+    sequence: u64,
+}
+
+/// The next time of a run; at equal times runs are ordered by claim.
+type Key = (u64, u64);
+
+/// Merges the blocks of one trace.
+pub struct Merge<'a> {
+    trace: &'a Trace<'a>,
+    queue: BlockQueue<Blocks<'a>>,
+    /// The next block of the queue.
+    coming: Option<Block>,
+    /// The started runs by their next times.
+    heap: BinaryHeap<Reverse<(Key, usize)>>,
+    runs: Vec<Run>,
+    /// Finished runs, to be used again.
+    free: Vec<usize>,
+    copy: Box<BlockCopy>,
+}
+
+impl Run {
+    fn key(&self) -> Option<Key> {
+        self.moments.get(self.position).map(|moment| (moment.ticks, self.sequence))
+    }
+}
+
+impl<'a> Merge<'a> {
+    /// All blocks of a trace.
+    pub fn of(trace: &'a Trace<'a>) -> Merge<'a> {
+        let mut queue = BlockQueue::of(trace);
+        Merge {
+            trace,
+            coming: queue.next(),
+            queue,
+            heap: BinaryHeap::new(),
+            runs: Vec::new(),
+            free: Vec::new(),
+            copy: Box::new(BlockCopy::EMPTY),
+        }
+    }
+
+    /// Starts the runs whose start time has come.
+    fn admit(&mut self, batch: &mut Batch) {
+        while let Some(block) = self.coming {
+            if self.heap.peek().is_some_and(|Reverse(((ticks, _), _))| *ticks < block.base_ticks) {
+                break;
+            }
+            let number = self.free.pop().unwrap_or_else(|| {
+                self.runs.push(Run::default());
+                self.runs.len() - 1
+            });
+            let run = &mut self.runs[number];
+            (run.position, run.sequence) = (0, block.sequence);
+            run.moments.clear();
+            let moments = &mut run.moments;
+            decode::moments(self.trace, &block, &mut self.copy, |moment| moments.push(moment));
+            match run.key() {
+                Some(key) => self.heap.push(Reverse((key, number))),
+                None => self.free.push(number),
+            }
+            self.coming = self.queue.next();
+            // Every moment before the next block lies before its clock sync.
+            batch.clock_syncs.extend(self.coming.map(|next| next.clock_sync()));
+        }
+    }
+
+    /// The second smallest time of all runs.
+    fn limit(&self) -> Option<Key> {
+        let waiting = self.heap.peek().map(|Reverse((key, _))| *key);
+        let coming = self.coming.map(|block| (block.base_ticks, 0));
+        waiting.into_iter().chain(coming).min()
+    }
+}
+
+impl Moments for Merge<'_> {
+    fn more(&mut self, batch: &mut Batch) -> bool {
+        self.admit(batch);
+        let Some(Reverse((_, number))) = self.heap.pop() else { return false };
+        let limit = self.limit();
+        let run = &mut self.runs[number];
+        let rest = &run.moments[run.position..];
+        let is_within =
+            |moment: &Moment| limit.is_none_or(|limit| (moment.ticks, run.sequence) <= limit);
+        // Mostly the whole rest of the run, or a few moments.
+        let count = match rest.last() {
+            Some(last) if !is_within(last) => {
+                rest.iter().take_while(|moment| is_within(moment)).count()
+            }
+            _ => rest.len(),
+        };
+        batch.moments.extend_from_slice(&rest[..count]);
+        run.position += count;
+        match run.key() {
+            Some(key) => self.heap.push(Reverse((key, number))),
+            None => self.free.push(number),
+        }
+        true
+    }
+}

@@ -1,0 +1,28 @@
+//! One trace: its header, its blocks, its clock, and its damage.
+//!
+//! The law of the modules:
+//!
+//! ```text
+//! process             whether a process still writes its trace
+//! damage clock_sync   damaged places; instants on both clocks
+//! block               where one block of events is
+//! file                the header, and access to the blocks of a file
+//! blocks              finds the blocks of events
+//! clock               ticks to Unix time
+//! ```
+
+mod block;
+mod blocks;
+mod clock;
+mod clock_sync;
+mod damage;
+mod file;
+mod process;
+
+pub use block::Block;
+pub use blocks::Blocks;
+pub use clock::ClockMap;
+pub(crate) use clock::Converter;
+pub(crate) use clock_sync::ClockSync;
+pub use damage::{Damage, DamageKind};
+pub use file::Trace;
