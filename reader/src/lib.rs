@@ -29,8 +29,9 @@
 //! | find the memory that lives at a moment | [`Events`] |
 //! | read a damaged file | [`Damage`] |
 //! | write a csv of one's own | [`Event`] |
-//! | count events without ordering them | [`Summary`] |
+//! | sum up a trace | [`Summary`] |
 //! | find impossible events | [`Check`] |
+//! | export events | [`export`] |
 //!
 //! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by the
 //! number of blocks of memory that lived at once in the traced process; of rings, forked children and

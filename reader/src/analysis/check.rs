@@ -16,6 +16,16 @@ pub enum Violation {
 
 /// The result of a replay.
 ///
+/// ```
+/// use mallook_reader::{Check, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+/// let check = Check::of(&trace, |violation, event| eprintln!("{violation:?}: {event:?}"));
+/// assert_eq!((check.calls, check.violations, check.alive()), (30, 0, 1));
+/// # Ok(()) }
+/// ```
+///
 /// The free of an unknown address is no violation: the memory was born before recording began, in
 /// the parent before a fork, or in an allocator that was called directly.
 #[derive(Clone, Debug)]

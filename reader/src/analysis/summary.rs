@@ -39,6 +39,21 @@ pub struct ThreadSummary {
 /// A trace in numbers. Its [`Display`](fmt::Display) prints one `key: value` a line.
 ///
 /// Text that is not UTF-8 has replacement characters; [`Trace::header`] has the bytes.
+///
+/// ```
+/// use mallook_reader::{Ending, Events, Kind, Summary, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+/// let summary = Summary::of(&trace);
+/// assert_eq!((summary.ending, summary.kinds[&Kind::Malloc]), (Ending::Clean, 6));
+/// assert!(summary.is_complete());
+/// // The span that the file covers.
+/// let times: Vec<u64> = Events::of(&trace).map(|event| event.time_ns).collect();
+/// assert_eq!(summary.first_event_ns, times.first().copied());
+/// assert_eq!(summary.last_event_ns, times.last().copied());
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Summary {

@@ -1,5 +1,22 @@
 //! Output formats: events as text, csv, JSON Lines, or the lines of the C libmallook.
 //!
+//! ```
+//! use mallook_reader::export::{Exporter, Format, TextBuffer};
+//! use mallook_reader::{Events, Trace};
+//!
+//! # fn main() -> Result<(), mallook_reader::Error> {
+//! let traces = [Trace::open("../tests/golden/v1.trace".as_ref())?];
+//! let mut exporter = Exporter::new(Format::Csv, &traces);
+//! let mut csv = TextBuffer::new();
+//! exporter.begin(&mut csv);
+//! let mut events = Events::of(&traces[0]);
+//! while let Some(event) = events.advance() {
+//!     exporter.event(event, &mut csv);
+//! }
+//! assert_eq!(csv.text(), std::fs::read("../tests/golden/v1.csv").unwrap());
+//! # Ok(()) }
+//! ```
+//!
 //! The law of the modules:
 //!
 //! ```text
