@@ -191,3 +191,15 @@ impl Mapped {
         Some(unsafe { &*address.cast::<BlockCell>() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_operation() {
+        let error = Source::open("/nowhere/trace".as_ref()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot open /nowhere/trace");
+        assert!(matches!(error, Error::Io { verb: "open", .. }));
+    }
+}
