@@ -1,9 +1,9 @@
 //! The machine code of the hot path: what `malloc` and `free` do when there is room.
 //!
-//! That is the straight line from the first instruction on. Every conditional jump is not taken,
-//! so that the processor fetches nothing else. Rules hold for it under every compiler; under the one
-//! that `golden/hot_path.asm` names, each instruction is that of the listing. `MALLOOK_BLESS=1` writes
-//! the listing anew.
+//! That is the straight line from the first instruction on. Every conditional jump is not taken, so
+//! that the processor fetches nothing else. Rules hold for it under every compiler; under the one
+//! that `golden/hot_path.asm` names, each instruction is that of the listing. `MALLOOK_BLESS=1`
+//! writes the listing anew.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -74,8 +74,8 @@ fn is_hash(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// The name of a symbol in angle brackets, without the compiler's hash; `None` for a place in a section
-/// or behind a symbol, whose distance differs from build to build.
+/// The name of a symbol in angle brackets, without the compiler's hash; `None` for a place in a
+/// section or behind a symbol, whose distance differs from build to build.
 fn symbol(comment: &str) -> Option<String> {
     let (_, name) = comment.split_once('<')?;
     let name = name.trim_end().strip_suffix('>')?;

@@ -10,7 +10,7 @@ use mallook_reader::{Check, Summary, Trace, Violation};
 
 use crate::messages::Messages;
 use crate::output::Output;
-use crate::{input, selection};
+use crate::{input, reading, selection};
 
 /// Impossible events of a trace that are printed.
 const MOST_VIOLATIONS: u64 = 20;
@@ -42,14 +42,13 @@ pub struct Options {
 
 /// Replays the traces; the exit code says whether they were read and are possible.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
-    let mut output = options.output.open(&options.traces.files)?;
-    let traces = options.traces.open()?;
     let mut sound = true;
-    for trace in &traces {
-        sound &= replay(trace, &mut *output).context("cannot write the output")?;
-    }
-    output.flush().context("cannot write the output")?;
-    let code = input::report_damage(&traces, messages);
+    let code = reading::read(&options.traces, &options.output, messages, |traces, output| {
+        for trace in traces {
+            sound &= replay(trace, output).context("cannot write the output")?;
+        }
+        Ok(())
+    })?;
     Ok(if sound { code } else { ExitCode::from(input::UNSOUND) })
 }
 

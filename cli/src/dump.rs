@@ -2,13 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::messages::Messages;
-use crate::output::Output;
-use crate::print::OutputFormat;
-use crate::{input, print, selection};
+use crate::{print, reading, selection};
 
 const HELP: &str = "\
 Examples:
@@ -34,26 +32,14 @@ pub struct Options {
     #[command(flatten)]
     pub traces: selection::Traces,
 
-    /// How events look
-    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
-    pub format: OutputFormat,
-
-    /// Where to.
+    /// How and where to.
     #[command(flatten)]
-    pub output: Output,
-
-    /// Which events.
-    #[command(flatten)]
-    pub events: selection::Events,
+    pub print: print::Options,
 }
 
 /// Prints the events; the exit code says whether all could be read.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
-    let mut output = options.output.open(&options.traces.files)?;
-    let traces = options.traces.open()?;
-    let progress = print::progress_bar(&options.output, &traces);
-    let filter = options.events.filter(&traces);
-    print::events(&traces, &filter, options.format, &progress, &mut *output, messages)?;
-    output.flush().context("cannot write the output")?;
-    Ok(input::report_damage(&traces, messages))
+    reading::read(&options.traces, &options.print.output, messages, |traces, output| {
+        print::events(traces, &options.print, output, messages)
+    })
 }

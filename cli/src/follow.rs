@@ -9,9 +9,7 @@ use mallook_reader::Trace;
 use mallook_reader::export::{Exporter, TextBuffer};
 
 use crate::messages::Messages;
-use crate::output::Output;
-use crate::print::OutputFormat;
-use crate::{input, selection};
+use crate::{input, print};
 
 const HELP: &str = "\
 Example:
@@ -33,26 +31,18 @@ pub struct Options {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// How events look
-    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
-    pub format: OutputFormat,
-
-    /// Where to.
+    /// How and where to.
     #[command(flatten)]
-    pub output: Output,
-
-    /// Which events.
-    #[command(flatten)]
-    pub events: selection::Events,
+    pub print: print::Options,
 }
 
 /// Prints events until the process ends, or nobody reads them any more.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
-    let path = &options.file;
-    let mut output = options.output.open(std::slice::from_ref(path))?;
+    let (path, print) = (&options.file, &options.print);
+    let mut output = print.output.open(std::slice::from_ref(path))?;
     let trace = [Trace::open(path)?];
-    let filter = options.events.filter(&trace);
-    let mut exporter = Exporter::new(options.format.into(), &trace);
+    let filter = print.events.filter(&trace);
+    let mut exporter = Exporter::new(print.format.into(), &trace);
     let mut piece = TextBuffer::new();
     exporter.begin(&mut piece);
     let mut written = Ok(());

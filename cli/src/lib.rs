@@ -6,6 +6,7 @@
 //! ```text
 //! messages escape shell units value  lines on stderr; text of others; lines to paste; numbers for people; values of options
 //! output input selection             where output goes; the traces that are read; the traces and events that are wanted
+//! reading                            what the commands that read have in common
 //! print dump check follow            the commands that print events
 //! info                               the command that sums traces up: as text, as a table, as JSON
 //! run                                the command that records a program; the preloaded library
@@ -29,6 +30,7 @@ pub mod mallook_dump;
 mod messages;
 mod output;
 mod print;
+mod reading;
 mod run;
 mod selection;
 mod shell;

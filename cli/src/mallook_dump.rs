@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::generate::{completions, manual};
 use crate::messages::Messages;
 use crate::output::{self, Output};
-use crate::print::OutputFormat;
+use crate::print::{self, OutputFormat};
 use crate::{check, dump, follow, info, input, selection, value};
 
 const MESSAGES: Messages = Messages::of("mallook-dump");
@@ -119,11 +119,15 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let [file] = <[PathBuf; 1]>::try_from(traces.files).map_err(|files| {
                 anyhow::anyhow!("--follow takes one file, found {}", files.len())
             })?;
-            follow::run(&follow::Options { file, format, output, events }, MESSAGES)
+            let print = print::Options { format, output, events };
+            follow::run(&follow::Options { file, print }, MESSAGES)
         }
         () if info => info::each(&info::Options { traces, json: false, output }, MESSAGES),
         () if check => check::run(&check::Options { traces, output }, MESSAGES),
-        () => dump::run(&dump::Options { traces, format, output, events }, MESSAGES),
+        () => {
+            let print = print::Options { format, output, events };
+            dump::run(&dump::Options { traces, print }, MESSAGES)
+        }
     }
 }
 

@@ -5,14 +5,15 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
 use mallook_reader::export::{Exporter, Format, TextBuffer};
-use mallook_reader::{Filter, MergedEvents, Trace};
+use mallook_reader::{MergedEvents, Trace};
 
 use crate::messages::Messages;
 use crate::output::Output;
+use crate::selection;
 
 /// Output is written in pieces of this size, and after this many events the bar moves.
 const PIECE: usize = 1 << 16;
@@ -42,17 +43,33 @@ impl From<OutputFormat> for Format {
     }
 }
 
-/// Prints the events that the filter wants, in order of time.
+/// Which events to print, how, and where to.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// How events look
+    #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
+    pub format: OutputFormat,
+
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
+
+    /// Which events.
+    #[command(flatten)]
+    pub events: selection::Events,
+}
+
+/// Prints the wanted events, in order of time.
 pub fn events(
     traces: &[Trace],
-    filter: &Filter,
-    format: OutputFormat,
-    progress: &ProgressBar,
+    options: &Options,
     output: &mut dyn Write,
     messages: Messages,
 ) -> Result<()> {
+    let progress = progress_bar(&options.output, traces);
+    let filter = options.events.filter(traces);
     let everything = filter.wants_all();
-    let mut exporter = Exporter::new(format.into(), traces);
+    let mut exporter = Exporter::new(options.format.into(), traces);
     let mut text = TextBuffer::new();
     exporter.begin(&mut text);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
@@ -89,7 +106,7 @@ pub fn events(
 }
 
 /// A bar on stderr, if a person is looking at it and at nothing else. It appears after a second.
-pub fn progress_bar(output: &Output, traces: &[Trace]) -> ProgressBar {
+fn progress_bar(output: &Output, traces: &[Trace]) -> ProgressBar {
     let visible =
         io::stderr().is_terminal() && (output.path.is_some() || !io::stdout().is_terminal());
     if !visible {

@@ -44,8 +44,8 @@ raw_enum! {
         Forking = 34,
         /// The process has forked; the address field is the child's PID.
         Forked = 35,
-        /// An exec function is called; the address field is the PID of the caller, which differs from
-        /// the header's in a `vfork` child.
+        /// An exec function is called; the address field is the PID of the caller, which differs
+        /// from the header's in a `vfork` child.
         Exec = 36,
         /// The process ends cleanly.
         End = 37,
@@ -61,7 +61,8 @@ raw_enum! {
         WideAlignment = 52,
         /// Prefix: the thread that owns the block from here on.
         Thread = 53,
-        /// Prefix: eight bytes of the thread's name; `aux` is 0 for the first half, 1 for the second.
+        /// Prefix: eight bytes of the thread's name; `aux` is 0 for the first half, 1 for the
+        /// second.
         Name = 54,
     }
 }

@@ -54,7 +54,8 @@
 //! `totals[1 - parity]` is always the number that has been overwritten.
 //!
 //! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it. Call stacks, module
-//! lists and strings will be blocks of other kinds. A reader passes over kinds that it does not know.
+//! lists and strings will be blocks of other kinds. A reader passes over kinds that it does not
+//! know.
 //!
 //! # Slot
 //!
@@ -69,25 +70,25 @@
 //!
 //! * *call moments*: one for each allocation and each release, two for each `realloc` (the old
 //!   block dies before the call, the new one is born after it; between the two another thread may
-//!   own the old address). `aux` is the binary logarithm of the alignment for the aligned functions,
-//!   and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. An address of 0 is a
-//!   failed allocation. The size is the requested one, saturated at `u64::MAX` for an overflowing
-//!   `calloc`.
+//!   own the old address). `aux` is the binary logarithm of the alignment for the aligned
+//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. An address
+//!   of 0 is a failed allocation. The size is the requested one, saturated at `u64::MAX` for an
+//!   overflowing `calloc`.
 //! * *markers*: start, fork, exec, end of the process. The address field holds a PID where there is
 //!   one.
 //! * *prefixes*, which apply to the slots after them in the same block and carry a 64-bit value
 //!   ([`Slot::prefix`]: low 48 bits in the address, the others in the low bits of the size): a new
 //!   base for the ticks ([`Kind::Ticks`] followed by [`Kind::Nanos`]), a field that is too wide for
-//!   the next moment ([`Kind::WideSize`], [`Kind::WideAddress`], [`Kind::WideAlignment`]), and a new
-//!   owner of the block ([`Kind::Thread`], then two [`Kind::Name`] with eight bytes each).
+//!   the next moment ([`Kind::WideSize`], [`Kind::WideAddress`], [`Kind::WideAlignment`]), and a
+//!   new owner of the block ([`Kind::Thread`], then two [`Kind::Name`] with eight bytes each).
 //!
 //! Within a block, times never go back from slot to slot.
 //!
 //! # Clock
 //!
 //! The base of a block and every `Ticks`/`Nanos` pair are *clock syncs*: one moment in ticks and in
-//! `CLOCK_MONOTONIC` nanoseconds. Between two clock syncs time is linear. The header relates both to
-//! Unix time.
+//! `CLOCK_MONOTONIC` nanoseconds. Between two clock syncs time is linear. The header relates both
+//! to Unix time.
 //!
 //! With [`Clock::Coarse`] a thread reads the counter once for up to [`COARSE_EVENTS`] events in a
 //! row: it reads again at once when they come slowly, and seldom in a burst. Then
@@ -100,8 +101,8 @@
 //! * markers and the first event after a block's start, a new base and a new owner carry times that
 //!   were read for them;
 //! * times of different threads can be wrong against each other by as much. A reader can repair, by
-//!   causality, a moment of an address that has overtaken one of another thread. If threads hand the
-//!   same addresses to and fro within a burst, it cannot know the true order.
+//!   causality, a moment of an address that has overtaken one of another thread. If threads hand
+//!   the same addresses to and fro within a burst, it cannot know the true order.
 //!
 //! # The law of the modules
 //!

@@ -47,11 +47,11 @@ impl Control {
 pub struct LiveWords {
     /// Blocks claimed so far, with [`CURSOR_CLOSED`]. Written by every thread that needs a block.
     pub cursor: AtomicU64,
-    /// Blocks opened so far: a reader has to find all of them, however the process ended. Written by
-    /// every thread that has opened a block.
+    /// Blocks opened so far: a reader has to find all of them, however the process ended. Written
+    /// by every thread that has opened a block.
     pub opened: AtomicU64,
-    /// Threads that have written, or are about to. If there is one, its order is the trace's. Written
-    /// by every thread before its first event.
+    /// Threads that have written, or are about to. If there is one, its order is the trace's.
+    /// Written by every thread before its first event.
     pub writers: AtomicU64,
     pad0: [u64; STRIPE_WORDS - 3],
     /// [`Control`].

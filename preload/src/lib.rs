@@ -14,11 +14,11 @@
 //!
 //! Invariants:
 //!
-//! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once), string
-//!   functions, and the functions that are forwarded to. `errno` is never touched.
+//! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once),
+//!   string functions, and the functions that are forwarded to. `errno` is never touched.
 //! * The slow path runs with all signals blocked, so it is never interrupted by itself.
-//! * Mutable state that must not survive a fork lives in `record::wiped::Wiped`, which the kernel zeroes
-//!   in a forked child however it was forked; zero means "not started yet" everywhere.
+//! * Mutable state that must not survive a fork lives in `record::wiped::Wiped`, which the kernel
+//!   zeroes in a forked child however it was forked; zero means "not started yet" everywhere.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(test, allow(dead_code, reason = "unit tests export no hooks, so nothing is reached"))]
 

@@ -63,8 +63,11 @@ pub fn page(command: Command) -> io::Result<Vec<u8>> {
     page_with(command, &[])
 }
 
-fn page_with(command: Command, see_also: &[(&str, &str)]) -> io::Result<Vec<u8>> {
-    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+fn page_with(mut command: Command, see_also: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+    let help = command.get_after_long_help().or(command.get_after_help());
+    let help = help.map(ToString::to_string).unwrap_or_default();
+    let usage = command.render_usage().to_string();
+    let command = command.override_usage(usage.trim_start_matches("Usage: ").to_owned());
     let has_commands = command.has_subcommands();
     let man = Man::new(command).date(DATE).source(SOURCE).manual("mallook");
     let mut text = Vec::new();

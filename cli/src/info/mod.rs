@@ -21,7 +21,7 @@ use crate::escape::{escape, escape_json};
 use crate::info::table::Table;
 use crate::messages::Messages;
 use crate::output::Output;
-use crate::{input, selection};
+use crate::{reading, selection};
 
 const HELP: &str = "\
 Examples:
@@ -111,10 +111,9 @@ fn print(
     messages: Messages,
     text: impl FnOnce(&[Trace], &mut dyn Write) -> io::Result<()>,
 ) -> Result<ExitCode> {
-    let mut output = options.output.open(&options.traces.files)?;
-    let traces = options.traces.open()?;
-    text(&traces, &mut *output).and_then(|()| output.flush()).context("cannot write the output")?;
-    Ok(input::report_damage(&traces, messages))
+    reading::read(&options.traces, &options.output, messages, |traces, output| {
+        text(traces, output).context("cannot write the output")
+    })
 }
 
 fn summary(trace: &Trace) -> Summary {

@@ -1,8 +1,8 @@
 //! The protocol by which threads share the blocks of a file: a seqlock for each block.
 //!
 //! *The writer's half.* A thread [takes](BlockCell::take) the block of the cursor's number; if that
-//! is still in use, it [skips it](take_next), since a block is never stolen from a living thread. It
-//! [opens](BlockCell::open) the block, [commits](SlotCell::commit) slots, and
+//! is still in use, it [skips it](take_next), since a block is never stolen from a living thread.
+//! It [opens](BlockCell::open) the block, [commits](SlotCell::commit) slots, and
 //! [closes](BlockCell::close) the block when it is full. The block of a dead thread is
 //! [closed](BlockCell::close_abandoned) by the thread that becomes its only owner.
 //!
@@ -29,8 +29,8 @@
 //!
 //! The state word is the lock of a seqlock: sequence and parity change before any other word of a
 //! new use does. A slot belongs to the present use if it carries its parity. Closing a block wipes
-//! the slots that the use did not write, so a block holds slots of at most two successive uses at any
-//! time, and one bit tells them apart without zeroing the block.
+//! the slots that the use did not write, so a block holds slots of at most two successive uses at
+//! any time, and one bit tells them apart without zeroing the block.
 
 use crate::block::{BlockHeader, Phase, State};
 use crate::kind::Kind;
@@ -132,9 +132,9 @@ impl BlockCopy {
     };
 }
 
-/// Takes the next free block of a ring, after at most `tries` attempts. `block` maps a number of the
-/// cursor to its block. `evict` gets the owner of a block that is in use, and returns `true` if the
-/// owner was dead and the block is free now.
+/// Takes the next free block of a ring, after at most `tries` attempts. `block` maps a number of
+/// the cursor to its block. `evict` gets the owner of a block that is in use, and returns `true` if
+/// the owner was dead and the block is free now.
 ///
 /// The cursor leaves a number only when the block is taken or skipped. A thread that stops in this
 /// function therefore leaves no block whose use is older than those that are being overwritten: the
@@ -155,8 +155,8 @@ pub fn take_next<'a>(
         {
             taken = block.take(sequence);
         }
-        // Release: pairs with the Acquire above: the owner of the next number comes after the end of
-        // this one's turn. The exchange fails if another thread has moved the cursor.
+        // Release: pairs with the Acquire above: the owner of the next number comes after the end
+        // of this one's turn. The exchange fails if another thread has moved the cursor.
         let (release, relaxed) = (Ordering::Release, Ordering::Relaxed);
         let _ = cursor.compare_exchange(sequence, sequence + 1, release, relaxed);
         taken.ok().map(|state| (block, state))
@@ -164,8 +164,8 @@ pub fn take_next<'a>(
 }
 
 impl BlockCell {
-    /// Takes the block for claim `sequence`, which must come from the cursor. The caller is then the
-    /// owner and must [`open`](BlockCell::open) the block.
+    /// Takes the block for claim `sequence`, which must come from the cursor. The caller is then
+    /// the owner and must [`open`](BlockCell::open) the block.
     ///
     /// # Errors
     /// Another thread has it.
@@ -266,9 +266,9 @@ impl BlockCell {
         self.slots.get(position)
     }
 
-    /// Copies the block, which other threads may write to meanwhile. `true`: the copy shows one use of
-    /// the block; slots with its parity are whole, and every slot that was written before the call is
-    /// there. `false`: the block was reused during every attempt.
+    /// Copies the block, which other threads may write to meanwhile. `true`: the copy shows one use
+    /// of the block; slots with its parity are whole, and every slot that was written before the
+    /// call is there. `false`: the block was reused during every attempt.
     #[must_use]
     pub fn snapshot(&self, copy: &mut BlockCopy) -> bool {
         (0..SNAPSHOT_TRIES).any(|_| self.try_snapshot(copy))
@@ -279,7 +279,8 @@ impl BlockCell {
         // Relaxed: ordered by the Acquire of the state, and by the fence in `try_snapshot`.
         let read = |word: &AtomicU64| word.load(Ordering::Relaxed);
         BlockHeader {
-            // Acquire: pairs with the Release of the state in `open`: the rest is at least that new.
+            // Acquire: pairs with the Release of the state in `open`: the rest is at least that
+            // new.
             state: self.state.load(Ordering::Acquire),
             totals: [read(&self.totals[0]), read(&self.totals[1])],
             ident: read(&self.ident),

@@ -23,7 +23,8 @@ pub struct TraceFile {
     max_blocks: AtomicU64,
     /// Our descriptor; a ring needs none.
     pub descriptor: Descriptor,
-    /// The mappings in full mode. Last: a process that records nothing touches the fields above only.
+    /// The mappings in full mode. Last: a process that records nothing touches the fields above
+    /// only.
     windows: Windows,
 }
 
@@ -54,8 +55,8 @@ pub struct Claimed {
 }
 
 impl TraceFile {
-    /// Enters a file whose header is mapped here, [`Shape::first_mapping`] bytes long, for the life of
-    /// the process.
+    /// Enters a file whose header is mapped here, [`Shape::first_mapping`] bytes long, for the life
+    /// of the process.
     pub fn enter(&self, header: *mut u8, shape: Shape) {
         self.mode.store(shape.mode as u32, Relaxed);
         self.ring_blocks.store(shape.ring_blocks, Relaxed);
@@ -76,13 +77,13 @@ impl TraceFile {
         // Relaxed: the stage of the session was read before, or only the counters are needed.
         let base = self.base.load(Relaxed);
         let words = base.checked_add(CURSOR_OFFSET)? as *const LiveWords;
-        // SAFETY: `base` is the header's mapping, which stays for the life of the process; the words
-        // are atomics at a properly aligned offset of it.
+        // SAFETY: `base` is the header's mapping, which stays for the life of the process; the
+        // words are atomics at a properly aligned offset of it.
         (base != 0).then(|| unsafe { &*words })
     }
 
-    /// Claims the next block for the calling thread. `is_closing` says whether the end of the file is
-    /// being cut off at the moment. `evict` is as in [`ring::take_next`].
+    /// Claims the next block for the calling thread. `is_closing` says whether the end of the file
+    /// is being cut off at the moment. `evict` is as in [`ring::take_next`].
     ///
     /// # Errors
     /// The file may not or cannot grow, or every block of a ring is in use.

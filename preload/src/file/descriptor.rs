@@ -83,9 +83,9 @@ impl Descriptor {
         self.number.load(Relaxed)
     }
 
-    /// Works on the file through a descriptor of our own, whose identity is checked before and after:
-    /// a host that closes all descriptors, or puts a file of its own on ours, must not have that file
-    /// written to.
+    /// Works on the file through a descriptor of our own, whose identity is checked before and
+    /// after: a host that closes all descriptors, or puts a file of its own on ours, must not have
+    /// that file written to.
     ///
     /// # Errors
     /// The descriptor is gone and the file cannot be opened again by its path, or the work failed.

@@ -42,15 +42,16 @@ pub fn remember_descriptor(descriptor: u32) {
     INHERITED.descriptor.store(descriptor, Relaxed);
 }
 
-/// Releases the descriptor of the parent's trace and the mapping that starts with the header. A hook
-/// that was interrupted by the signal handler which forked may still write one slot there, so private
-/// zeros take the place of the mapping.
+/// Releases the descriptor of the parent's trace and the mapping that starts with the header. A
+/// hook that was interrupted by the signal handler which forked may still write one slot there, so
+/// private zeros take the place of the mapping.
 pub fn release() {
     let base = INHERITED.base.swap(0, Relaxed);
     if base == 0 {
         return;
     }
-    // SAFETY: the parent's trace. A slot that this process may still write there belongs to no file.
+    // SAFETY: the parent's trace. A slot that this process may still write there belongs to no
+    // file.
     unsafe { memory::detach(base, INHERITED.length.load(Relaxed)) };
     let descriptor = Fd(INHERITED.descriptor.load(Relaxed) as i32);
     let (device, inode) = (INHERITED.device.load(Relaxed), INHERITED.inode.load(Relaxed));

@@ -4,8 +4,8 @@
 //! Space is allocated before it is mapped, so a full disk ends recording with a count and not with
 //! SIGBUS in the host. Growing needs no lock: allocating twice and mapping twice is harmless, and
 //! one mapping wins. A new window reclaims the older ones: it unmaps those whose blocks are all
-//! closed, and gives back the pages of the others. The host's memory holds two windows and the pages
-//! that the slowest threads have touched since.
+//! closed, and gives back the pages of the others. The host's memory holds two windows and the
+//! pages that the slowest threads have touched since.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
@@ -75,8 +75,8 @@ fn offset(block: u64) -> u64 {
     (block + 1) * BLOCK_SIZE as u64
 }
 
-/// Allocates the space of some blocks. Fails at the file size limit, for which the kernel would send
-/// a signal.
+/// Allocates the space of some blocks. Fails at the file size limit, for which the kernel would
+/// send a signal.
 fn allocate(file: Fd, first: u64, blocks: u64) -> Result<(), Loss> {
     if offset(first + blocks) > task::soft_limit(libc::RLIMIT_FSIZE) {
         return Err(Loss::Space);
@@ -91,8 +91,9 @@ impl Windows {
         self.windows[0].entry.store(header as usize + BLOCK_SIZE, Ordering::Relaxed);
     }
 
-    /// The block with this number, mapped and backed by the file. `max` is the largest number of blocks
-    /// of the file, 0 for no bound. `given_back`: the file may end before the end of the window.
+    /// The block with this number, mapped and backed by the file. `max` is the largest number of
+    /// blocks of the file, 0 for no bound. `given_back`: the file may end before the end of the
+    /// window.
     ///
     /// # Errors
     /// The file cannot grow, or cannot be mapped.
@@ -122,8 +123,8 @@ impl Windows {
             && !given_back
         {
             let length = PREFAULT_BLOCKS as usize * BLOCK_SIZE;
-            // SAFETY: pages of blocks that are allocated, mapped, and about to be written. A failure, as
-            // before Linux 5.14, only costs time.
+            // SAFETY: pages of blocks that are allocated, mapped, and about to be written. A
+            // failure, as before Linux 5.14, only costs time.
             let _ =
                 unsafe { memory::advise(address as *const _, length, libc::MADV_POPULATE_WRITE) };
         }

@@ -16,8 +16,8 @@ use crate::host::{clock, libc_thread};
 /// The next definition of a function of type `F`.
 #[repr(C)]
 pub struct Next<F> {
-    /// 0 until resolved; every thread resolves it to the same value, hence Relaxed. First, since the exec
-    /// trampolines jump through it.
+    /// 0 until resolved; every thread resolves it to the same value, hence Relaxed. First, since
+    /// the exec trampolines jump through it.
     address: AtomicUsize,
     function: PhantomData<F>,
 }
@@ -112,8 +112,8 @@ next! {
         else nothing::pthread_getcpuclockid;
 }
 
-/// Stand-ins for functions that nobody defines: composed from others where that is possible, a failure
-/// otherwise.
+/// Stand-ins for functions that nobody defines: composed from others where that is possible, a
+/// failure otherwise.
 mod nothing {
     use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
 
@@ -187,8 +187,8 @@ mod nothing {
 }
 
 /// The `realloc` that a call from any library reaches, apart from ours. It differs from the next
-/// definition if the program itself, or a library before us, has an allocator: the functions that we
-/// compose belong to that one.
+/// definition if the program itself, or a library before us, has an allocator: the functions that
+/// we compose belong to that one.
 pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> = Next::new();
 /// The `free` that goes with [`PLAIN_REALLOC`].
 pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();

@@ -1,9 +1,9 @@
 //! The life of the process: start, fork, exec and the end.
 //!
-//! The start notes which process the memory belongs to, before a child that shares it may record there.
-//! The trace would be right without the rest, which records markers and gives back space at a clean
-//! end. `vfork` and `posix_spawn` are not hooked: their children write into their parent's trace until
-//! they exec.
+//! The start notes which process the memory belongs to, before a child that shares it may record
+//! there. The trace would be right without the rest, which records markers and gives back space at
+//! a clean end. `vfork` and `posix_spawn` are not hooked: their children write into their parent's
+//! trace until they exec.
 
 use mallook_format::Kind;
 

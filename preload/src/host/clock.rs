@@ -27,9 +27,9 @@ pub struct ClockSync {
 /// The time-stamp counter.
 #[inline(always)]
 pub fn tsc() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction. If the process has forbidden it to itself,
-    // `tsc_is_readable` says so, its trace uses the other clock, and its thread buffers have no room
-    // for the hot path (`ThreadBuffer::hot_limit`).
+    // SAFETY: every x86-64 processor has the instruction. If the process has forbidden it to
+    // itself, `tsc_is_readable` says so, its trace uses the other clock, and its thread buffers
+    // have no room for the hot path (`ThreadBuffer::hot_limit`).
     unsafe { _rdtsc() }
 }
 

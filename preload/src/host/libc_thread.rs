@@ -14,8 +14,9 @@ pub fn set_get_clock(address: usize) {
 
 /// The ID of the thread whose thread-local storage the caller uses; `None` if libc does not say it.
 ///
-/// libc says it in one way only, as the number of the thread's clock. The kernel defines that as the
-/// inverted ID and three bits (`include/linux/posix-timers_types.h`, `CPUCLOCK_PERTHREAD_MASK`).
+/// libc says it in one way only, as the number of the thread's clock. The kernel defines that as
+/// the inverted ID and three bits (`include/linux/posix-timers_types.h`,
+/// `CPUCLOCK_PERTHREAD_MASK`).
 pub fn tid() -> Option<u32> {
     type GetClock = unsafe extern "C" fn(libc::pthread_t, *mut libc::clockid_t) -> c_int;
     let function = GET_CLOCK.load(Relaxed);

@@ -32,8 +32,8 @@ fn set_mask(how: i32, new: &u64, old: Option<&mut u64>) {
 /// The signals that a failing write sends to its own process, as bits of a signal set.
 const WRITE_SIGNALS: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
 
-/// Makes a call, with signals blocked, and takes back the signal that a failing write sends: the host
-/// has written nothing and must not die of it.
+/// Makes a call, with signals blocked, and takes back the signal that a failing write sends: the
+/// host has written nothing and must not die of it.
 pub fn without_write_signals<T>(call: impl FnOnce() -> Result<T>) -> Result<T> {
     let before = pending_signals();
     let result = call();

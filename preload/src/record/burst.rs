@@ -2,8 +2,8 @@
 
 use mallook_format::{COARSE_EVENTS, SLOT_SIZE};
 
-/// The largest mean distance of the events of a burst, in ticks: 128 ns at 3 GHz. A read of the clock
-/// costs little against longer distances.
+/// The largest mean distance of the events of a burst, in ticks: 128 ns at 3 GHz. A read of the
+/// clock costs little against longer distances.
 const SLOW: u64 = 384;
 
 /// One read of the clock and the slots that share it, in one word, so that both change in one
@@ -13,9 +13,9 @@ const SLOW: u64 = 384;
 /// bits 0..4 events of a read - 1 (0, 1, 3, 7, 15) | 4..32 address of the last slot | 32..64 ticks
 /// ```
 ///
-/// The low half is compared as a whole with the low half of a cursor, whose last four bits are zero.
-/// The comparison is by their difference, because the low half may wrap within a block. All zeros: no
-/// slots.
+/// The low half is compared as a whole with the low half of a cursor, whose last four bits are
+/// zero. The comparison is by their difference, because the low half may wrap within a block. All
+/// zeros: no slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst(pub u64);
 
@@ -40,10 +40,10 @@ impl Burst {
         self.0 >> 32
     }
 
-    /// The burst after this one, whose read gave `ticks`. It covers twice as many events as this one
-    /// if those came quickly, up to [`COARSE_EVENTS`], and one event otherwise: so the number of events
-    /// that a pause leaves with an old time is at most that of the burst before it. The slots after the
-    /// read start at `cursor` and end at the block's `limit`.
+    /// The burst after this one, whose read gave `ticks`. It covers twice as many events as this
+    /// one if those came quickly, up to [`COARSE_EVENTS`], and one event otherwise: so the number
+    /// of events that a pause leaves with an old time is at most that of the burst before it. The
+    /// slots after the read start at `cursor` and end at the block's `limit`.
     pub fn next(self, ticks: u64, cursor: usize, limit: usize) -> Burst {
         let events = (self.0 & NUMBER) + 1;
         let quickly = ticks.saturating_sub(self.ticks()) <= events * SLOW;

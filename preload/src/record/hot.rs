@@ -1,7 +1,7 @@
 //! The hot path: looks at the thread's buffer, reads the clock, reserves a slot and writes it.
 //!
-//! Three compares lead away from it, to the [cold path](super::cold): one when there is no room, one
-//! when a field does not fit, and one when a signal handler came between.
+//! Three compares lead away from it, to the [cold path](super::cold): one when there is no room,
+//! one when a field does not fit, and one when a signal handler came between.
 
 use mallook_format::{Kind, Slot};
 
@@ -14,8 +14,8 @@ use super::wiped::WIPED;
 
 /// Records a moment. `aux` depends on the kind ([`mallook_format`]).
 ///
-/// Returns the address, as [`cold`] does: a hook that goes on with it need not keep it in a register
-/// that it would have to save first.
+/// Returns the address, as [`cold`] does: a hook that goes on with it need not keep it in a
+/// register that it would have to save first.
 #[inline(always)]
 pub fn record(kind: Kind, aux: u8, address: usize, size: usize) -> usize {
     if record_hot(kind, aux, address, size) {

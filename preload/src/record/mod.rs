@@ -1,8 +1,8 @@
 //! One event: from the call to its slot.
 //!
 //! The law of the modules: a module uses only modules of rows above it, and those to the left of it
-//! in its row. The memory of the process is passed down as far as `refill`; only `wiped` and the paths
-//! below it name the static.
+//! in its row. The memory of the process is passed down as far as `refill`; only `wiped` and the
+//! paths below it name the static.
 //!
 //! ```text
 //! burst           the slots that share a read of the coarse clock

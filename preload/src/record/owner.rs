@@ -15,16 +15,16 @@ const BUFFERS: usize = 1 << 16;
 /// Buffers that are looked at for a dead owner before an unused one is taken.
 const CANDIDATES: usize = 16;
 
-/// Number of the next buffer that was never used, in this process or its ancestors. Not wiped on fork:
-/// a thread of a forked child that has not recorded yet may still point at its buffer of the parent,
-/// which must not become another thread's.
+/// Number of the next buffer that was never used, in this process or its ancestors. Not wiped on
+/// fork: a thread of a forked child that has not recorded yet may still point at its buffer of the
+/// parent, which must not become another thread's.
 static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// All thread buffers of a process, in memory that is wiped on fork.
 #[repr(C)]
 pub struct ThreadBuffers {
-    /// Buffer 0 belongs to no thread and stays zero: threads without a buffer look there. Numbers go
-    /// round in the others.
+    /// Buffer 0 belongs to no thread and stays zero: threads without a buffer look there. Numbers
+    /// go round in the others.
     buffers: [CachePadded<ThreadBuffer>; BUFFERS],
     /// Number of the first buffer that this process may use. The ones before it were the parent's,
     /// and a thread that has not recorded since the fork may still point there.
@@ -42,7 +42,8 @@ impl ThreadBuffers {
         unsafe { &*buffer.cast::<ThreadBuffer>() }
     }
 
-    /// Leaves the buffers that were used before to the parent. By the thread that opens the session.
+    /// Leaves the buffers that were used before to the parent. By the thread that opens the
+    /// session.
     pub fn start(&self) {
         self.first.store(NEXT.load(Ordering::Relaxed), Ordering::Relaxed);
     }
@@ -108,8 +109,8 @@ impl ThreadBuffers {
         buffer
     }
 
-    /// Closes the blocks of the buffer at this index, if its owner is dead, so that a ring can use them
-    /// again; `false` if the owner lives.
+    /// Closes the blocks of the buffer at this index, if its owner is dead, so that a ring can use
+    /// them again; `false` if the owner lives.
     pub fn evict(&self, session: &Session, index: usize) -> bool {
         let buffer = self.buffers.get(index).filter(|_| index != 0);
         buffer.is_some_and(|buffer| buffer.evict(&session.file, session.pid()))
@@ -124,8 +125,8 @@ fn recording_tid(pid: u32) -> u32 {
     if task::pid() == pid {
         return task::tid();
     }
-    // In a child that was forked without libc's knowledge, libc's number is that of another process. The
-    // main thread lives as long as any other.
+    // In a child that was forked without libc's knowledge, libc's number is that of another
+    // process. The main thread lives as long as any other.
     let lives = |tid: &u32| !task::thread_is_dead(pid, *tid);
     libc_thread::tid().filter(lives).unwrap_or(pid)
 }

@@ -33,8 +33,8 @@ impl ThreadBuffer {
         }
     }
 
-    /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or from
-    /// none; `false` if its owner lives, or another thread was faster.
+    /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or
+    /// from none; `false` if its owner lives, or another thread was faster.
     pub fn adopt(&self, file: &TraceFile, pid: u32, tid: u32) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
         let dead = owner as u32;
@@ -104,7 +104,7 @@ fn close_abandoned(file: &TraceFile, address: usize) {
 }
 
 fn block_at(address: usize) -> &'static BlockCell {
-    // SAFETY: the address of a block that a thread buffer holds: it is mapped until it is closed, and
-    // only its owner closes it. Blocks are atomics.
+    // SAFETY: the address of a block that a thread buffer holds: it is mapped until it is closed,
+    // and only its owner closes it. Blocks are atomics.
     unsafe { &*(address as *const BlockCell) }
 }

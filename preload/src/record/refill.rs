@@ -22,8 +22,8 @@ const OWNER_SLOTS: usize = 3;
 /// Events that a full ring loses before it is searched for a free block again.
 const BACK_OFF: u32 = 256;
 
-/// Makes room for an event of the calling thread, and opens the trace if need be. `wipe_on_fork` is as
-/// in [`Session::identify`].
+/// Makes room for an event of the calling thread, and opens the trace if need be. `wipe_on_fork` is
+/// as in [`Session::identify`].
 ///
 /// # Errors
 /// The event cannot be recorded, for this cause.

@@ -20,12 +20,12 @@
 //! ```
 //!
 //! A record is three steps: look (a [`NextSlot`]), [reserve](ThreadBuffer::reserve) by an unlocked
-//! compare-and-swap of the cursor, commit two words. A signal handler that records between the first
-//! two makes the reservation fail; one that records later takes later slots.
+//! compare-and-swap of the cursor, commit two words. A signal handler that records between the
+//! first two makes the reservation fail; one that records later takes later slots.
 //!
-//! Thread buffers lie in memory that is wiped on fork, so a forked child finds zeros there and starts
-//! anew. There is no destructor: the buffer of a dead thread, with its half-filled block, goes to the
-//! next thread that needs one ([`super::owner`]).
+//! Thread buffers lie in memory that is wiped on fork, so a forked child finds zeros there and
+//! starts anew. There is no destructor: the buffer of a dead thread, with its half-filled block,
+//! goes to the next thread that needs one ([`super::owner`]).
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
@@ -39,16 +39,17 @@ use crate::host::task;
 use super::burst::Burst;
 
 /// The largest delta of ticks of a new thread buffer. Each rebasing multiplies it by 16, up to the
-/// most that a slot can hold, so that even a short trace that is cut off has two clock syncs well apart.
+/// most that a slot can hold, so that even a short trace that is cut off has two clock syncs well
+/// apart.
 const FIRST_MAX_DELTA: u64 = 1 << 16;
 const LAST_MAX_DELTA: u64 = u32::MAX as u64;
 /// Blocks that wait for a slot of an interrupted hook. A hook whose signal handler jumped out of it
 /// (`siglongjmp`) never fills its slot: if more blocks wait, the oldest one is given up.
 const DEFERRED: usize = 2;
 
-/// The buffer of one thread, which alone touches all fields but `owner`, hence Relaxed: a hook and the
-/// signal handlers that interrupt it run on one thread, and a new owner has seen the death of the old
-/// one. All zero: no owner, no block.
+/// The buffer of one thread, which alone touches all fields but `owner`, hence Relaxed: a hook and
+/// the signal handlers that interrupt it run on one thread, and a new owner has seen the death of
+/// the old one. All zero: no owner, no block.
 #[repr(C)]
 pub struct ThreadBuffer {
     /// Address of the next free slot.
@@ -70,7 +71,8 @@ pub struct ThreadBuffer {
     pub(super) owner: AtomicU64,
     /// Address of the block, 0 for none.
     pub(super) block: AtomicUsize,
-    /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for none.
+    /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for
+    /// none.
     pub(super) deferred: [AtomicUsize; DEFERRED],
 }
 
@@ -119,8 +121,8 @@ impl ThreadBuffer {
     }
 
     /// Lets the slots after the reserved ones reuse this timestamp. The exchange fails if a signal
-    /// handler has read the clock meanwhile; any handler that reserved later slots has, because the old
-    /// burst covered none of them.
+    /// handler has read the clock meanwhile; any handler that reserved later slots has, because the
+    /// old burst covered none of them.
     ///
     /// `seen` is the burst from before the reservation, and `end` the end of the reserved slots.
     pub fn renew_burst(&self, seen: Burst, ticks: u64, end: usize) {
@@ -129,8 +131,8 @@ impl ThreadBuffer {
         unsafe { exchange(self.burst.as_ptr(), seen.0, next.0) };
     }
 
-    /// Makes the next event read the clock. The word differs from slot to slot, so an event that this
-    /// interrupts does not mistake it for the burst that it has seen.
+    /// Makes the next event read the clock. The word differs from slot to slot, so an event that
+    /// this interrupts does not mistake it for the burst that it has seen.
     pub fn end_burst(&self) {
         self.burst.store(Burst::before(self.cursor.load(Ordering::Relaxed)).0, Ordering::Relaxed);
     }
@@ -138,8 +140,8 @@ impl ThreadBuffer {
     /// The next slot, for a cursor that was just loaded.
     #[inline(always)]
     fn look(&self, cursor: usize) -> NextSlot {
-        // Acquire, towards signal handlers of this thread: the cursor was loaded first. If no handler
-        // has moved it by the time of `reserve`, all of these fields belong to it.
+        // Acquire, towards signal handlers of this thread: the cursor was loaded first. If no
+        // handler has moved it by the time of `reserve`, all of these fields belong to it.
         compiler_fence(Ordering::Acquire);
         NextSlot {
             cursor,
@@ -267,7 +269,7 @@ unsafe fn exchange(word: *mut u64, expected: u64, new: u64) -> bool {
 /// The slot at an address that a thread buffer's cursor had.
 #[inline(always)]
 pub fn slot_at(address: usize) -> &'static SlotCell {
-    // SAFETY: cursors stay within a block of the buffer, which is mapped until it is closed, and that
-    // waits for slots that were handed out. Slots are atomics.
+    // SAFETY: cursors stay within a block of the buffer, which is mapped until it is closed, and
+    // that waits for slots that were handed out. Slots are atomics.
     unsafe { &*(address as *const SlotCell) }
 }

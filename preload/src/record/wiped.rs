@@ -1,6 +1,6 @@
-//! All memory of the recorder that belongs to one process, assembled: zero in a forked child, by the
-//! kernel's doing (`MADV_WIPEONFORK`, Linux 4.14), whatever any thread was doing when it forked, and
-//! whether or not libc knew about it. Zero means "not started yet" everywhere.
+//! All memory of the recorder that belongs to one process, assembled: zero in a forked child, by
+//! the kernel's doing (`MADV_WIPEONFORK`, Linux 4.14), whatever any thread was doing when it
+//! forked, and whether or not libc knew about it. Zero means "not started yet" everywhere.
 
 use crate::host::memory;
 use crate::host::syscall::Errno;

@@ -45,8 +45,8 @@ impl Config {
         }
     }
 
-    /// Reads the environment. Values that are not understood are named on stderr and replaced by the
-    /// default.
+    /// Reads the environment. Values that are not understood are named on stderr and replaced by
+    /// the default.
     pub fn read(environment: &Environment) -> Config {
         let mut bad: [Bad; 5] = [None; 5];
         let config = Config::parse(|name| environment.value(name), &mut bad);
@@ -94,7 +94,8 @@ impl Config {
     }
 }
 
-/// The parsed value of a variable. A value that does not parse is noted; an empty one counts as unset.
+/// The parsed value of a variable. A value that does not parse is noted; an empty one counts as
+/// unset.
 fn choose<T>(
     value: impl Fn(&[u8]) -> Option<&'static [u8]>,
     name: &'static [u8],

@@ -28,8 +28,8 @@ impl Environment {
         unsafe extern "C" {
             static environ: *const *const c_char;
         }
-        // SAFETY: a word of libc's. A host that changes its environment does so after start-up, when
-        // we have read it.
+        // SAFETY: a word of libc's. A host that changes its environment does so after start-up,
+        // when we have read it.
         let list = unsafe { environ };
         if !list.is_null() {
             return Some(Environment::List(list));
@@ -67,8 +67,8 @@ fn entry(list: *const *const c_char, index: usize) -> Option<&'static [u8]> {
     (!entry.is_null()).then(|| unsafe { CStr::from_ptr(entry) }.to_bytes())
 }
 
-/// Whether the process runs with more rights than its user. Nothing is recorded there, since the user
-/// who set the environment must not make it write files.
+/// Whether the process runs with more rights than its user. Nothing is recorded there, since the
+/// user who set the environment must not make it write files.
 pub fn is_privileged() -> bool {
     // SAFETY: reads the auxiliary vector; AT_SECURE is always there, so errno stays.
     (unsafe { libc::getauxval(libc::AT_SECURE) }) != 0

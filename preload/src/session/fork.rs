@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32};
 
 use super::config::Config;
 
-/// Written by the thread that moves a session to [`Opening`](super::lifecycle::Stage::Opening), while
-/// it is in that stage.
+/// Written by the thread that moves a session to [`Opening`](super::lifecycle::Stage::Opening),
+/// while it is in that stage.
 struct Inherited {
     /// The settings and the prefix of the path are there.
     ready: AtomicBool,
@@ -17,7 +17,8 @@ struct Inherited {
     config: UnsafeCell<Option<Config>>,
 }
 
-// SAFETY: only the thread that has moved the process's one session to `Opening` touches the settings.
+// SAFETY: only the thread that has moved the process's one session to `Opening` touches the
+// settings.
 unsafe impl Sync for Inherited {}
 
 static INHERITED: Inherited = Inherited {
@@ -53,8 +54,8 @@ pub unsafe fn set_settings(config: Config) {
     INHERITED.ready.store(true, Release);
 }
 
-/// The process that opened a session last, if any did: in a forked child that has not opened its own,
-/// its parent or an ancestor.
+/// The process that opened a session last, if any did: in a forked child that has not opened its
+/// own, its parent or an ancestor.
 pub fn last_pid() -> Option<u32> {
     Some(INHERITED.last_pid.load(Relaxed)).filter(|&pid| pid != 0)
 }

@@ -36,9 +36,9 @@ raw_enum! {
     }
 }
 
-/// The session, in memory that is wiped on fork: all zero means that nothing was recorded yet. Fields
-/// are written in the stage `Opening`, by the thread that has entered it, and published when it leaves
-/// it; afterwards only the descriptor, the counters and the windows change.
+/// The session, in memory that is wiped on fork: all zero means that nothing was recorded yet.
+/// Fields are written in the stage `Opening`, by the thread that has entered it, and published when
+/// it leaves it; afterwards only the descriptor, the counters and the windows change.
 #[repr(C)]
 pub struct Session {
     /// Raw [`Stage`].

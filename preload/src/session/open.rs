@@ -18,8 +18,8 @@ use super::lifecycle::{Session, Stage};
 
 /// The result of an attempt to open a session.
 pub enum Opened {
-    /// This thread has opened the session: a marker is due. In a forked child, with its parent or an
-    /// ancestor.
+    /// This thread has opened the session: a marker is due. In a forked child, with its parent or
+    /// an ancestor.
     Now { parent: Option<u32> },
     /// The session was open before, or never will be.
     Before,
