@@ -181,8 +181,8 @@ impl Mapped {
         let map = self.map.as_ref().filter(|_| index < self.whole())?;
         if self.touched.fetch_add(1, Relaxed) == MOST_TOUCHED {
             self.touched.store(0, Relaxed);
-            // SAFETY: pages of a shared mapping of a file come back when they are touched. A failure
-            // only costs memory.
+            // SAFETY: pages of a shared mapping of a file come back when they are touched. A
+            // failure only costs memory.
             let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         }
         // SAFETY: the block is within the map.

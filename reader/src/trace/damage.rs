@@ -157,7 +157,8 @@ mod tests {
         for (kind, text) in [
             (
                 DamageKind::Header(field),
-                "found version at offset 8: found 0x7, expected 0x1, expected the header of a trace",
+                "found version at offset 8: found 0x7, expected 0x1, \
+                 expected the header of a trace",
             ),
             (
                 DamageKind::TruncatedRing { found: 5, expected: 6 },
