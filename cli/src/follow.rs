@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use mallook_reader::Trace;
-use mallook_reader::export::{Exporter, TextBuffer};
+use mallook_reader::export::TextBuffer;
 
 use crate::messages::Messages;
 use crate::{input, print};
@@ -42,7 +42,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let mut output = print.output.open(std::slice::from_ref(path))?;
     let trace = [Trace::open(path)?];
     let filter = print.events.filter(&trace);
-    let mut exporter = Exporter::new(print.format.into(), &trace);
+    let mut exporter = print.exporter(&trace);
     let mut piece = TextBuffer::new();
     exporter.begin(&mut piece);
     let mut written = Ok(());

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::generate::{completions, manual};
 use crate::messages::Messages;
 use crate::output::{self, Output};
-use crate::print::{self, OutputFormat};
+use crate::print::{self, OutputFormat, Rows};
 use crate::{check, dump, follow, info, input, selection, value};
 
 const MESSAGES: Messages = Messages::of("mallook-dump");
@@ -43,17 +43,21 @@ struct Arguments {
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     format: OutputFormat,
 
+    /// The rows of csv and jsonl
+    #[arg(long = "events", value_enum, value_name = "ROWS", default_value_t = Rows::Calls)]
+    rows: Rows,
+
     /// Where to.
     #[command(flatten)]
     output: Output,
 
     /// Print what the traces are, instead of events
-    #[arg(long, conflicts_with_all = ["format", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    #[arg(long, conflicts_with_all = ["format", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
     info: bool,
 
     /// Replay the traces and print what is impossible in them: memory that is given out while it
     /// lives, or released twice
-    #[arg(long, conflicts_with_all = ["info", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    #[arg(long, conflicts_with_all = ["info", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
     check: bool,
 
     /// Print the events of a running process as they come, until it ends
@@ -107,7 +111,8 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, clap::E
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
-    let Arguments { files, format, output, info, check, follow, events, generate } = arguments;
+    let Arguments { files, format, rows, output, info, check, follow, events, generate } =
+        arguments;
     let traces = selection::Traces::all(files);
     match () {
         () if generate.is_some() => {
@@ -119,13 +124,13 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             let [file] = <[PathBuf; 1]>::try_from(traces.files).map_err(|files| {
                 anyhow::anyhow!("--follow takes one file, found {}", files.len())
             })?;
-            let print = print::Options { format, output, events };
+            let print = print::Options { format, rows, output, events };
             follow::run(&follow::Options { file, print }, MESSAGES)
         }
         () if info => info::each(&info::Options { traces, json: false, output }, MESSAGES),
         () if check => check::run(&check::Options { traces, output }, MESSAGES),
         () => {
-            let print = print::Options { format, output, events };
+            let print = print::Options { format, rows, output, events };
             dump::run(&dump::Options { traces, print }, MESSAGES)
         }
     }

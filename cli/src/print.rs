@@ -43,6 +43,16 @@ impl From<OutputFormat> for Format {
     }
 }
 
+/// The rows of csv and jsonl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Rows {
+    /// A row a call
+    Calls,
+    /// Rows also for start, fork, exec and end of processes and for what was lost, and a column
+    /// "detail"
+    All,
+}
+
 /// Which events to print, how, and where to.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
@@ -51,6 +61,10 @@ pub struct Options {
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     pub format: OutputFormat,
 
+    /// The rows of csv and jsonl
+    #[arg(long = "events", value_enum, value_name = "ROWS", default_value_t = Rows::Calls)]
+    pub rows: Rows,
+
     /// Where to.
     #[command(flatten)]
     pub output: Output,
@@ -58,6 +72,16 @@ pub struct Options {
     /// Which events.
     #[command(flatten)]
     pub events: selection::Events,
+}
+
+impl Options {
+    /// The exporter of these traces.
+    pub fn exporter(&self, traces: &[Trace]) -> Exporter {
+        match self.rows {
+            Rows::Calls => Exporter::new(self.format.into(), traces),
+            Rows::All => Exporter::with_markers(self.format.into(), traces),
+        }
+    }
 }
 
 /// Prints the wanted events, in order of time.
@@ -70,12 +94,12 @@ pub fn events(
     let progress = progress_bar(&options.output, traces);
     let filter = options.events.filter(traces);
     let everything = filter.wants_all();
-    let mut exporter = Exporter::new(options.format.into(), traces);
+    let mut exporter = options.exporter(traces);
     let mut text = TextBuffer::new();
     exporter.begin(&mut text);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
         let mut events = MergedEvents::prefetching(traces, scope);
-        let mut seen = 0;
+        let (mut seen, mut last_ns) = (0, 0);
         while let Some(event) = events.advance() {
             seen += 1;
             if seen == STEP {
@@ -89,11 +113,15 @@ pub fn events(
                     continue;
                 }
             }
+            last_ns = event.time_ns;
             exporter.event(event, &mut text);
             if text.len() >= PIECE {
                 output.write_all(text.text())?;
                 text.clear();
             }
+        }
+        for (position, trace) in traces.iter().enumerate() {
+            exporter.lost(trace, position, last_ns.max(trace.header().realtime_ns), &mut text);
         }
         output.write_all(text.text())?;
         Ok(events.repairs())

@@ -48,8 +48,8 @@ impl<'a> MergedEvents<'a> {
     }
 
     fn new(traces: &'a [Trace<'a>], moments: Vec<TraceMoments<'a>>) -> MergedEvents<'a> {
-        let of_trace = |(trace, moments)| Pairing::of(trace, moments);
-        let mut processes: Vec<_> = traces.iter().zip(moments).map(of_trace).collect();
+        let of_trace = |(position, (trace, moments))| Pairing::of(trace, moments).at(position);
+        let mut processes: Vec<_> = traces.iter().zip(moments).enumerate().map(of_trace).collect();
         // One process needs no merging.
         let several = processes.len() > 1;
         let first = |(i, events): (usize, &mut Pairing<_>)| {

@@ -29,6 +29,8 @@ pub struct Pairing<M> {
     /// Moments whose order was repaired.
     repairs: u64,
     pid: u32,
+    /// The position of the trace among those that are merged.
+    trace: u32,
     clock: Converter,
     /// First moments of reallocations by thread, innermost last.
     pending: FxHashMap<u32, Vec<Moment>>,
@@ -53,13 +55,25 @@ impl<M: Moments> Pairing<M> {
             first: 0,
             repairs: 0,
             pid,
+            trace: 0,
             clock,
             pending: FxHashMap::default(),
             unfinished: None,
-            current: Event { time_ns: 0, pid, tid: 0, kind: EventKind::Marker(Kind::Start, 0) },
+            current: Event {
+                time_ns: 0,
+                pid,
+                tid: 0,
+                trace: 0,
+                kind: EventKind::Marker(Kind::Start, 0),
+            },
             odd_alignments: FxHashMap::default(),
             last_ns: 0,
         }
+    }
+
+    /// Says the position of the trace among those that are merged, instead of 0.
+    pub fn at(self, position: usize) -> Self {
+        Pairing { trace: position.try_into().unwrap_or(u32::MAX), ..self }
     }
 
     /// Number of moments so far whose order was repaired by causality.
@@ -111,8 +125,8 @@ impl<M: Moments> Pairing<M> {
                 self.first += 1;
                 self.repairs += u64::from(moment.late != 0);
                 self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
-                let (time_ns, tid) = (self.last_ns, moment.tid);
-                self.current = Event { time_ns, pid: self.pid, tid, kind: EventKind::Call(call) };
+                let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(call));
+                self.current = Event { time_ns, pid: self.pid, tid, trace: self.trace, kind };
                 return true;
             }
             if let Some(Paired { event: Some(event), .. }) = self.next_paired() {
@@ -153,7 +167,7 @@ impl<M: Moments> Pairing<M> {
     fn event(&mut self, moment: &Moment, kind: EventKind) -> Event {
         // Times only go back in damaged traces.
         self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
-        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, kind }
+        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, trace: self.trace, kind }
     }
 
     /// Applies a moment; the event, unless the moment is the first half of one.

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
+use mallook_format::Kind;
+
 use super::buffer::TextBuffer;
-use super::csv::{self, Csv};
+use super::csv::Csv;
 use super::jsonl::Jsonl;
 use super::sizes;
 use super::text::Layout;
-use crate::event::Event;
+use crate::event::{Event, EventKind};
 use crate::trace::Trace;
 
 /// An output format.
@@ -26,21 +28,33 @@ pub enum Format {
 /// Writes events in one format.
 pub struct Exporter {
     format: Format,
+    markers: bool,
     text: Layout,
     csv: Csv,
     jsonl: Jsonl,
 }
 
 impl Exporter {
-    /// An exporter of the events of these traces.
+    /// An exporter of the events of these traces. Rows of [`Format::Csv`] and [`Format::Jsonl`] are
+    /// calls alone.
     pub fn new(format: Format, traces: &[Trace]) -> Exporter {
-        Exporter { format, text: Layout::of(traces), csv: Csv::new(), jsonl: Jsonl::new() }
+        Exporter::of(format, traces, false)
+    }
+
+    /// The same, with rows also for the life of the processes, and a column for what they say.
+    pub fn with_markers(format: Format, traces: &[Trace]) -> Exporter {
+        Exporter::of(format, traces, true)
+    }
+
+    fn of(format: Format, traces: &[Trace], markers: bool) -> Exporter {
+        let (csv, jsonl) = (Csv::new(markers), Jsonl::new(markers));
+        Exporter { format, markers, text: Layout::of(traces), csv, jsonl }
     }
 
     /// Appends the line before the first event, if the format has one.
     pub fn begin(&self, out: &mut TextBuffer) {
         if self.format == Format::Csv {
-            out.put(csv::HEADER);
+            self.csv.begin(out);
         }
     }
 
@@ -52,6 +66,29 @@ impl Exporter {
             Format::Csv => self.csv.event(event, out),
             Format::Jsonl => self.jsonl.event(event, out),
             Format::Sizes => sizes::event(event, out),
+        }
+    }
+}
+
+impl Exporter {
+    /// Appends a row, if the format has one, that says how many calls of a trace are missing: at
+    /// this time and at any other. `position` is that of the trace among those that are merged.
+    pub fn lost(&mut self, trace: &Trace, position: usize, time_ns: u64, out: &mut TextBuffer) {
+        let count = trace.lost().map(|(_, count)| count).fold(0, u64::saturating_add);
+        if count == 0 || !self.markers {
+            return;
+        }
+        let event = Event {
+            time_ns,
+            pid: trace.header().pid,
+            tid: trace.header().pid,
+            trace: position.try_into().unwrap_or(u32::MAX),
+            kind: EventKind::Marker(Kind::End, 0),
+        };
+        match self.format {
+            Format::Csv => self.csv.other(&event, "lost", count, out),
+            Format::Jsonl => self.jsonl.other(&event, "lost", count, out),
+            Format::Text | Format::Sizes => {}
         }
     }
 }
