@@ -70,6 +70,7 @@ impl Csv {
     }
 
     /// The fields that few calls have.
+    #[inline(never)]
     fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         row.byte(b',');
         row.address::<b','>(call.old_address().unwrap_or(0));

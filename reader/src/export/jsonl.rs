@@ -69,6 +69,7 @@ impl Jsonl {
     }
 
     /// The fields that few calls have.
+    #[inline(never)]
     fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         if let Some(address) = call.old_address() {
             row.put(*br#","old_address":""#, 16);

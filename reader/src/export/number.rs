@@ -18,7 +18,7 @@ pub fn hexadecimal(number: u64, out: &mut TextBuffer) {
 
 impl Row<'_> {
     /// As [`Row::hexadecimal`], and the byte `END`.
-    #[inline]
+    #[inline(always)]
     pub fn address<const END: u8>(&mut self, number: u64) {
         if number >> 44 == 0 || number >> 48 != 0 {
             self.hexadecimal(number);
@@ -33,11 +33,16 @@ impl Row<'_> {
     }
 
     /// Without leading zeros.
-    #[inline]
+    #[inline(always)]
     pub fn decimal(&mut self, number: u64) {
-        if number < GROUP {
-            return self.short_decimal(number as u32);
+        match number < GROUP {
+            true => self.short_decimal(number as u32),
+            false => self.long_decimal(number),
         }
+    }
+
+    #[inline(never)]
+    fn long_decimal(&mut self, number: u64) {
         let (high, low) = (number / GROUP, (number % GROUP) as u32);
         if high < GROUP {
             self.short_decimal(high as u32);
@@ -55,7 +60,7 @@ impl Row<'_> {
     }
 
     /// Less than 10^8, without leading zeros.
-    #[inline]
+    #[inline(always)]
     fn short_decimal(&mut self, number: u32) {
         let digits = eight_digits(number);
         let zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
@@ -63,7 +68,7 @@ impl Row<'_> {
     }
 
     /// `0x` and lower-case digits without leading zeros.
-    #[inline]
+    #[inline(never)]
     pub fn hexadecimal(&mut self, number: u64) {
         let high = eight_nibbles((number >> 32) as u32);
         let low = eight_nibbles(number as u32);
