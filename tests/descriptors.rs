@@ -23,7 +23,7 @@ fn b10_a_host_that_takes_all_descriptors() {
         let trace = run.trace();
         trace.check();
         let info = trace.info();
-        assert_eq!((info.lost(), info.overwritten(), info.ending()), (0, 0, "cleanly"), "{how}");
+        assert_eq!((info.lost(), info.overwritten(), info.ending()), (0, 0, "exited"), "{how}");
         let sized = |size| trace.rows().iter().filter(|row| row.size == Some(size)).count() as u64;
         assert_eq!(sized(20_003), MOMENTS / 2, "{how}");
         if how == "dup2" {
@@ -122,7 +122,7 @@ fn b14_few_system_calls_after_the_start() {
         assert_eq!(said(&run.output)["pairs"], ["4000000"]);
         let trace = run.trace();
         let info = trace.info();
-        assert_eq!((info.lost(), info.ending()), (0, "cleanly"));
+        assert_eq!((info.lost(), info.ending()), (0, "exited"));
         assert!(info.present() + info.overwritten() >= 8_000_000);
         if !is_ring {
             trace.check();

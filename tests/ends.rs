@@ -15,35 +15,35 @@ fn check(run: &Run, identities: &[u64], ending: &str) {
     assert_eq!(info.ending(), ending);
     assert_eq!((info.lost(), info.overwritten()), (0, 0));
     let ends = trace.sizes().iter().filter(|line| *line == "@ End").count();
-    assert_eq!(ends, usize::from(ending == "cleanly"));
+    assert_eq!(ends, usize::from(ending == "exited"));
 }
 
 #[test]
 fn exit_runs_handlers_and_destructors() {
-    check(&run("exit").expect(4), &[20_001, 20_011, 20_015], "cleanly");
-    check(&run("").expect(9), &[20_001, 20_011, 20_015], "cleanly");
+    check(&run("exit").expect(4), &[20_001, 20_011, 20_015], "exited");
+    check(&run("").expect(9), &[20_001, 20_011, 20_015], "exited");
 }
 
 #[test]
 fn destructors_of_thread_local_data() {
     let run = run("thread").expect(9);
-    check(&run, &[20_001, 20_019, 20_017, 20_011, 20_015], "cleanly");
+    check(&run, &[20_001, 20_019, 20_017, 20_011, 20_015], "exited");
 }
 
 #[test]
 fn the_main_thread_ends_as_a_thread() {
-    check(&run("main_thread").expect(0), &[20_001, 20_011, 20_015], "cleanly");
+    check(&run("main_thread").expect(0), &[20_001, 20_011, 20_015], "exited");
 }
 
 #[test]
 fn quick_exit_runs_its_own_handlers_only() {
-    check(&run("quick_exit").expect(5), &[20_001, 20_013], "abruptly");
+    check(&run("quick_exit").expect(5), &[20_001, 20_013], "killed or cut off");
 }
 
 #[test]
 fn ends_without_any_handler() {
-    check(&run("_exit").expect(3), &[20_001], "abruptly");
-    check(&run("raw").expect(6), &[20_001], "abruptly");
+    check(&run("_exit").expect(3), &[20_001], "killed or cut off");
+    check(&run("raw").expect(6), &[20_001], "killed or cut off");
 }
 
 #[test]
@@ -51,6 +51,6 @@ fn death_by_a_signal() {
     for (how, signal) in
         [("abort", libc::SIGABRT), ("kill", libc::SIGKILL), ("segv", libc::SIGSEGV)]
     {
-        check(&run(how).expect_signal(signal), &[20_001], "abruptly");
+        check(&run(how).expect_signal(signal), &[20_001], "killed or cut off");
     }
 }

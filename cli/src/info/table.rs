@@ -181,7 +181,7 @@ mod tests {
             lost: 3,
             overwritten,
             covers: Some((events, events + 1_000_000)),
-            ended: "by exec",
+            ended: "replaced itself by exec",
         }
     }
 

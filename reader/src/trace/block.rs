@@ -13,8 +13,15 @@ pub struct Block {
     pub sequence: u64,
     /// Parity of the slots that belong to it.
     pub parity: u64,
-    /// Base of its ticks; none of its moments is earlier.
+    /// Base of its ticks; none of its moments is earlier. Where the clock was set back, the ticks go
+    /// on as if it had not been.
     pub base_ticks: u64,
+    /// What is added to the ticks of the file for that, modulo 2^64.
+    pub shift: u64,
+    /// None of its moments is shown earlier: the base, or that of an earlier block of its owner.
+    pub start_ticks: u64,
+    /// Call moments that were written to its place in earlier uses.
+    pub overwritten: u64,
     /// `CLOCK_MONOTONIC` at `base_ticks`, in nanoseconds.
     pub base_ns: u64,
     /// The owner's word: a new one for each pair of a thread and a thread buffer.
