@@ -1,5 +1,6 @@
 //! `mallook follow`: prints the events of a running process as they come.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -39,8 +40,8 @@ pub struct Options {
 /// Prints events until the process ends, or nobody reads them any more.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let (path, print) = (&options.file, &options.print);
-    let mut output = print.output.open(std::slice::from_ref(path))?;
     let trace = [Trace::open(path)?];
+    let mut output = print.output.open_live(std::slice::from_ref(path))?;
     let filter = print.events.filter(&trace);
     let mut exporter = print.exporter(&trace);
     let mut piece = TextBuffer::new();

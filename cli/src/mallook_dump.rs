@@ -28,14 +28,15 @@ Examples:
 Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
 or Unix time when they start with \"@\" (\"@1700000000.25\").
 
-Exit codes: 0 all was read; 1 a trace is damaged and was read in part, see stderr, or
---check found something; 2 usage, or a file that is no trace.";
+Exit codes: 0 all was read; 1 a trace is damaged and was read in part, or a file is no trace, see
+stderr, or --check found something; 2 usage, or no trace at all.";
 
 /// Prints what mallook has recorded: one line an event, in order of time.
 #[derive(Debug, Parser)]
 #[command(name = "mallook-dump", version, after_help = HELP)]
 struct Arguments {
-    /// Traces; several are merged by time
+    /// Traces, which are merged by time: files, "-" for the standard input, pipes, directories,
+    /// prefixes; compressed ones (gzip, zstd, xz), too
     #[arg(required_unless_present = "generate", value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -117,7 +118,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     match () {
         () if generate.is_some() => {
             let text = generate.map(Generated::text).transpose()?.unwrap_or_default();
-            output.open(&[])?.write_all(&text).context("cannot write the output")?;
+            let mut output = output.open(&[])?;
+            output.write_all(&text).context("cannot write the output")?;
+            output.finish()?;
             Ok(ExitCode::SUCCESS)
         }
         () if follow => {

@@ -99,7 +99,7 @@ pub fn events(
     exporter.begin(&mut text);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
         let mut events = MergedEvents::prefetching(traces, scope);
-        let (mut seen, mut last_ns) = (0, 0);
+        let mut seen = 0;
         while let Some(event) = events.advance() {
             seen += 1;
             if seen == STEP {
@@ -113,15 +113,11 @@ pub fn events(
                     continue;
                 }
             }
-            last_ns = event.time_ns;
             exporter.event(event, &mut text);
             if text.len() >= PIECE {
                 output.write_all(text.text())?;
                 text.clear();
             }
-        }
-        for (position, trace) in traces.iter().enumerate() {
-            exporter.lost(trace, position, last_ns.max(trace.header().realtime_ns), &mut text);
         }
         output.write_all(text.text())?;
         Ok(events.repairs())

@@ -313,7 +313,13 @@ impl<M: Moments> Pairing<M> {
         let Some(death) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
             let lost = std::mem::take(&mut self.lost);
             let kind = EventKind::Missing(Gap::Lost, lost);
-            self.current = Event { time_ns: self.last_ns, pid: self.pid, tid: self.pid, kind };
+            self.current = Event {
+                time_ns: self.last_ns,
+                pid: self.pid,
+                tid: self.pid,
+                trace: self.trace,
+                kind,
+            };
             return lost != 0;
         };
         self.current = self.first_half(&death);

@@ -38,10 +38,9 @@ impl Csv {
     pub fn event(&mut self, event: &Event, out: &mut TextBuffer) {
         match &event.kind {
             EventKind::Call(call) => self.call(event, call, out),
-            &EventKind::Marker(kind, number) if self.markers => {
-                self.other(event, kind.name(), number.into(), out);
-            }
-            EventKind::Marker(..) => {}
+            _ if !self.markers => {}
+            &EventKind::Marker(kind, number) => self.other(event, kind.name(), number.into(), out),
+            &EventKind::Missing(gap, count) => self.other(event, gap.name(), count, out),
         }
     }
 
@@ -84,7 +83,7 @@ impl Csv {
 
     /// Something that is no call, and its number.
     #[cold]
-    pub fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
+    fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
         let &Event { pid, tid, trace, .. } = event;
         let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
         let before = format!("{time},{pid},{tid},{name},0x0,0,0x0,0,{time},0,{trace},");

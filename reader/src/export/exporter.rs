@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use mallook_format::Kind;
-
 use super::buffer::TextBuffer;
 use super::csv::Csv;
 use super::jsonl::Jsonl;
 use super::sizes;
 use super::text::Layout;
-use crate::event::{Event, EventKind};
+use crate::event::Event;
 use crate::trace::Trace;
 
 /// An output format.
@@ -28,7 +26,6 @@ pub enum Format {
 /// Writes events in one format.
 pub struct Exporter {
     format: Format,
-    markers: bool,
     text: Layout,
     csv: Csv,
     jsonl: Jsonl,
@@ -48,7 +45,7 @@ impl Exporter {
 
     fn of(format: Format, traces: &[Trace], markers: bool) -> Exporter {
         let (csv, jsonl) = (Csv::new(markers), Jsonl::new(markers));
-        Exporter { format, markers, text: Layout::of(traces), csv, jsonl }
+        Exporter { format, text: Layout::of(traces), csv, jsonl }
     }
 
     /// Appends the line before the first event, if the format has one.
@@ -66,29 +63,6 @@ impl Exporter {
             Format::Csv => self.csv.event(event, out),
             Format::Jsonl => self.jsonl.event(event, out),
             Format::Sizes => sizes::event(event, out),
-        }
-    }
-}
-
-impl Exporter {
-    /// Appends a row, if the format has one, that says how many calls of a trace are missing: at
-    /// this time and at any other. `position` is that of the trace among those that are merged.
-    pub fn lost(&mut self, trace: &Trace, position: usize, time_ns: u64, out: &mut TextBuffer) {
-        let count = trace.lost().map(|(_, count)| count).fold(0, u64::saturating_add);
-        if count == 0 || !self.markers {
-            return;
-        }
-        let event = Event {
-            time_ns,
-            pid: trace.header().pid,
-            tid: trace.header().pid,
-            trace: position.try_into().unwrap_or(u32::MAX),
-            kind: EventKind::Marker(Kind::End, 0),
-        };
-        match self.format {
-            Format::Csv => self.csv.other(&event, "lost", count, out),
-            Format::Jsonl => self.jsonl.other(&event, "lost", count, out),
-            Format::Text | Format::Sizes => {}
         }
     }
 }

@@ -30,10 +30,9 @@ impl Jsonl {
     pub fn event(&mut self, event: &Event, out: &mut TextBuffer) {
         match &event.kind {
             EventKind::Call(call) => self.call(event, call, out),
-            &EventKind::Marker(kind, number) if self.markers => {
-                self.other(event, kind.name(), number.into(), out);
-            }
-            EventKind::Marker(..) => {}
+            _ if !self.markers => {}
+            &EventKind::Marker(kind, number) => self.other(event, kind.name(), number.into(), out),
+            &EventKind::Missing(gap, count) => self.other(event, gap.name(), count, out),
         }
     }
 
@@ -89,7 +88,7 @@ impl Jsonl {
 
     /// Something that is no call, and its number.
     #[cold]
-    pub fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
+    fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
         let &Event { pid, tid, trace, .. } = event;
         let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
