@@ -50,7 +50,7 @@ impl Csv {
         let time = self.shared.time(event.time_ns);
         time.put(&mut row);
         let trace = self.shared.caller(event, call.kind, &mut row);
-        row.address::<b','>(call.address().unwrap_or(0));
+        row.address::<b','>(call.address().unwrap_or(0).min(MOST));
         row.decimal(call.size().unwrap_or(0).min(MOST));
         if call.is_plain() {
             row.put(*b",0x0,0,\0", 7);
@@ -72,7 +72,7 @@ impl Csv {
     #[inline(never)]
     fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         row.byte(b',');
-        row.address::<b','>(call.old_address().unwrap_or(0));
+        row.address::<b','>(call.old_address().unwrap_or(0).min(MOST));
         row.decimal(call.alignment().unwrap_or(0).min(MOST));
         row.byte(b',');
         let start_ns = call.death_ns().unwrap_or(event.time_ns);
@@ -111,9 +111,9 @@ mod tests {
             event.pid,
             event.tid,
             call.name(),
-            call.address().unwrap_or(0),
+            call.address().unwrap_or(0).min(MOST),
             decimal(call.size()),
-            call.old_address().unwrap_or(0),
+            call.old_address().unwrap_or(0).min(MOST),
             decimal(call.alignment()),
             decimal(Some(event.time_ns)).saturating_sub(start),
             event.trace,

@@ -47,7 +47,7 @@ impl Jsonl {
         let trace = self.shared.caller(event, call.kind, &mut row);
         if let Some(address) = call.address() {
             row.put(*br#","address":""#, 12);
-            row.address::<b'"'>(address);
+            row.address::<b'"'>(address.min(MOST));
         }
         if let Some(size) = call.size() {
             row.put(*br#","size":"#, 8);
@@ -72,7 +72,7 @@ impl Jsonl {
     fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         if let Some(address) = call.old_address() {
             row.put(*br#","old_address":""#, 16);
-            row.address::<b'"'>(address);
+            row.address::<b'"'>(address.min(MOST));
         }
         if let Some(alignment) = call.alignment() {
             row.put(*br#","alignment":"#, 13);
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn with_serde_json(number: usize, event: &Event, call: &Call) -> String {
-        let address = |address: u64| Value::from(format!("{address:#x}"));
+        let address = |address: u64| Value::from(format!("{:#x}", address.min(MOST)));
         let integer = |value: u64| Value::from(value.min(MOST));
         let time = event.time_ns.min(MOST);
         let seconds = format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000);
