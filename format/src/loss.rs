@@ -21,6 +21,10 @@ raw_enum! {
         Busy = 6,
         /// Another thread was opening or closing the trace and did not get done.
         Waiting = 7,
+        /// The process had confined itself, and what was mapped before was full.
+        Confined = 8,
+        /// A signal handler came while its thread was in the recorder.
+        Interrupted = 9,
     }
 }
 
@@ -38,6 +42,8 @@ impl Loss {
             Loss::Threads => "too many threads at once",
             Loss::Busy => "every block of the ring in use",
             Loss::Waiting => "while another thread opened or closed the trace",
+            Loss::Confined => "the program had confined itself",
+            Loss::Interrupted => "in a signal handler that interrupted the recorder",
         }
     }
 }

@@ -6,8 +6,10 @@
 //! ```text
 //! next             the next definition of each hooked function
 //! malloc process   allocation; start, fork, exec and the end
+//! control          how a process restricts itself; names of threads
 //! ```
 
+mod control;
 mod malloc;
 mod next;
 mod process;

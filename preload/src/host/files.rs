@@ -79,6 +79,15 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     uninterrupted(|| unsafe { call(libc::SYS_read, args) })
 }
 
+/// Whether a short write would not wait.
+pub fn takes_bytes(fd: Fd) -> bool {
+    let mut look = libc::pollfd { fd: fd.0, events: libc::POLLOUT, revents: 0 };
+    let args = [&raw mut look as usize, 1, 0, 0, 0, 0];
+    // SAFETY: one structure, which the kernel reads and writes. It does not wait.
+    let ready = unsafe { call(libc::SYS_poll, args) };
+    ready == Ok(1) && look.revents & libc::POLLOUT != 0
+}
+
 /// Writes as many of the bytes as it can. With signals blocked.
 pub fn write(fd: Fd, bytes: &[u8]) {
     let args = [fd.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];

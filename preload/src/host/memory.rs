@@ -14,6 +14,15 @@ pub fn map(fd: Fd, offset: u64, length: usize) -> Result<*mut u8> {
     unsafe { call(libc::SYS_mmap, args) }.map(|address| address as *mut u8)
 }
 
+/// Maps private zeros, readable and writable.
+pub fn map_private(length: usize) -> Result<*mut u8> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let args = [0, length, protection as usize, flags as usize, usize::MAX, 0];
+    // SAFETY: a fresh address range is given out; no existing memory changes.
+    unsafe { call(libc::SYS_mmap, args) }.map(|address| address as *mut u8)
+}
+
 /// Replaces a mapping by private zeros.
 ///
 /// # Safety
@@ -24,6 +33,15 @@ pub unsafe fn detach(address: usize, length: usize) {
     let args = [address, length, protection as usize, flags as usize, usize::MAX, 0];
     // SAFETY: by contract.
     let _ = unsafe { call(libc::SYS_mmap, args) };
+}
+
+/// Fills a range with zeros.
+///
+/// # Safety
+/// The range must be writable, and nobody may use it meanwhile.
+pub unsafe fn zero(address: *mut u8, length: usize) {
+    // SAFETY: by contract.
+    unsafe { core::ptr::write_bytes(address, 0, length) };
 }
 
 /// Unmaps a range.

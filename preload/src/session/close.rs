@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, Control, Loss, Mode};
 
+use crate::host::confined::is_confined;
 use crate::host::files;
 use crate::host::signals::SignalsBlocked;
 
@@ -13,6 +14,12 @@ use super::lifecycle::{Session, Stage};
 pub fn close(session: &Session) {
     let Some(live) = session.file.live() else { return };
     live.control.fetch_or(Control::ENDED, Relaxed);
+    give_back(session);
+}
+
+/// Gives back the space after the last claimed block: before an end that nothing follows.
+pub fn give_back(session: &Session) {
+    let Some(live) = session.file.live().filter(|_| !is_confined()) else { return };
     if session.file.mode() == Mode::Full {
         let _signals = SignalsBlocked::new();
         if session.advance(Stage::Recording, Stage::Closing) {

@@ -5,7 +5,6 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use mallook_format::{Clock, Control, Loss, raw_enum};
 
 use crate::file::blocks::TraceFile;
-use crate::host::syscall::Errno;
 use crate::host::{stderr, task};
 
 /// The number of times that the threads of a process yield, in all, to one that opens or closes the
@@ -57,6 +56,8 @@ pub struct Session {
     back_off: AtomicU32,
     /// Events lost before there was a header to count them in.
     lost_early: AtomicU64,
+    /// 1: this process has forked. In a child that is not 0 where the memory was not wiped.
+    pub has_forked: AtomicU32,
     /// The file. Last, for the order of its own fields.
     pub file: TraceFile,
 }
@@ -153,15 +154,11 @@ impl Session {
     /// Notes which process this memory belongs to, unless that was done: at the start of a process,
     /// before it can have a child that shares its memory, and at the latest before anything else is
     /// written here. `wipe_on_fork` makes the kernel zero the memory in forked children.
-    ///
-    /// # Errors
-    /// The kernel cannot do that.
-    pub fn identify(&self, wipe_on_fork: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    pub fn identify(&self, wipe_on_fork: impl FnOnce()) {
         if self.pid() == 0 {
-            wipe_on_fork()?;
+            wipe_on_fork();
             self.belongs_to(task::pid(), task::parent_pid());
         }
-        Ok(())
     }
 
     /// Notes the process that this memory belongs to, and its parent.
