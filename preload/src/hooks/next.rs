@@ -116,6 +116,22 @@ next! {
     SYSCALL syscall: (libc::c_long) -> libc::c_long, else nothing::syscall;
     PTHREAD_SETNAME_NP pthread_setname_np: (libc::pthread_t, *const c_char) -> c_int,
         else nothing::pthread_setname_np;
+    SETUID setuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETGID setgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEUID seteuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEGID setegid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSUID setfsuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSGID setfsgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETREUID setreuid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETREGID setregid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETRESUID setresuid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETRESGID setresgid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETGROUPS setgroups: (usize, *const libc::gid_t) -> c_int, else nothing::setgroups;
+    INITGROUPS initgroups: (*const c_char, libc::gid_t) -> c_int, else nothing::initgroups;
+    CHROOT chroot: (*const c_char) -> c_int, else nothing::chroot;
+    UNSHARE unshare: (c_int) -> c_int, else nothing::unshare;
+    SETNS setns: (c_int, c_int) -> c_int, else nothing::setns;
+    PIVOT_ROOT pivot_root: (*const c_char, *const c_char) -> c_int, else nothing::pivot_root;
     PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
         else nothing::pthread_getcpuclockid;
 }
@@ -193,6 +209,33 @@ mod nothing {
         not_there()
     }
     pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn one_id(_: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn two_ids(_: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn three_ids(_: libc::uid_t, _: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setgroups(_: usize, _: *const libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn initgroups(_: *const c_char, _: libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn chroot(_: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn unshare(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setns(_: c_int, _: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn pivot_root(_: *const c_char, _: *const c_char) -> c_int {
         not_there()
     }
     pub unsafe extern "C" fn pthread_getcpuclockid(

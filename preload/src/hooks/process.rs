@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use mallook_format::Kind;
 
+use crate::file::inherited;
 use crate::host::confined::is_confined;
 use crate::host::{task, wiped_memory};
 use crate::record::cold;
@@ -27,11 +28,15 @@ pub unsafe extern "C" fn fork() -> libc::pid_t {
     let session = &WIPED.session;
     let parent = session.pid();
     session.has_forked.store(1, Relaxed);
+    let unfinished = WIPED.buffers.current().unfinished_blocks();
     // SAFETY: by contract.
     let child = unsafe { next::FORK.get()() };
     if child > 0 {
         cold::mark(Kind::Forked, is_confined().into(), child as u32, 0);
     } else if child == 0 {
+        if parent != 0 {
+            inherited::keep(unfinished);
+        }
         in_child(parent);
     }
     child
@@ -57,6 +62,7 @@ fn in_child(parent: u32) {
 extern "C" fn before_exec() {
     next::resolve_once();
     cold::mark_self(Kind::Exec, 0);
+    give_back_own();
 }
 
 extern "C" fn before_exit(code: c_int) {
@@ -66,15 +72,20 @@ extern "C" fn before_exit(code: c_int) {
 
 extern "C" fn before_sudden_exit(code: c_int) {
     before_exit(code);
-    let session = &WIPED.session;
-    if session.stage() != Stage::Unopened && is_own_process() {
-        give_back(session);
-    }
+    give_back_own();
 }
 
 /// Before a system call that ends the process.
 pub(super) fn before_exit_group(code: c_int) {
     before_sudden_exit(code);
+}
+
+/// Gives back space. A child that shares its parent's memory leaves that its trace.
+fn give_back_own() {
+    let session = &WIPED.session;
+    if session.stage() != Stage::Unopened && is_own_process() {
+        give_back(session);
+    }
 }
 
 /// Whether the caller is the process that the session belongs to, and not a child that shares its

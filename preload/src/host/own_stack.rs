@@ -38,7 +38,7 @@ pub fn run<T>(work: impl FnOnce() -> T) -> Result<T> {
         );
     }
     // SAFETY: the mapping from above, which nobody uses any more.
-    unsafe { memory::unmap(stack, LENGTH) };
+    unsafe { memory::unmap(stack as usize, LENGTH) };
     // The function was called, so its result is there.
     task.1.ok_or(super::syscall::Errno(libc::ENOMEM))
 }

@@ -59,7 +59,7 @@ pub fn map(index: usize) -> Option<&'static ThreadBuffer> {
             wiped_memory::keep(address, length(number));
         } else {
             // SAFETY: our own mapping, which nobody has seen.
-            unsafe { memory::unmap(address, length(number)) };
+            unsafe { memory::unmap(address as usize, length(number)) };
         }
     }
     mapped(index)
