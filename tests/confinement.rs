@@ -136,7 +136,7 @@ fn b14_a_login_over_a_traced_sshd() {
     }
 }
 
-/// The counter is forbidden before the start, by a program that execs this one, or later.
+/// The counter is forbidden before the first event, or later.
 #[test]
 fn b14_the_time_stamp_counter_is_forbidden() {
     for case in ["counter_before", "counter"] {
@@ -161,7 +161,7 @@ fn b14_the_time_stamp_counter_is_forbidden() {
 
 /// Both processes have a file of their own, with all of their blocks.
 fn check_fork(run: &Run) {
-    let [parent, child] = &run.traces[..] else { panic!("{:?}", run.traces) };
+    let [.., parent, child] = &run.traces[..] else { panic!("{:?}", run.traces) };
     for (trace, ours, others) in [(parent, 20_003, 20_009), (child, 20_009, 20_003)] {
         let rows = trace.rows();
         assert_eq!((born(&rows, ours), born(&rows, others)), (3_000, 0));
