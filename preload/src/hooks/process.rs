@@ -7,10 +7,11 @@
 
 use mallook_format::Kind;
 
+use crate::file::inherited;
 use crate::host::task;
 use crate::record::cold;
 use crate::record::wiped::{WIPED, wipe_on_fork};
-use crate::session::close::close;
+use crate::session::close::{close, give_back};
 use crate::session::lifecycle::Stage;
 
 use super::next;
@@ -22,6 +23,7 @@ pub unsafe extern "C" fn fork() -> libc::pid_t {
     cold::mark_self(Kind::Forking);
     let session = &WIPED.session;
     let parent = session.pid();
+    let unfinished = WIPED.buffers.current().unfinished_blocks();
     // SAFETY: by contract.
     let child = unsafe { next::FORK.get()() };
     if child > 0 {
@@ -29,6 +31,7 @@ pub unsafe extern "C" fn fork() -> libc::pid_t {
     } else if child == 0 && parent != 0 {
         // The memory is wiped in a child of this one, too.
         session.belongs_to(task::pid(), parent);
+        inherited::keep(unfinished);
     }
     child
 }
@@ -36,6 +39,10 @@ pub unsafe extern "C" fn fork() -> libc::pid_t {
 extern "C" fn before_exec() {
     next::resolve_once();
     cold::mark_self(Kind::Exec);
+    // A child that shares its parent's memory leaves that its trace.
+    if WIPED.session.pid() == task::pid() {
+        give_back(&WIPED.session);
+    }
 }
 
 /// An exec function that puts a marker and jumps to the next definition with all registers and the

@@ -4,6 +4,7 @@
 //! in its row.
 //!
 //! ```text
+//! confined             whether this process may still make system calls of ours
 //! syscall signals      the system call instruction and its errors; signals
 //! files memory task    system calls on files, on memory, about the process and its threads
 //! tls elf              one thread-local word; symbols of loaded libraries
@@ -12,6 +13,7 @@
 //! ```
 
 pub mod clock;
+pub mod confined;
 pub mod decimal;
 pub mod elf;
 pub mod files;

@@ -65,12 +65,14 @@ pub struct ThreadBuffer {
     parity_bits: AtomicU64,
     /// [`Burst`]: the slots that need no read of the coarse clock, and their time.
     burst: AtomicU64,
-    /// The end of the cursor: of the block.
+    /// The end of the cursor: of what is reserved of the block.
     limit: AtomicUsize,
     /// Thread ID in bits 0..32, 0 for none; the number of owners so far above it.
     pub(super) owner: AtomicU64,
     /// Address of the block, 0 for none.
     pub(super) block: AtomicUsize,
+    /// The number of a block that was claimed and could not be had, + 1; 0 for none.
+    kept: AtomicU64,
     /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for
     /// none.
     pub(super) deferred: [AtomicUsize; DEFERRED],
@@ -211,16 +213,38 @@ impl ThreadBuffer {
                 name: task::thread_name(),
             },
         );
-        let limit = address + BLOCK_SIZE;
         self.block.store(address, Ordering::Relaxed);
         self.base.store(sync.ticks, Ordering::Relaxed);
         self.max_delta.fetch_max(FIRST_MAX_DELTA, Ordering::Relaxed);
         self.parity_bits.store(claimed.state.parity << PARITY_SHIFT, Ordering::Relaxed);
-        self.limit.store(limit, Ordering::Relaxed);
         self.cursor.store(address + BLOCK_HEADER_SIZE, Ordering::Relaxed);
         self.end_burst();
+        self.set_reserved(claimed.reserved, clock);
+    }
+
+    /// The block and the number of its bytes that are reserved, if that is not all of it.
+    pub fn partly_reserved(&self) -> Option<(usize, usize)> {
+        let block = self.block.load(Ordering::Relaxed);
+        let reserved = self.limit.load(Ordering::Relaxed).saturating_sub(block);
+        (block != 0 && reserved < BLOCK_SIZE).then_some((block, reserved))
+    }
+
+    /// Lets slots be written in this many bytes of the block, which were reserved.
+    pub fn set_reserved(&self, bytes: usize, clock: Clock) {
+        let limit = self.block.load(Ordering::Relaxed) + bytes;
+        self.limit.store(limit, Ordering::Relaxed);
         let hot_limit = if clock == Clock::Tsc { limit } else { 0 };
         self.hot_limit.store(hot_limit, Ordering::Relaxed);
+    }
+
+    /// The number that was claimed and could not be had.
+    pub fn kept(&self) -> Option<u64> {
+        self.kept.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Keeps a number that was claimed and could not be had.
+    pub fn keep(&self, sequence: Option<u64>) {
+        self.kept.store(sequence.map_or(0, |sequence| sequence + 1), Ordering::Relaxed);
     }
 
     /// Leaves the block; returns its address.
