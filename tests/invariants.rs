@@ -26,7 +26,7 @@ const NEEDED: [&str; 16] = [
     "strlen",
 ];
 
-const EXPORTED: [&str; 46] = [
+const EXPORTED: [&str; 50] = [
     "_Exit",
     "_exit",
     "aligned_alloc",
@@ -53,6 +53,8 @@ const EXPORTED: [&str; 46] = [
     "pivot_root",
     "posix_memalign",
     "prctl",
+    "prlimit",
+    "prlimit64",
     "pthread_setname_np",
     "pvalloc",
     "quick_exit",
@@ -69,6 +71,8 @@ const EXPORTED: [&str; 46] = [
     "setresgid",
     "setresuid",
     "setreuid",
+    "setrlimit",
+    "setrlimit64",
     "setuid",
     "syscall",
     "unshare",
