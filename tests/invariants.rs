@@ -7,7 +7,7 @@ use crate::artifacts::artifacts;
 use crate::sandbox::have;
 
 /// Everything that the library takes from others, all of it from libc.
-const NEEDED: [&str; 17] = [
+const NEEDED: [&str; 16] = [
     "_ITM_deregisterTMCloneTable",
     "_ITM_registerTMCloneTable",
     "__cxa_finalize",
@@ -24,10 +24,11 @@ const NEEDED: [&str; 17] = [
     "memset",
     "pthread_self",
     "strlen",
-    "syscall",
 ];
 
-const EXPORTED: [&str; 43] = [
+const EXPORTED: [&str; 50] = [
+    "_Exit",
+    "_exit",
     "aligned_alloc",
     "calloc",
     "cfree",
@@ -40,6 +41,7 @@ const EXPORTED: [&str; 43] = [
     "execveat",
     "execvp",
     "execvpe",
+    "exit",
     "fexecve",
     "fork",
     "free",
@@ -50,9 +52,12 @@ const EXPORTED: [&str; 43] = [
     "memalign",
     "pivot_root",
     "posix_memalign",
+    "prctl",
     "prlimit",
     "prlimit64",
+    "pthread_setname_np",
     "pvalloc",
+    "quick_exit",
     "realloc",
     "reallocarray",
     "setegid",
@@ -69,6 +74,7 @@ const EXPORTED: [&str; 43] = [
     "setrlimit",
     "setrlimit64",
     "setuid",
+    "syscall",
     "unshare",
     "valloc",
 ];

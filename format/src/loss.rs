@@ -23,6 +23,8 @@ raw_enum! {
         Waiting = 7,
         /// The process had confined itself, and what was mapped before was full.
         Confined = 8,
+        /// A signal handler came while its thread was in the recorder.
+        Interrupted = 9,
     }
 }
 
@@ -41,6 +43,7 @@ impl Loss {
             Loss::Busy => "every block of the ring in use",
             Loss::Waiting => "while another thread opened the trace or changed its length",
             Loss::Confined => "the program had confined itself",
+            Loss::Interrupted => "in a signal handler that interrupted the recorder",
         }
     }
 }

@@ -4,9 +4,7 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use mallook_format::ring::BlockCell;
-use mallook_format::{
-    BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, Mode, State,
-};
+use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, Mode, State};
 
 use crate::host::memory::PAGE;
 
@@ -125,11 +123,7 @@ impl TraceFile {
     ///
     /// # Errors
     /// There is no block for it now.
-    pub fn claim(
-        &self,
-        kept: Option<u64>,
-        evict: impl Fn(u64) -> bool,
-    ) -> Result<Claimed, Failed> {
+    pub fn claim(&self, kept: Option<u64>, evict: impl Fn(u64) -> bool) -> Result<Claimed, Failed> {
         match self.mode() {
             Mode::Full => self.claim_next(kept),
             Mode::Ring => Ok(self.claim_free(evict)?),
@@ -158,7 +152,9 @@ impl TraceFile {
         let taken = (self.reserved.next(name, sequence, place, 0, length))
             .and_then(|reserved| Ok((reserved, take(place.address, sequence)?)));
         match taken {
-            Ok((reserved, state)) => Ok(Claimed { block: block_at(place.address), state, reserved }),
+            Ok((reserved, state)) => {
+                Ok(Claimed { block: block_at(place.address), state, reserved })
+            }
             Err(cause) => {
                 self.windows.release(sequence, place.address);
                 Err(cause)

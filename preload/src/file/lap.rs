@@ -140,7 +140,11 @@ impl Lap {
         address: usize,
         have: usize,
     ) -> Result<usize, Loss> {
-        if position < BY_PAGE { reserved.page(name, position, address, have) } else { Ok(BLOCK_SIZE) }
+        if position < BY_PAGE {
+            reserved.page(name, position, address, have)
+        } else {
+            Ok(BLOCK_SIZE)
+        }
     }
 
     /// Reserves this many blocks ahead of the lap, and what is missing of the first ones.

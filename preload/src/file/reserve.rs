@@ -72,9 +72,7 @@ impl Reserved {
                 Err(_) => return Err(Loss::Space),
             }
         }
-        name.with_file(|file| {
-            files::allocate(file, offset, length as u64).map_err(|_| Loss::Space)
-        })
+        name.with_file(|file| files::allocate(file, offset, length as u64).map_err(|_| Loss::Space))
     }
 
     /// Reserves the header's page.

@@ -253,9 +253,8 @@ impl Windows {
         let Some(address) = self.use_window(window.number) else { return true };
         // SAFETY: shared pages of a file: they stay in the page cache and come back when they are
         // touched. The window stays mapped while this thread uses it.
-        let _ = unsafe {
-            memory::advise(address as *const _, window.length(), libc::MADV_DONTNEED)
-        };
+        let _ =
+            unsafe { memory::advise(address as *const _, window.length(), libc::MADV_DONTNEED) };
         self.stop_using(window.number);
         false
     }

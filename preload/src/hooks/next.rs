@@ -108,6 +108,14 @@ next! {
     EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXIT exit: (c_int), else nothing::exit;
+    QUICK_EXIT quick_exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT _exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT_OF_C _Exit: (c_int), else nothing::exit;
+    PRCTL prctl: (c_int) -> c_int, else nothing::prctl;
+    SYSCALL syscall: (libc::c_long) -> libc::c_long, else nothing::syscall;
+    PTHREAD_SETNAME_NP pthread_setname_np: (libc::pthread_t, *const c_char) -> c_int,
+        else nothing::pthread_setname_np;
     SETUID setuid: (libc::uid_t) -> c_int, else nothing::one_id;
     SETGID setgid: (libc::uid_t) -> c_int, else nothing::one_id;
     SETEUID seteuid: (libc::uid_t) -> c_int, else nothing::one_id;
@@ -136,6 +144,7 @@ next! {
 /// failure otherwise.
 mod nothing {
     use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int, c_void};
+    use crate::host::syscall;
 
     fn out_of_memory() -> Pointer {
         super::set_errno(libc::ENOMEM);
@@ -185,9 +194,20 @@ mod nothing {
     ) -> c_int {
         // SAFETY: as the caller's; glibc before 2.34 has the call but no function for it.
         let result = unsafe {
-            libc::syscall(libc::SYS_execveat, directory, path, arguments, environment, flags)
+            syscall::call(
+                libc::SYS_execveat,
+                [
+                    directory as usize,
+                    path as usize,
+                    arguments as usize,
+                    environment as usize,
+                    flags as usize,
+                    0,
+                ],
+            )
         };
-        result as c_int
+        super::set_errno(result.err().map_or(0, |errno| errno.0));
+        -1
     }
     pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
         not_there()
@@ -238,6 +258,19 @@ mod nothing {
         _: *mut libc::clockid_t,
     ) -> c_int {
         libc::ESRCH
+    }
+    pub unsafe extern "C" fn exit(code: c_int) {
+        // SAFETY: ends the process.
+        let _ = unsafe { syscall::call(libc::SYS_exit_group, [code as usize, 0, 0, 0, 0, 0]) };
+    }
+    pub unsafe extern "C" fn prctl(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn syscall(_: libc::c_long) -> libc::c_long {
+        not_there().into()
+    }
+    pub unsafe extern "C" fn pthread_setname_np(_: libc::pthread_t, _: *const c_char) -> c_int {
+        libc::ENOSYS
     }
     pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
         not_there()

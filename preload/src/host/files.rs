@@ -70,9 +70,8 @@ pub fn copies_on_write(fd: Fd) -> bool {
     const IN_PLACE: [i64; 3] = [0xef53, 0x0102_1994, 0x8584_58f6];
     let mut stat = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: the buffer has the size of the structure.
-    let result = unsafe {
-        call(libc::SYS_fstatfs, [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0])
-    };
+    let result =
+        unsafe { call(libc::SYS_fstatfs, [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0]) };
     // SAFETY: if the call succeeded, the kernel has filled it.
     result.is_err() || !IN_PLACE.contains(&unsafe { stat.assume_init() }.f_type)
 }
@@ -90,6 +89,15 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     let args = [fd.0 as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
     // SAFETY: the kernel writes into the buffer at most.
     uninterrupted(|| unsafe { call(libc::SYS_read, args) })
+}
+
+/// Whether a short write would not wait.
+pub fn takes_bytes(fd: Fd) -> bool {
+    let mut look = libc::pollfd { fd: fd.0, events: libc::POLLOUT, revents: 0 };
+    let args = [&raw mut look as usize, 1, 0, 0, 0, 0];
+    // SAFETY: one structure, which the kernel reads and writes. It does not wait.
+    let ready = unsafe { call(libc::SYS_poll, args) };
+    ready == Ok(1) && look.revents & libc::POLLOUT != 0
 }
 
 /// Writes as many of the bytes as it can. With signals blocked.

@@ -17,10 +17,19 @@ pub fn map(fd: Fd, offset: u64, length: usize) -> Result<*mut u8> {
     unsafe { call(libc::SYS_mmap, args) }.map(|address| address as *mut u8)
 }
 
+/// Maps private zeros, readable and writable.
+pub fn map_private(length: usize) -> Result<*mut u8> {
+    map_zeros(length, libc::PROT_READ | libc::PROT_WRITE)
+}
+
 /// Reserves a range of addresses, of which nothing can be read or written.
 pub fn reserve(length: usize) -> Result<*mut u8> {
+    map_zeros(length, libc::PROT_NONE)
+}
+
+fn map_zeros(length: usize, protection: i32) -> Result<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let args = [0, length, libc::PROT_NONE as usize, flags as usize, usize::MAX, 0];
+    let args = [0, length, protection as usize, flags as usize, usize::MAX, 0];
     // SAFETY: a fresh address range is given out; no existing memory changes.
     unsafe { call(libc::SYS_mmap, args) }.map(|address| address as *mut u8)
 }
@@ -32,8 +41,7 @@ pub fn reserve(length: usize) -> Result<*mut u8> {
 pub unsafe fn map_at(address: *mut u8, fd: Fd, length: usize) -> Result<()> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-    let args =
-        [address as usize, length, protection as usize, flags as usize, fd.0 as usize, 0];
+    let args = [address as usize, length, protection as usize, flags as usize, fd.0 as usize, 0];
     // SAFETY: by contract.
     unsafe { call(libc::SYS_mmap, args) }.map(drop)
 }
@@ -78,6 +86,15 @@ pub unsafe fn detach(address: usize, length: usize) {
     let args = [address, length, protection as usize, flags as usize, usize::MAX, 0];
     // SAFETY: by contract.
     let _ = unsafe { call(libc::SYS_mmap, args) };
+}
+
+/// Fills a range with zeros.
+///
+/// # Safety
+/// The range must be writable, and nobody may use it meanwhile.
+pub unsafe fn zero(address: *mut u8, length: usize) {
+    // SAFETY: by contract.
+    unsafe { core::ptr::write_bytes(address, 0, length) };
 }
 
 /// Unmaps a range.

@@ -5,8 +5,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use mallook_format::{Kind, Loss, Mode, Slot};
 
 use crate::host::clock;
-use crate::host::signals::SignalsBlocked;
-use crate::host::syscall::Errno;
+use crate::host::confined::is_confined;
+use crate::host::own_stack;
+use crate::host::slow_path::SlowPath;
 use crate::session::lifecycle::{Session, Stage};
 use crate::session::open::{self, Opened};
 
@@ -29,7 +30,7 @@ const OWNER_SLOTS: usize = 3;
 pub fn refill(
     buffers: &'static ThreadBuffers,
     session: &Session,
-    wipe_on_fork: fn() -> Result<(), Errno>,
+    wipe_on_fork: fn(),
 ) -> Result<(), Loss> {
     let has_room = || buffers.current().room() >= EVENT_SLOTS + BASE_SLOTS;
     if session.stage() == Stage::Stopped && !has_room() {
@@ -43,8 +44,11 @@ pub fn refill(
     {
         return Err(cause);
     }
-    let _signals = SignalsBlocked::new();
-    let opened = open::ensure(session, wipe_on_fork, || buffers.start())?;
+    let _inside = SlowPath::enter().ok_or(Loss::Interrupted)?;
+    let opened = match session.stage() {
+        Stage::Unopened | Stage::Opening => open(buffers, session, wipe_on_fork)?,
+        _ => Opened::Before,
+    };
     match session.stage() {
         Stage::Unopened | Stage::Opening => return Err(Loss::Waiting),
         Stage::Stopped if session.file.live().is_none() => return Err(session.stopped_by()),
@@ -59,8 +63,19 @@ pub fn refill(
     Ok(())
 }
 
+/// Opens the trace, which needs more of a stack than a coroutine may have.
+#[cold]
+#[inline(never)]
+fn open(buffers: &ThreadBuffers, session: &Session, wipe_on_fork: fn()) -> Result<Opened, Loss> {
+    let ensure = || open::ensure(session, wipe_on_fork, || buffers.start());
+    if is_confined() {
+        return ensure();
+    }
+    own_stack::run(ensure).unwrap_or(Err(Loss::Mapping))
+}
+
 fn make_room(
-    buffers: &ThreadBuffers,
+    buffers: &'static ThreadBuffers,
     session: &Session,
     buffer: &ThreadBuffer,
     adopted: bool,
@@ -98,7 +113,7 @@ fn make_room(
     })?;
     buffer.keep(None);
     session.succeed();
-    buffer.start(buffers.index(buffer), &claimed, clock::sync(clock), clock);
+    buffer.start(&claimed, clock::sync(clock), clock);
     if let Some(live) = session.file.live() {
         live.opened.fetch_add(1, Relaxed);
     }

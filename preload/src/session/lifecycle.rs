@@ -6,7 +6,6 @@ use mallook_format::{Clock, Control, Loss, raw_enum};
 
 use crate::file::blocks::TraceFile;
 use crate::host::confined::is_confined;
-use crate::host::syscall::Errno;
 use crate::host::{stderr, task};
 
 /// The number of times that the threads of a process yield, in all, to one that opens the trace.
@@ -54,6 +53,8 @@ pub struct Session {
     waited: AtomicU32,
     /// Events to lose before the next try.
     back_off: AtomicU32,
+    /// 1: this process has forked. In a child that is not 0 where the memory was not wiped.
+    pub has_forked: AtomicU32,
     /// The number of events that were lost after the last failure; 0 after a success.
     last_back_off: AtomicU32,
     /// The cause for which they are lost: raw [`Loss`].
@@ -185,15 +186,11 @@ impl Session {
     /// Notes which process this memory belongs to, unless that was done: at the start of a process,
     /// before it can have a child that shares its memory, and at the latest before anything else is
     /// written here. `wipe_on_fork` makes the kernel zero the memory in forked children.
-    ///
-    /// # Errors
-    /// The kernel cannot do that.
-    pub fn identify(&self, wipe_on_fork: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    pub fn identify(&self, wipe_on_fork: impl FnOnce()) {
         if self.pid() == 0 {
-            wipe_on_fork()?;
+            wipe_on_fork();
             self.belongs_to(task::pid(), task::parent_pid());
         }
-        Ok(())
     }
 
     /// Notes the process that this memory belongs to, and its parent.

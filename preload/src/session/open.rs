@@ -47,30 +47,31 @@ fn failed(what: &'static [u8]) -> impl FnOnce(Errno) -> Failure {
 /// It is too early: the environment is not set up.
 pub fn ensure(
     session: &Session,
-    wipe_on_fork: impl FnOnce() -> Result<(), Errno>,
+    wipe_on_fork: impl FnOnce(),
     prepare: impl FnOnce(),
 ) -> Result<Opened, Loss> {
     if session.settled_stage() != Stage::Unopened {
         return Ok(Opened::Before);
     }
     if is_confined() {
-        return Err(Loss::Confined);
+        // A child of a process that allows us no system calls: it is not recorded.
+        if session.advance(Stage::Unopened, Stage::Opening) {
+            session.set_stage(Stage::Stopped);
+        }
+        return Ok(Opened::Before);
     }
     let environment = Environment::get();
     if environment.is_none() && !fork::has_settings() {
         return Err(Loss::Early);
     }
     // Before anything is written there: another thread may fork at any time.
-    let wiped = session
-        .identify(wipe_on_fork)
-        .map_err(failed(b"needs MADV_WIPEONFORK, which is in Linux since 4.14"));
+    session.identify(wipe_on_fork);
     if !session.advance(Stage::Unopened, Stage::Opening) {
         session.settled_stage();
         return Ok(Opened::Before);
     }
     let parent = fork::last_pid();
-    let settings = wiped.and_then(|()| settings(environment));
-    match settings.and_then(|config| create(session, &config, parent)) {
+    match settings(environment).and_then(|config| create(session, &config, parent)) {
         Ok(()) => {
             prepare();
             session.set_stage(Stage::Recording);
@@ -119,6 +120,7 @@ fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
 /// is followed by one that has its name from the start.
 fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(), Failure> {
     inherited::release();
+    let config = &Config { clock: clock::choose(config.clock), ..*config };
     create_in(Way::Unnamed, session, config, parent)
         .or_else(|_| create_in(Way::Named, session, config, parent))
 }
