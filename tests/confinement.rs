@@ -218,8 +218,11 @@ fn b15_what_is_taken_of_a_stack() {
 #[test]
 fn b9_a_stderr_that_is_full_and_never_read() {
     let sandbox = setup("full");
-    let mut host =
-        sandbox.command("timeout").args(["-sKILL".as_ref(), "60".as_ref(), artifacts().program("quiet").as_os_str()]);
+    let mut host = sandbox.command("timeout").args([
+        "-sKILL".as_ref(),
+        "60".as_ref(),
+        artifacts().program("quiet").as_os_str(),
+    ]);
     host = host.arg("full");
     let output = host.preloaded().run_alone();
     assert_eq!(said(&output).get("alive").map(Vec::len), Some(1), "{output:?}");

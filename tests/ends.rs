@@ -49,6 +49,19 @@ fn ends_without_any_handler() {
     }
 }
 
+/// The marker of an exec that failed is not the end.
+#[test]
+fn an_exec_that_fails() {
+    for (how, code) in [("exec_exit", 126), ("exec_main", 9)] {
+        check(
+            &run(how).expect(code),
+            if code == 9 { &[20_001, 20_011, 20_015] } else { &[20_001] },
+            "cleanly",
+        );
+    }
+    check(&run("exec_kill").expect_signal(libc::SIGKILL), &[20_001, 20_021], "abruptly");
+}
+
 #[test]
 fn death_by_a_signal() {
     for (how, signal) in

@@ -134,13 +134,10 @@ impl Ending {
     }
 
     fn of(trace: &Trace, last: Option<Newest>) -> Ending {
-        let exec = last.is_some_and(|last| {
-            last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
-        });
         // 0: the process was not allowed to ask for its PID.
-        let exited = last.is_some_and(|last| {
-            last.kind == Kind::Exit && [0, u64::from(trace.header().pid)].contains(&last.address)
-        });
+        let is_own = |pid| [0, u64::from(trace.header().pid)].contains(&pid);
+        let exec = last.is_some_and(|last| last.kind == Kind::Exec && is_own(last.address));
+        let exited = last.is_some_and(|last| last.kind == Kind::Exit && is_own(last.address));
         match () {
             () if trace.ended() || exited => Ending::Clean,
             () if exec => Ending::Exec,
