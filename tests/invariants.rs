@@ -7,7 +7,7 @@ use crate::artifacts::artifacts;
 use crate::sandbox::have;
 
 /// Everything that the library takes from others, all of it from libc.
-const NEEDED: [&str; 17] = [
+const NEEDED: [&str; 16] = [
     "_ITM_deregisterTMCloneTable",
     "_ITM_registerTMCloneTable",
     "__cxa_finalize",
@@ -16,7 +16,6 @@ const NEEDED: [&str; 17] = [
     "abort",
     "bcmp",
     "clock_gettime",
-    "dl_iterate_phdr",
     "environ",
     "getauxval",
     "memcpy",

@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //!
-//! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once),
+//! * Nothing here allocates, takes a lock, or calls into libc, except
 //!   string functions, and the functions that are forwarded to. `errno` is never touched.
 //! * The slow path runs with all signals blocked, so it is never interrupted by itself.
 //! * Mutable state that must not survive a fork lives in `record::wiped::Wiped`, which the kernel

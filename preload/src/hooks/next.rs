@@ -10,8 +10,8 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::host::elf::{self, Object};
-use crate::host::{clock, libc_thread};
+use crate::host::elf::Object;
+use crate::host::{clock, libc_thread, objects};
 
 /// The next definition of a function of type `F`.
 #[repr(C)]
@@ -215,11 +215,10 @@ pub fn resolve_once() {
 fn resolve() {
     let table = table();
     let mut found = [0; FUNCTIONS];
-    let here = &raw const FREE as usize;
     let mut behind_us = false;
     let (mut plain_realloc, mut plain_free) = (0, 0);
-    elf::for_each_object(&mut |object| {
-        if object.contains(here) {
+    objects::for_each_object(&mut |object| {
+        if object.is_ours() {
             behind_us = true;
         } else if behind_us {
             look(object, &table, &mut found);
@@ -227,21 +226,21 @@ fn resolve() {
             plain_realloc = or_function(plain_realloc, object, c"realloc");
             plain_free = or_function(plain_free, object, c"free");
         }
-        if let Some(address) = object.function(c"__vdso_clock_gettime") {
-            clock::set_vdso(address);
-        }
         ControlFlow::Continue(())
     });
     if !behind_us {
         (plain_realloc, plain_free) = (0, 0);
     }
     // Loaded late, by dlopen, everything is before us.
-    elf::for_each_object(&mut |object| {
-        if !object.contains(here) {
+    objects::for_each_object(&mut |object| {
+        if !object.is_ours() {
             look(object, &table, &mut found);
         }
         ControlFlow::Continue(())
     });
+    if let Some(address) = objects::vdso().and_then(|it| it.function(c"__vdso_clock_gettime")) {
+        clock::set_vdso(address);
+    }
     for ((_, place, stand_in), address) in table.iter().zip(found) {
         place.store(if address == 0 { *stand_in } else { address }, Relaxed);
     }

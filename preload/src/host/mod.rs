@@ -6,7 +6,7 @@
 //! ```text
 //! syscall signals      the system call instruction and its errors; signals
 //! files memory task    system calls on files, on memory, about the process and its threads
-//! tls elf              one thread-local word; symbols of loaded libraries
+//! tls elf objects      one thread-local word; symbols of a loaded library; the loaded libraries
 //! clock libc_thread    time; the ID of a thread, as libc has it
 //! decimal stderr       numbers in decimal; one line on stderr
 //! ```
@@ -17,6 +17,7 @@ pub mod elf;
 pub mod files;
 pub mod libc_thread;
 pub mod memory;
+pub mod objects;
 pub mod signals;
 pub mod stderr;
 pub mod syscall;
