@@ -71,8 +71,10 @@
 //! * *call moments*: one for each allocation and each release, two for each `realloc` (the old
 //!   block dies before the call, the new one is born after it; between the two another thread may
 //!   own the old address). `aux` is the binary logarithm of the alignment for the aligned
-//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. An address
-//!   of 0 is a failed allocation. The size is the requested one, saturated at `u64::MAX` for an
+//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. Of C++'s
+//!   operators and of `mallocx` and its kin it is 0 where no alignment is given, and has
+//!   [`DELETE_SIZED`] where an `operator delete` is given a size. An address of 0 is a failed
+//!   allocation. The size is the requested one, saturated at `u64::MAX` for an
 //!   overflowing `calloc`.
 //! * *markers*: start, fork, exec, end of the process. The address field holds a PID where there is
 //!   one.
@@ -143,4 +145,4 @@ pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
 pub use raw::raw_enum;
 pub use size::parse_size;
-pub use slot::{PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
+pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
