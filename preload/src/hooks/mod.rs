@@ -4,10 +4,19 @@
 //! in its row.
 //!
 //! ```text
-//! next             the next definition of each hooked function
-//! malloc process   allocation; start, fork, exec and the end
+//! symbols optional     changes to symbol tables; the functions that a process may have or not
+//! next                 the next definition of each hooked function
+//! malloc               allocation
+//! operators jemalloc   C++'s operators; jemalloc's own functions
+//! deepbind             `dlopen`
+//! process              start, fork, exec and the end
 //! ```
 
+mod deepbind;
+mod jemalloc;
 mod malloc;
 mod next;
+mod operators;
+mod optional;
 mod process;
+mod symbols;

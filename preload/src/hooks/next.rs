@@ -10,6 +10,7 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+use super::optional;
 use crate::host::elf::Object;
 use crate::host::{clock, libc_thread, objects};
 
@@ -112,6 +113,63 @@ next! {
         else nothing::pthread_getcpuclockid;
 }
 
+/// The functions of musl that call another public one, which would leave a second event: composed
+/// from others, as musl does it.
+mod musl {
+    use super::{ALIGNED_ALLOC, MALLOC, MEMALIGN, Pointer, c_int};
+
+    /// Memory is compared before it is cleared in pieces of this size: fresh pages stay untouched.
+    const PIECE: usize = 4096;
+
+    pub unsafe extern "C" fn calloc(count: usize, size: usize) -> Pointer {
+        let Some(product) = count.checked_mul(size) else {
+            super::set_errno(libc::ENOMEM);
+            return core::ptr::null_mut();
+        };
+        // SAFETY: as the caller's.
+        let new = unsafe { MALLOC.get()(product) };
+        if !new.is_null() {
+            // SAFETY: the block has this size, and its bytes are initialised by the kernel or by
+            // whoever had it before.
+            let bytes = unsafe { core::slice::from_raw_parts_mut(new.cast::<u8>(), product) };
+            for piece in bytes.chunks_mut(PIECE) {
+                if piece.len() < PIECE || piece.iter().any(|&byte| byte != 0) {
+                    piece.fill(0);
+                }
+            }
+        }
+        new
+    }
+
+    pub unsafe extern "C" fn memalign(alignment: usize, size: usize) -> Pointer {
+        // SAFETY: as the caller's.
+        unsafe { ALIGNED_ALLOC.get()(alignment, size) }
+    }
+
+    pub unsafe extern "C" fn posix_memalign(
+        place: *mut Pointer,
+        alignment: usize,
+        size: usize,
+    ) -> c_int {
+        if alignment < size_of::<Pointer>() {
+            return libc::EINVAL;
+        }
+        // SAFETY: as the caller's.
+        let new = unsafe { ALIGNED_ALLOC.get()(alignment, size) };
+        if new.is_null() {
+            return super::errno();
+        }
+        // SAFETY: the caller's place for it.
+        unsafe { *place = new };
+        0
+    }
+
+    pub unsafe extern "C" fn valloc(size: usize) -> Pointer {
+        // SAFETY: as the caller's; pages have this size on x86-64.
+        unsafe { MEMALIGN.get()(4096, size) }
+    }
+}
+
 /// Stand-ins for functions that nobody defines: composed from others where that is possible, a
 /// failure otherwise.
 mod nothing {
@@ -201,6 +259,14 @@ pub fn set_errno(value: c_int) {
     unsafe { *place = value };
 }
 
+/// The thread's `errno`.
+fn errno() -> c_int {
+    // SAFETY: returns the address of the thread's errno.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    unsafe { *place }
+}
+
 /// Resolves every function, unless that was done.
 pub fn resolve_once() {
     // Acquire: pairs with the Release in `resolve`: this one is stored last.
@@ -216,12 +282,13 @@ fn resolve() {
     let table = table();
     let mut found = [0; FUNCTIONS];
     let mut behind_us = false;
+    let mut allocator = None;
     let (mut plain_realloc, mut plain_free) = (0, 0);
     objects::for_each_object(&mut |object| {
         if object.is_ours() {
             behind_us = true;
         } else if behind_us {
-            look(object, &table, &mut found);
+            look(object, &table, &mut found, &mut allocator);
         } else {
             plain_realloc = or_function(plain_realloc, object, c"realloc");
             plain_free = or_function(plain_free, object, c"free");
@@ -234,10 +301,13 @@ fn resolve() {
     // Loaded late, by dlopen, everything is before us.
     objects::for_each_object(&mut |object| {
         if !object.is_ours() {
-            look(object, &table, &mut found);
+            look(object, &table, &mut found, &mut allocator);
         }
         ControlFlow::Continue(())
     });
+    if let Some(libc) = allocator.filter(is_musl) {
+        compose(&libc, &table, &mut found);
+    }
     if let Some(address) = objects::vdso().and_then(|it| it.function(c"__vdso_clock_gettime")) {
         clock::set_vdso(address);
     }
@@ -249,8 +319,38 @@ fn resolve() {
         if address == 0 { next.load(Relaxed) } else { address }
     };
     PLAIN_REALLOC.address.store(or_next(plain_realloc, &REALLOC.address), Relaxed);
+    optional::resolve(allocator);
     // Release: pairs with the Acquire in `resolve_once`: all others are there.
     PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+}
+
+/// The object is musl's libc.
+fn is_musl(object: &Object) -> bool {
+    let has = |name| object.function(name).is_some();
+    has(c"__libc_start_main") && !has(c"gnu_get_libc_version")
+}
+
+/// Puts ours in the place of the functions of musl that call another public one.
+fn compose(libc: &Object, table: &[Entry], found: &mut [usize]) {
+    let composed = [
+        (&CALLOC.address, musl::calloc as *const () as usize),
+        (&POSIX_MEMALIGN.address, musl::posix_memalign as *const () as usize),
+        (&MEMALIGN.address, musl::memalign as *const () as usize),
+        (&VALLOC.address, musl::valloc as *const () as usize),
+    ];
+    for ((name, place, _), address) in table.iter().zip(found) {
+        let ours = composed.iter().find(|(composed, _)| core::ptr::eq(*composed, *place));
+        if let Some((_, ours)) = ours.filter(|_| libc.function(name) == Some(*address)) {
+            *address = *ours;
+        }
+    }
+}
+
+/// Calls `visit` with the name and the next definition of each function here.
+pub fn for_each(visit: &mut dyn FnMut(&CStr, usize)) {
+    for (name, place, _) in table() {
+        visit(name, place.load(Relaxed));
+    }
 }
 
 /// The address, or that of the object's function if there is none yet.
@@ -258,8 +358,18 @@ fn or_function(address: usize, object: &Object, name: &CStr) -> usize {
     if address == 0 { object.function(name).unwrap_or(0) } else { address }
 }
 
-fn look(object: &Object, table: &[Entry], found: &mut [usize]) {
-    for ((name, ..), address) in table.iter().zip(found) {
+/// Looks for what is not found yet; `allocator` becomes the object that defines `malloc`.
+fn look(
+    object: &Object,
+    table: &[Entry],
+    found: &mut [usize],
+    allocator: &mut Option<Object>,
+) {
+    let had_malloc = found.first().is_some_and(|&malloc| malloc != 0);
+    for ((name, ..), address) in table.iter().zip(&mut *found) {
         *address = or_function(*address, object, name);
+    }
+    if !had_malloc && found.first().is_some_and(|&malloc| malloc != 0) {
+        *allocator = Some(*object);
     }
 }
