@@ -25,7 +25,7 @@
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
 //! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
 //! | 80..84 | `page_size` | bytes |
-//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec |
+//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
 //! | 128..192 | `hostname` | padded with zeros |
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
@@ -135,7 +135,7 @@ mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
-pub use header::{COARSE_EVENTS, Clock, FLAG_RESTART, FileHeader, Mode};
+pub use header::{COARSE_EVENTS, Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode};
 pub use kind::Kind;
 pub use layout::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! symbols optional     changes to symbol tables; the functions that a process may have or not
+//! shadow               a `malloc` that comes before ours
 //! next                 the next definition of each hooked function
 //! malloc               allocation
 //! operators jemalloc   C++'s operators; jemalloc's own functions
@@ -19,4 +20,5 @@ mod next;
 mod operators;
 mod optional;
 mod process;
+mod shadow;
 mod symbols;

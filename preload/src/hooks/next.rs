@@ -10,7 +10,7 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::optional;
+use super::{optional, shadow};
 use crate::host::elf::Object;
 use crate::host::{clock, libc_thread, objects};
 
@@ -282,7 +282,7 @@ fn resolve() {
     let table = table();
     let mut found = [0; FUNCTIONS];
     let mut behind_us = false;
-    let mut allocator = None;
+    let (mut allocator, mut plain_malloc) = (None, None);
     let (mut plain_realloc, mut plain_free) = (0, 0);
     objects::for_each_object(&mut |object| {
         if object.is_ours() {
@@ -290,6 +290,9 @@ fn resolve() {
         } else if behind_us {
             look(object, &table, &mut found, &mut allocator);
         } else {
+            if plain_malloc.is_none() && object.function(c"malloc").is_some() {
+                plain_malloc = Some(*object);
+            }
             plain_realloc = or_function(plain_realloc, object, c"realloc");
             plain_free = or_function(plain_free, object, c"free");
         }
@@ -297,6 +300,8 @@ fn resolve() {
     });
     if !behind_us {
         (plain_realloc, plain_free) = (0, 0);
+    } else if let Some(object) = plain_malloc {
+        shadow::found(&object);
     }
     // Loaded late, by dlopen, everything is before us.
     objects::for_each_object(&mut |object| {

@@ -13,7 +13,7 @@ use crate::record::wiped::{WIPED, wipe_on_fork};
 use crate::session::close::close;
 use crate::session::lifecycle::Stage;
 
-use super::next;
+use super::{next, shadow};
 
 /// # Safety
 /// As in POSIX.
@@ -84,6 +84,8 @@ static AT_START: extern "C" fn() = at_start;
 extern "C" fn at_start() {
     // An error is said when there is something to record.
     let _ = WIPED.session.identify(wipe_on_fork);
+    next::resolve_once();
+    shadow::say();
 }
 
 #[cfg(not(test))]

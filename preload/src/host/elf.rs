@@ -33,6 +33,8 @@ const STT_GNU_IFUNC: u8 = 10;
 pub struct Object {
     base: u64,
     dynamic: u64,
+    /// Where its path is, 0 if that is not known.
+    path: u64,
 }
 
 /// Reads a value of a loaded object.
@@ -74,9 +76,9 @@ impl Object {
     /// The object with this dynamic section, if there is one.
     ///
     /// # Safety
-    /// It is loaded at `base`.
-    pub unsafe fn new(base: u64, dynamic: u64) -> Option<Object> {
-        (dynamic != 0).then_some(Object { base, dynamic })
+    /// It is loaded at `base`, and its path is a string that lives as long, or 0.
+    pub unsafe fn new(base: u64, dynamic: u64, path: u64) -> Option<Object> {
+        (dynamic != 0).then_some(Object { base, dynamic, path })
     }
 
     /// The object whose file begins at this address, if it is not 0.
@@ -93,7 +95,8 @@ impl Object {
         // SAFETY: as above: the first segment holds them.
         let find = |kind| unsafe { segment(headers, header.e_phnum.into(), kind) };
         let base = address.wrapping_sub(find(libc::PT_LOAD)?.p_vaddr);
-        Some(Object { base, dynamic: base.wrapping_add(find(libc::PT_DYNAMIC)?.p_vaddr) })
+        let dynamic = base.wrapping_add(find(libc::PT_DYNAMIC)?.p_vaddr);
+        Some(Object { base, dynamic, path: 0 })
     }
 
     /// The object that has its program headers at this address, if that is not 0.
@@ -108,7 +111,8 @@ impl Object {
         }
         if let Some(own) = find(libc::PT_PHDR) {
             let base = headers.wrapping_sub(own.p_vaddr);
-            return Some(Object { base, dynamic: base.wrapping_add(find(libc::PT_DYNAMIC)?.p_vaddr) });
+            let dynamic = base.wrapping_add(find(libc::PT_DYNAMIC)?.p_vaddr);
+            return Some(Object { base, dynamic, path: 0 });
         }
         // musl's loader, started as a program, does not say where its headers lie: behind the
         // header of the file.
@@ -120,6 +124,15 @@ impl Object {
         let magic: [u8; 4] = unsafe { read(start) };
         // SAFETY: as that of an ELF file.
         if magic == *b"\x7fELF" { unsafe { Object::at(start) } } else { None }
+    }
+
+    /// Its path as the loader has it, empty for the program.
+    pub fn path(&self) -> &'static [u8] {
+        if self.path == 0 {
+            return b"";
+        }
+        // SAFETY: by contract of `new`.
+        unsafe { CStr::from_ptr(self.path as *const c_char) }.to_bytes()
     }
 
     /// It is this library.

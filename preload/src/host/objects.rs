@@ -71,7 +71,7 @@ fn walk(first: u64, visit: &mut dyn FnMut(&Object) -> ControlFlow<()>) {
         // SAFETY: the loader's list ends with a null pointer.
         let link: Link = unsafe { read(place) };
         // SAFETY: the loader says where the object and its dynamic section are.
-        let object = unsafe { Object::new(link.base, link.dynamic) };
+        let object = unsafe { Object::new(link.base, link.dynamic, link.name) };
         if object.is_some_and(|object| visit(&object).is_break()) {
             return;
         }
