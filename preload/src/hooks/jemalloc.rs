@@ -76,12 +76,7 @@ pub unsafe extern "C" fn rallocx(old: Pointer, size: usize, flags: c_int) -> Poi
 /// # Safety
 /// As in jemalloc.
 #[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn xallocx(
-    block: Pointer,
-    size: usize,
-    extra: usize,
-    flags: c_int,
-) -> usize {
+pub unsafe extern "C" fn xallocx(block: Pointer, size: usize, extra: usize, flags: c_int) -> usize {
     type Function = unsafe extern "C" fn(Pointer, usize, usize, c_int) -> usize;
     let Some(next) = next(&optional::XALLOCX) else { return 0 };
     // SAFETY: a function of this name, whose type it is.

@@ -364,12 +364,7 @@ fn or_function(address: usize, object: &Object, name: &CStr) -> usize {
 }
 
 /// Looks for what is not found yet; `allocator` becomes the object that defines `malloc`.
-fn look(
-    object: &Object,
-    table: &[Entry],
-    found: &mut [usize],
-    allocator: &mut Option<Object>,
-) {
+fn look(object: &Object, table: &[Entry], found: &mut [usize], allocator: &mut Option<Object>) {
     let had_malloc = found.first().is_some_and(|&malloc| malloc != 0);
     for ((name, ..), address) in table.iter().zip(&mut *found) {
         *address = or_function(*address, object, name);

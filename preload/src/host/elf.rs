@@ -24,7 +24,6 @@ const PAGE: u64 = 4096;
 /// More entries than this are no dynamic section.
 const MOST_ENTRIES: usize = 1 << 12;
 const STT_NOTYPE: u8 = 0;
-const STT_OBJECT: u8 = 1;
 const STT_FUNC: u8 = 2;
 const STT_GNU_IFUNC: u8 = 10;
 
@@ -148,17 +147,10 @@ impl Object {
     /// Address of its symbols of this name, of all versions.
     pub fn symbols_of(&self, name: &CStr, visit: &mut dyn FnMut(*mut Symbol)) {
         let Some(tables) = self.tables() else { return };
-        tables.each(name, is_function, &mut |index| {
+        tables.each(name, &mut |index| {
             visit(tables.place(index) as *mut Symbol);
             false
         });
-    }
-
-    /// The address of a variable that the object defines.
-    pub fn data(&self, name: &CStr) -> Option<u64> {
-        let tables = self.tables()?;
-        let symbol = tables.symbol(tables.find(name, |kind| kind == STT_OBJECT)?);
-        Some(self.base.wrapping_add(symbol.st_value))
     }
 
     /// The address that a value of a symbol stands for.
@@ -174,7 +166,7 @@ impl Object {
     /// The address of a function that the object defines.
     pub fn function(&self, name: &CStr) -> Option<usize> {
         let tables = self.tables()?;
-        let symbol = tables.symbol(tables.find(name, is_function)?);
+        let symbol = tables.symbol(tables.find(name)?);
         let address = self.base.wrapping_add(symbol.st_value) as usize;
         if symbol.st_info & 0xf == STT_GNU_IFUNC {
             // SAFETY: the resolver of an indirect function takes nothing on x86-64 and returns the
@@ -221,10 +213,6 @@ struct Tables {
     sysv_hash: u64,
 }
 
-fn is_function(kind: u8) -> bool {
-    matches!(kind, STT_NOTYPE | STT_FUNC | STT_GNU_IFUNC)
-}
-
 impl Tables {
     fn place(&self, index: u32) -> u64 {
         self.symbols + u64::from(index) * size_of::<Symbol>() as u64
@@ -235,18 +223,19 @@ impl Tables {
         unsafe { read(self.place(index)) }
     }
 
-    /// Whether the symbol defines something of this name, and of such a type.
-    fn defines(&self, index: u32, name: &CStr, kinds: fn(u8) -> bool) -> bool {
+    /// Whether the symbol defines a function of this name.
+    fn defines(&self, index: u32, name: &CStr) -> bool {
         let symbol = self.symbol(index);
         let text = (self.strings + u64::from(symbol.st_name)) as *const c_char;
+        let function = matches!(symbol.st_info & 0xf, STT_NOTYPE | STT_FUNC | STT_GNU_IFUNC);
         let defined = symbol.st_shndx != 0 && symbol.st_value != 0;
         // SAFETY: names of symbols are C strings in the string table.
-        defined && kinds(symbol.st_info & 0xf) && unsafe { CStr::from_ptr(text) } == name
+        defined && function && unsafe { CStr::from_ptr(text) } == name
     }
 
-    fn find(&self, name: &CStr, kinds: fn(u8) -> bool) -> Option<u32> {
+    fn find(&self, name: &CStr) -> Option<u32> {
         let mut found = None;
-        self.each(name, kinds, &mut |index| {
+        self.each(name, &mut |index| {
             found = Some(index);
             true
         });
@@ -254,21 +243,16 @@ impl Tables {
     }
 
     /// Calls `visit` with each symbol of this name, until it returns `true`.
-    fn each(&self, name: &CStr, kinds: fn(u8) -> bool, visit: &mut dyn FnMut(u32) -> bool) {
+    fn each(&self, name: &CStr, visit: &mut dyn FnMut(u32) -> bool) {
         if self.gnu_hash == 0 {
-            self.each_by_sysv_hash(name, kinds, visit);
+            self.each_by_sysv_hash(name, visit);
         } else {
-            self.each_by_gnu_hash(name, kinds, visit);
+            self.each_by_gnu_hash(name, visit);
         }
     }
 
     /// See the GNU hash section of the System V ABI's supplement, or binutils' `elflink.c`.
-    fn each_by_gnu_hash(
-        &self,
-        name: &CStr,
-        kinds: fn(u8) -> bool,
-        visit: &mut dyn FnMut(u32) -> bool,
-    ) {
+    fn each_by_gnu_hash(&self, name: &CStr, visit: &mut dyn FnMut(u32) -> bool) {
         // SAFETY: a table starts with four words.
         let [buckets, first, filter_words, shift] = unsafe { read::<[u32; 4]>(self.gnu_hash) };
         if buckets == 0 || filter_words == 0 {
@@ -293,7 +277,7 @@ impl Tables {
         loop {
             // SAFETY: chains have an entry for each hashed symbol and end with an odd one.
             let entry: u32 = unsafe { read(chain_table + u64::from(index - first) * 4) };
-            let found = entry | 1 == hash | 1 && self.defines(index, name, kinds);
+            let found = entry | 1 == hash | 1 && self.defines(index, name);
             if found && visit(index) || entry & 1 != 0 {
                 return;
             }
@@ -302,15 +286,10 @@ impl Tables {
     }
 
     /// System V ABI, "Hash Table": the chain table has as many entries as there are symbols.
-    fn each_by_sysv_hash(
-        &self,
-        name: &CStr,
-        kinds: fn(u8) -> bool,
-        visit: &mut dyn FnMut(u32) -> bool,
-    ) {
+    fn each_by_sysv_hash(&self, name: &CStr, visit: &mut dyn FnMut(u32) -> bool) {
         // SAFETY: a table starts with two words.
         let [_, symbols] = unsafe { read::<[u32; 2]>(self.sysv_hash) };
-        let _ = (1..symbols).any(|index| self.defines(index, name, kinds) && visit(index));
+        let _ = (1..symbols).any(|index| self.defines(index, name) && visit(index));
     }
 }
 

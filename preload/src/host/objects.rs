@@ -117,22 +117,32 @@ fn first() -> Option<u64> {
 /// Where the loader keeps its `struct r_debug`.
 ///
 /// A program has a word for it in its dynamic section (`DT_DEBUG`), if that can be written to. The
-/// loader knows it by name: `_r_debug` in glibc, a pointer `_dl_debug_addr` in musl.
+/// loader exports it by name: as `_r_debug` in glibc, and by a pointer `_dl_debug_addr` in musl.
 fn debug() -> Option<u64> {
     let headers = auxiliary(libc::AT_PHDR);
     // SAFETY: the kernel, or the loader, says where the program headers are and how many.
     let program = unsafe { Object::of_headers(headers, auxiliary(libc::AT_PHNUM)) };
-    if let Some(debug) = program.as_ref().and_then(Object::debug) {
-        return Some(debug);
-    }
-    // SAFETY: the kernel has mapped the loader there.
-    let loader = unsafe { Object::at(auxiliary(libc::AT_BASE)) };
-    let by_name = |object: &Object| {
-        let direct = || object.data(c"_r_debug");
-        // SAFETY: a pointer of this name.
-        let pointer = || object.data(c"_dl_debug_addr").map(|place| unsafe { read(place) });
-        direct().or_else(pointer).filter(|&debug| debug != 0)
-    };
-    // A loader that is started as a program may be in its place.
-    loader.as_ref().and_then(by_name).or_else(|| program.as_ref().and_then(by_name))
+    let of_program = program.as_ref().and_then(Object::debug);
+    of_program.or_else(|| {
+        let (debug, pointer): (u64, u64);
+        // SAFETY: reads two words of our own table, which the loader has filled; 0 where nobody has
+        // such a symbol.
+        unsafe {
+            core::arch::asm!(
+                ".weak _r_debug",
+                ".weak _dl_debug_addr",
+                "mov {}, qword ptr [rip + _r_debug@GOTPCREL]",
+                "mov {}, qword ptr [rip + _dl_debug_addr@GOTPCREL]",
+                out(reg) debug,
+                out(reg) pointer,
+                options(nostack, preserves_flags, readonly),
+            );
+        }
+        match (debug, pointer) {
+            (0, 0) => None,
+            // SAFETY: a pointer of this name.
+            (0, pointer) => Some(unsafe { read(pointer) }).filter(|&debug| debug != 0),
+            (debug, _) => Some(debug),
+        }
+    })
 }

@@ -2,7 +2,9 @@
 
 use bytemuck::Zeroable;
 use mallook_format::Mode;
-use mallook_format::{BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION};
+use mallook_format::{
+    BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION,
+};
 
 use crate::file::create::{self, Created};
 use crate::file::{inherited, path};

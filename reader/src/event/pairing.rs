@@ -223,10 +223,9 @@ impl<M: Moments> Pairing<M> {
     /// The alignment that the call asked for, where the function takes one.
     fn alignment(&mut self, moment: &Moment) -> Option<u64> {
         let (power, always) = match moment.kind {
-            Kind::PosixMemalign
-            | Kind::AlignedAlloc
-            | Kind::Memalign
-            | Kind::FreeAlignedSized => (moment.aux, true),
+            Kind::PosixMemalign | Kind::AlignedAlloc | Kind::Memalign | Kind::FreeAlignedSized => {
+                (moment.aux, true)
+            }
             Kind::OperatorNew
             | Kind::OperatorNewArray
             | Kind::Mallocx
