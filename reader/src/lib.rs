@@ -33,9 +33,11 @@
 //! | find impossible events | [`Check`] |
 //! | export events | [`export`] |
 //!
-//! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by the
-//! number of blocks of memory that lived at once in the traced process; of rings, forked children and
-//! checks, by the number of addresses that were ever given out.
+//! With the feature `serde`, a [`Summary`] can be serialized.
+//!
+//! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by
+//! the number of blocks of memory that lived at once in the traced process; of rings, forked
+//! children and checks, by the number of addresses that were ever given out.
 //!
 //! # The pipeline
 //!

@@ -181,13 +181,25 @@ impl Mapped {
         let map = self.map.as_ref().filter(|_| index < self.whole())?;
         if self.touched.fetch_add(1, Relaxed) == MOST_TOUCHED {
             self.touched.store(0, Relaxed);
-            // SAFETY: pages of a shared mapping of a file come back when they are touched. A failure
-            // only costs memory.
+            // SAFETY: pages of a shared mapping of a file come back when they are touched. A
+            // failure only costs memory.
             let _ = unsafe { map.unchecked_advise(UncheckedAdvice::DontNeed) };
         }
         // SAFETY: the block is within the map.
         let address = unsafe { map.as_ptr().add(index * BLOCK_SIZE) };
         // SAFETY: as above; blocks are atomics, any bytes are valid ones, and they are only loaded.
         Some(unsafe { &*address.cast::<BlockCell>() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_name_the_operation() {
+        let error = Source::open("/nowhere/trace".as_ref()).unwrap_err();
+        assert_eq!(error.to_string(), "cannot open /nowhere/trace");
+        assert!(matches!(error, Error::Io { verb: "open", .. }));
     }
 }

@@ -1,6 +1,6 @@
 //! `mallook info`: says what traces are.
 //!
-//! The law of the modules, each of which uses only those above it and to the left of it:
+//! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
 //! table  a row a process

@@ -3,8 +3,8 @@ use std::path::Path;
 use mallook_reader::export::{Exporter, Format, TextBuffer};
 use mallook_reader::{Blocks, Check, MergedEvents, Source, Summary, Trace};
 
-/// Does everything that the reader can do with a file, on any bytes; returns the number of events, 0
-/// if the bytes are no trace.
+/// Does everything that the reader can do with a file, on any bytes; returns the number of events,
+/// 0 if the bytes are no trace.
 pub fn read(bytes: &[u8], formats: &[Format]) -> usize {
     let Ok(trace) = Trace::new(Path::new("hostile"), Source::Bytes(bytes)) else { return 0 };
     let _ = Summary::of(&trace).to_string();

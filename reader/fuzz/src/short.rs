@@ -17,7 +17,8 @@ fn pieces(block: usize) -> [(usize, usize, usize); 2] {
     [start, (short + HEADER_KEPT, full + second, KEPT - HEADER_KEPT)]
 }
 
-/// The whole trace, zero where nothing was kept. A last incomplete piece leaves an incomplete block.
+/// The whole trace, zero where nothing was kept. A last incomplete piece leaves an incomplete
+/// block.
 pub fn expand(short: &[u8]) -> Vec<u8> {
     let blocks = short.len().div_ceil(KEPT).min(MOST_BLOCKS);
     let mut full = vec![0; blocks * BLOCK_SIZE];

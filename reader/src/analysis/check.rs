@@ -125,8 +125,8 @@ mod tests {
         assert_eq!(found, [None, born, None, dead]);
     }
 
-    /// One thread's free and another thread's birth of an unknown address at about the same time: the
-    /// address may have lived before, or the free may follow the birth.
+    /// One thread's free and another thread's birth of an unknown address at about the same time:
+    /// the address may have lived before, or the free may follow the birth.
     #[test]
     fn either_order_is_possible_where_nothing_tells() {
         let pair = [(1, Kind::Free, 0x10), (2, Kind::Malloc, 0x10)];

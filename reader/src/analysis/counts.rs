@@ -163,8 +163,8 @@ impl Counts {
     }
 }
 
-/// The counts of a plain block: of one thread, undamaged, without a slot that needs more than its kind
-/// to be counted. Most blocks are plain, and take a few instructions a slot.
+/// The counts of a plain block: of one thread, undamaged, without a slot that needs more than its
+/// kind to be counted. Most blocks are plain, and take a few instructions a slot.
 struct Plain {
     counts: [u32; KINDS],
     sizes: [u64; KINDS],

@@ -173,8 +173,8 @@ impl Call {
         self.kind.name()
     }
 
-    /// The allocation returned `NULL`. `realloc(p, 0)` does not count: it may release `p` and return
-    /// `NULL`.
+    /// The allocation returned `NULL`. `realloc(p, 0)` does not count: it may release `p` and
+    /// return `NULL`.
     pub fn failed(&self) -> bool {
         let releases = self.size() == Some(0) && self.old_address().is_some_and(|old| old != 0);
         self.kind.is_birth() && self.address() == Some(0) && !releases

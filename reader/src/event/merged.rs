@@ -64,7 +64,8 @@ impl<'a> MergedEvents<'a> {
         self.processes.iter().map(|events| events.repairs()).sum()
     }
 
-    /// Goes on to the next event and lends it, as [`Events::advance`](crate::event::Events::advance) does.
+    /// Goes on to the next event and lends it, as
+    /// [`Events::advance`](crate::event::Events::advance) does.
     #[inline]
     pub fn advance(&mut self) -> Option<&Event> {
         match self.processes.len() {

@@ -252,7 +252,8 @@ const SIZED: u64 = 1 << Kind::Malloc as u8
 const PLAIN: u64 = SIZED | 1 << Kind::Free as u8 | 1 << Kind::Cfree as u8;
 
 impl<M: Moments> Pairing<M> {
-    /// Goes on to a reallocation that had not finished by the end of the trace, where that is known.
+    /// Goes on to a reallocation that had not finished by the end of the trace, where that is
+    /// known.
     #[cold]
     fn advance_unfinished(&mut self) -> bool {
         if self.unfinished.is_none() {

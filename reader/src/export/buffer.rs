@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// Bytes of a row; the longest one of any format has 252. A position is a `u8`, so it needs no bounds
-/// check.
+/// Bytes of a row; the longest one of any format has 252. A position is a `u8`, so it needs no
+/// bounds check.
 const PLACES: usize = 1 << 8;
 /// Bytes after a row that an array may overwrite while it is put in.
 const SLACK: usize = 64;

@@ -56,7 +56,7 @@ impl Csv {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::rows::tests::{any_events, assert_same_rows, longest};
+    use super::super::rows::tests::{any_events, assert_same_rows};
     use super::*;
 
     fn plainly(event: &Event, call: &Call) -> String {
@@ -76,20 +76,11 @@ mod tests {
         )
     }
 
-    fn check(events: &[Event]) {
-        let mut csv = Csv::new();
-        assert_same_rows(events, |event, out| csv.event(event, out), plainly);
-    }
-
-    #[test]
-    fn the_longest_row() {
-        check(&[longest()]);
-    }
-
     proptest! {
         #[test]
         fn rows_are_those_of_plain_formatting(events in any_events()) {
-            check(&events);
+            let mut csv = Csv::new();
+            assert_same_rows(&events, |event, out| csv.event(event, out), plainly);
         }
     }
 }

@@ -128,11 +128,11 @@ pub mod tests {
     }
 
     pub fn any_events() -> impl Strategy<Value = Vec<Event>> {
-        prop::collection::vec(any_event(), 1..50)
+        prop::collection::vec(prop_oneof![20 => any_event(), 1 => Just(longest())], 1..50)
     }
 
     /// The event with the longest row.
-    pub fn longest() -> Event {
+    fn longest() -> Event {
         let call = Call::new(Kind::FreeAlignedSized)
             .with_address(u64::MAX)
             .with_size(u64::MAX)

@@ -1,7 +1,7 @@
 //! A hash table of addresses, each alive or dead: open addressing with linear probing.
 //!
-//! A birth and a death each take one lookup. Allocators reuse addresses, so a dead address keeps its
-//! entry until the table is rebuilt.
+//! A birth and a death each take one lookup. Allocators reuse addresses, so a dead address keeps
+//! its entry until the table is rebuilt.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -50,8 +50,8 @@ impl AddressTable {
         }
     }
 
-    /// Sets whether the address lives. `false` if that changes nothing; an unknown address counts as
-    /// dead.
+    /// Sets whether the address lives. `false` if that changes nothing; an unknown address counts
+    /// as dead.
     #[inline]
     pub fn set(&mut self, address: u64, alive: bool) -> bool {
         let place = self.place(address);

@@ -1,11 +1,11 @@
 //! Repairs the order between threads by causality.
 //!
-//! A death is stamped before the memory is released and a birth after it was given out, so the times
-//! of an address that passes from thread to thread are in order by themselves. But a processor may
-//! read its clock early, before the load that brought it the address. Then two births or two deaths
-//! of that address follow each other, and one of the moments around them has to be moved behind the
-//! moments that it has overtaken. That shows when later moments are known, so all moments pass
-//! through a window of [`EARLY`] ticks.
+//! A death is stamped before the memory is released and a birth after it was given out, so the
+//! times of an address that passes from thread to thread are in order by themselves. But a
+//! processor may read its clock early, before the load that brought it the address. Then two births
+//! or two deaths of that address follow each other, and one of the moments around them has to be
+//! moved behind the moments that it has overtaken. That shows when later moments are known, so all
+//! moments pass through a window of [`EARLY`] ticks.
 //!
 //! An example that was recorded: thread 2 freed the block that thread 1 got at tick 74 294, but its
 //! processor read the clock 4141 ticks early.
@@ -42,8 +42,8 @@ const BUCKETS: usize = 1 << 14;
 const BATCH: usize = 8192;
 /// Moments that wait for later ones at the most.
 const MOST_WAITING: usize = 1 << 16;
-/// The budget for repairs, in moments looked at: the share of each moment, and the maximum. It bounds
-/// the time that a hostile trace takes.
+/// The budget for repairs, in moments looked at: the share of each moment, and the maximum. It
+/// bounds the time that a hostile trace takes.
 const EFFORT: u64 = 256;
 const MOST_EFFORT: u64 = 1 << 24;
 /// The cost of one move of a search.
@@ -142,8 +142,8 @@ impl Repair {
         }
     }
 
-    /// Orders the moments that no later one can have to precede, and returns their number. `is_all`:
-    /// there are no later moments.
+    /// Orders the moments that no later one can have to precede, and returns their number.
+    /// `is_all`: there are no later moments.
     fn order(&mut self, moments: &mut [Moment], is_all: bool) -> usize {
         let last = moments.last().map_or(0, |last| last.ticks);
         let full = moments.len().saturating_sub(MOST_WAITING);
@@ -176,8 +176,8 @@ impl Repair {
         first
     }
 
-    /// The place of the last moment that must have happened before the first one, 0 if there is none;
-    /// `None` if there is no possible order, or the budget is spent.
+    /// The place of the last moment that must have happened before the first one, 0 if there is
+    /// none; `None` if there is no possible order, or the budget is spent.
     #[cold]
     fn overtaken(&mut self, moments: &[Moment]) -> Option<usize> {
         let can_wait = |first: &&Moment| first.has_address() && first.late != u8::MAX;

@@ -8,12 +8,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::address_table::AddressTable;
 use crate::decode::Moment;
 
-/// How much too early a clock may have been read, in ticks: 27 µs at 2.4 GHz. Mostly it is less than
-/// 140 ns; under contention for a cache line, 1.7 µs were seen.
+/// How much too early a clock may have been read, in ticks: 27 µs at 2.4 GHz. Mostly it is less
+/// than 140 ns; under contention for a cache line, 1.7 µs were seen.
 pub const EARLY: u64 = 1 << 16;
 
-/// Moments of two threads within this many ticks may have happened in either order, unless causality
-/// decides.
+/// Moments of two threads within this many ticks may have happened in either order, unless
+/// causality decides.
 const NEAR: u64 = 1 << 13;
 /// [`NEAR`] with [`Clock::Coarse`]: most bursts are shorter.
 ///
@@ -32,8 +32,8 @@ pub struct LiveSet {
     addresses: AddressTable,
     /// Recent frees of addresses whose birth is not in the trace, oldest first.
     unknown_frees: VecDeque<Moment>,
-    /// Addresses that may live or not: one thread released them and another one gave them out within
-    /// [`NEAR`] ticks, and the order of the two is unknown.
+    /// Addresses that may live or not: one thread released them and another one gave them out
+    /// within [`NEAR`] ticks, and the order of the two is unknown.
     unsure: FxHashSet<u64>,
     /// The death of each thread's pending reallocation: if that fails, the memory lives on.
     pending: FxHashMap<u32, Moment>,
@@ -63,8 +63,8 @@ impl LiveSet {
         self.addresses.keeps() && self.addresses.get(address).is_none()
     }
 
-    /// The moment cannot have happened yet: it is the birth of a live address, or the death of a dead
-    /// one.
+    /// The moment cannot have happened yet: it is the birth of a live address, or the death of a
+    /// dead one.
     pub fn contradicts(&self, moment: &Moment) -> bool {
         moment.has_address() && self.state(moment.address) == Some(moment.kind.is_birth())
     }
@@ -77,7 +77,8 @@ impl LiveSet {
         self.addresses.get(address).or(if self.addresses.keeps() { None } else { Some(false) })
     }
 
-    /// Applies the moment and returns `true`, unless it [contradicts](LiveSet::contradicts) the set.
+    /// Applies the moment and returns `true`, unless it [contradicts](LiveSet::contradicts) the
+    /// set.
     #[inline]
     pub fn try_apply(&mut self, moment: &Moment) -> bool {
         let plain = PLAIN & 1 << moment.kind as u8 != 0;

@@ -1,10 +1,10 @@
 //! The order of the moments of one address: depth-first search with bounded discrepancies.
 //!
-//! Births and deaths of an address take turns, and the moments of one thread stay in order. Among the
-//! orders that satisfy both, the search prefers few *discrepancies*. A moment whose time is too early
-//! belongs to a thread that was held up and did nothing else meanwhile; a discrepancy is a moment
-//! that is moved behind the next moment of its own thread, whatever the address. Orders with equally
-//! few discrepancies are tried by time, so the first one found departs from the times last.
+//! Births and deaths of an address take turns, and the moments of one thread stay in order. Among
+//! the orders that satisfy both, the search prefers few *discrepancies*. A moment whose time is too
+//! early belongs to a thread that was held up and did nothing else meanwhile; a discrepancy is a
+//! moment that is moved behind the next moment of its own thread, whatever the address. Orders with
+//! equally few discrepancies are tried by time, so the first one found departs from the times last.
 
 /// A moment of the address, among the moments of all addresses.
 #[derive(Clone, Copy, Debug)]

@@ -34,8 +34,8 @@ pub struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// All blocks of a trace. At the end, blocks that the header counts and the file does not have are
-    /// reported as damage.
+    /// All blocks of a trace. At the end, blocks that the header counts and the file does not have
+    /// are reported as damage.
     pub fn of(trace: &'a Trace<'a>) -> Blocks<'a> {
         Blocks { compare: true, ..Blocks::between(trace, 1, trace.places() + 1) }
     }

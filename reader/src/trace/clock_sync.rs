@@ -67,8 +67,8 @@ impl Syncs {
     }
 }
 
-/// The rate from one clock sync to a later one, in nanoseconds a tick, with [`RATE_BITS`] fractional
-/// bits.
+/// The rate from one clock sync to a later one, in nanoseconds a tick, with [`RATE_BITS`]
+/// fractional bits.
 pub fn rate(start: ClockSync, end: ClockSync) -> u64 {
     let (ticks, ns) = (end.ticks - start.ticks, end.ns.saturating_sub(start.ns));
     u64::try_from((u128::from(ns) << RATE_BITS) / u128::from(ticks.max(1))).unwrap_or(u64::MAX)

@@ -146,3 +146,58 @@ impl DamageList {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn found_and_expected_are_in_the_text() {
+        let field = HeaderError::Field { field: "version", offset: 8, found: 7, expected: 1 };
+        for (kind, text) in [
+            (
+                DamageKind::Header(field),
+                "found version at offset 8: found 0x7, expected 0x1, \
+                 expected the header of a trace",
+            ),
+            (
+                DamageKind::TruncatedRing { found: 5, expected: 6 },
+                "found 5 bytes, expected 6 bytes",
+            ),
+            (
+                DamageKind::MissingBlocks { count: 2 },
+                "found the end of the file, or holes, expected 2 more blocks that were opened",
+            ),
+            (DamageKind::TruncatedBlock, "found the end of the file, expected the rest of a block"),
+            (
+                DamageKind::BlockMagic { found: 16 },
+                "found 0x10, expected \"BLK1\", the magic of a block",
+            ),
+            (
+                DamageKind::BlockState { found: 17, block: 3 },
+                "found 0x11, expected the state of block 3",
+            ),
+            (DamageKind::NoBlock, "found no block, expected a block, which is left out"),
+            (
+                DamageKind::BlockKind { found: 9 },
+                "found a block of kind 9, expected a block of events",
+            ),
+            (
+                DamageKind::Slot { found: [1, 2] },
+                "found 0x0000000000000001 0x0000000000000002, expected a slot of a known kind and \
+                 of this use of the block",
+            ),
+        ] {
+            assert_eq!(Damage::new(kind, 42).to_string(), format!("damaged at offset 42: {text}"));
+        }
+    }
+
+    #[test]
+    fn a_place_is_described_once_and_the_list_is_bounded() {
+        let mut list = DamageList::default();
+        for offset in (0..150).chain(0..20) {
+            list.add(Damage::new(DamageKind::NoBlock, offset));
+        }
+        assert_eq!((list.described.len(), list.more), (MOST_DESCRIBED, 50));
+    }
+}
