@@ -10,9 +10,10 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use super::{optional, shadow};
 use crate::host::elf::Object;
-use crate::host::{clock, libc_thread, objects};
+use crate::host::{clock, errno, libc_thread, objects};
+
+use super::{musl, optional, shadow};
 
 /// The next definition of a function of type `F`.
 #[repr(C)]
@@ -109,74 +110,42 @@ next! {
     EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXIT exit: (c_int), else nothing::exit;
+    QUICK_EXIT quick_exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT _exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT_OF_C _Exit: (c_int), else nothing::exit;
+    PRCTL prctl: (c_int) -> c_int, else nothing::prctl;
+    SYSCALL syscall: (libc::c_long) -> libc::c_long, else nothing::syscall;
+    PTHREAD_SETNAME_NP pthread_setname_np: (libc::pthread_t, *const c_char) -> c_int,
+        else nothing::pthread_setname_np;
+    SETUID setuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETGID setgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEUID seteuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEGID setegid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSUID setfsuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSGID setfsgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETREUID setreuid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETREGID setregid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETRESUID setresuid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETRESGID setresgid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETGROUPS setgroups: (usize, *const libc::gid_t) -> c_int, else nothing::setgroups;
+    INITGROUPS initgroups: (*const c_char, libc::gid_t) -> c_int, else nothing::initgroups;
+    CHROOT chroot: (*const c_char) -> c_int, else nothing::chroot;
+    UNSHARE unshare: (c_int) -> c_int, else nothing::unshare;
+    SETNS setns: (c_int, c_int) -> c_int, else nothing::setns;
+    PIVOT_ROOT pivot_root: (*const c_char, *const c_char) -> c_int, else nothing::pivot_root;
     PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
         else nothing::pthread_getcpuclockid;
-}
-
-/// The functions of musl that call another public one, which would leave a second event: composed
-/// from others, as musl does it.
-mod musl {
-    use super::{ALIGNED_ALLOC, MALLOC, MEMALIGN, Pointer, c_int};
-
-    /// Memory is compared before it is cleared in pieces of this size: fresh pages stay untouched.
-    const PIECE: usize = 4096;
-
-    pub unsafe extern "C" fn calloc(count: usize, size: usize) -> Pointer {
-        let Some(product) = count.checked_mul(size) else {
-            super::set_errno(libc::ENOMEM);
-            return core::ptr::null_mut();
-        };
-        // SAFETY: as the caller's.
-        let new = unsafe { MALLOC.get()(product) };
-        if !new.is_null() {
-            // SAFETY: the block has this size, and its bytes are initialised by the kernel or by
-            // whoever had it before.
-            let bytes = unsafe { core::slice::from_raw_parts_mut(new.cast::<u8>(), product) };
-            for piece in bytes.chunks_mut(PIECE) {
-                if piece.len() < PIECE || piece.iter().any(|&byte| byte != 0) {
-                    piece.fill(0);
-                }
-            }
-        }
-        new
-    }
-
-    pub unsafe extern "C" fn memalign(alignment: usize, size: usize) -> Pointer {
-        // SAFETY: as the caller's.
-        unsafe { ALIGNED_ALLOC.get()(alignment, size) }
-    }
-
-    pub unsafe extern "C" fn posix_memalign(
-        place: *mut Pointer,
-        alignment: usize,
-        size: usize,
-    ) -> c_int {
-        if alignment < size_of::<Pointer>() {
-            return libc::EINVAL;
-        }
-        // SAFETY: as the caller's.
-        let new = unsafe { ALIGNED_ALLOC.get()(alignment, size) };
-        if new.is_null() {
-            return super::errno();
-        }
-        // SAFETY: the caller's place for it.
-        unsafe { *place = new };
-        0
-    }
-
-    pub unsafe extern "C" fn valloc(size: usize) -> Pointer {
-        // SAFETY: as the caller's; pages have this size on x86-64.
-        unsafe { MEMALIGN.get()(4096, size) }
-    }
 }
 
 /// Stand-ins for functions that nobody defines: composed from others where that is possible, a
 /// failure otherwise.
 mod nothing {
     use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
+    use crate::host::syscall;
 
     fn out_of_memory() -> Pointer {
-        super::set_errno(libc::ENOMEM);
+        super::errno::set(libc::ENOMEM);
         core::ptr::null_mut()
     }
     pub unsafe extern "C" fn malloc(_size: usize) -> Pointer {
@@ -205,7 +174,7 @@ mod nothing {
     }
 
     fn not_there() -> c_int {
-        super::set_errno(libc::ENOSYS);
+        super::errno::set(libc::ENOSYS);
         -1
     }
     pub unsafe extern "C" fn fork() -> libc::pid_t {
@@ -223,9 +192,20 @@ mod nothing {
     ) -> c_int {
         // SAFETY: as the caller's; glibc before 2.34 has the call but no function for it.
         let result = unsafe {
-            libc::syscall(libc::SYS_execveat, directory, path, arguments, environment, flags)
+            syscall::call(
+                libc::SYS_execveat,
+                [
+                    directory as usize,
+                    path as usize,
+                    arguments as usize,
+                    environment as usize,
+                    flags as usize,
+                    0,
+                ],
+            )
         };
-        result as c_int
+        super::errno::set(result.err().map_or(0, |errno| errno.0));
+        -1
     }
     pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
         not_there()
@@ -233,11 +213,51 @@ mod nothing {
     pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
         not_there()
     }
+    pub unsafe extern "C" fn one_id(_: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn two_ids(_: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn three_ids(_: libc::uid_t, _: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setgroups(_: usize, _: *const libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn initgroups(_: *const c_char, _: libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn chroot(_: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn unshare(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setns(_: c_int, _: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn pivot_root(_: *const c_char, _: *const c_char) -> c_int {
+        not_there()
+    }
     pub unsafe extern "C" fn pthread_getcpuclockid(
         _: libc::pthread_t,
         _: *mut libc::clockid_t,
     ) -> c_int {
         libc::ESRCH
+    }
+    pub unsafe extern "C" fn exit(code: c_int) {
+        // SAFETY: ends the process.
+        let _ = unsafe { syscall::call(libc::SYS_exit_group, [code as usize, 0, 0, 0, 0, 0]) };
+    }
+    pub unsafe extern "C" fn prctl(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn syscall(_: libc::c_long) -> libc::c_long {
+        not_there().into()
+    }
+    pub unsafe extern "C" fn pthread_setname_np(_: libc::pthread_t, _: *const c_char) -> c_int {
+        libc::ENOSYS
     }
     pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
         not_there()
@@ -250,22 +270,6 @@ mod nothing {
 pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> = Next::new();
 /// The `free` that goes with [`PLAIN_REALLOC`].
 pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();
-
-/// Sets `errno` for a call that fails without any allocator below us having seen it.
-pub fn set_errno(value: c_int) {
-    // SAFETY: returns the address of the thread's errno.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    unsafe { *place = value };
-}
-
-/// The thread's `errno`.
-fn errno() -> c_int {
-    // SAFETY: returns the address of the thread's errno.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    unsafe { *place }
-}
 
 /// Resolves every function, unless that was done.
 pub fn resolve_once() {
@@ -310,7 +314,7 @@ fn resolve() {
         }
         ControlFlow::Continue(())
     });
-    if let Some(libc) = allocator.filter(is_musl) {
+    if let Some(libc) = allocator.filter(musl::is_musl) {
         compose(&libc, &table, &mut found);
     }
     if let Some(address) = objects::vdso().and_then(|it| it.function(c"__vdso_clock_gettime")) {
@@ -329,23 +333,13 @@ fn resolve() {
     PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
 }
 
-/// The object is musl's libc.
-fn is_musl(object: &Object) -> bool {
-    let has = |name| object.function(name).is_some();
-    has(c"__libc_start_main") && !has(c"gnu_get_libc_version")
-}
-
 /// Puts ours in the place of the functions of musl that call another public one.
 fn compose(libc: &Object, table: &[Entry], found: &mut [usize]) {
-    let composed = [
-        (&CALLOC.address, musl::calloc as *const () as usize),
-        (&POSIX_MEMALIGN.address, musl::posix_memalign as *const () as usize),
-        (&MEMALIGN.address, musl::memalign as *const () as usize),
-        (&VALLOC.address, musl::valloc as *const () as usize),
-    ];
-    for ((name, place, _), address) in table.iter().zip(found) {
-        let ours = composed.iter().find(|(composed, _)| core::ptr::eq(*composed, *place));
-        if let Some((_, ours)) = ours.filter(|_| libc.function(name) == Some(*address)) {
+    let musls = |name| libc.function(name).unwrap_or(0);
+    let composed = musl::composed(musls(c"malloc"), musls(c"aligned_alloc"));
+    for ((name, ..), address) in table.iter().zip(found) {
+        let ours = composed.iter().find(|(composed, _)| composed == name);
+        if let Some((_, ours)) = ours.filter(|_| *address == musls(name)) {
             *address = *ours;
         }
     }

@@ -7,6 +7,7 @@ use core::ffi::{c_int, c_ulong};
 use core::ops::ControlFlow;
 
 use super::elf::{Object, read};
+use super::errno;
 
 /// `struct r_debug` of `<link.h>`: of glibc and, under another name, of musl.
 #[derive(Clone, Copy)]
@@ -39,14 +40,11 @@ const MOST: usize = 1 << 16;
 
 /// A value of the auxiliary vector, 0 if it is not there.
 pub fn auxiliary(kind: c_ulong) -> u64 {
-    // SAFETY: returns the address of the thread's errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    let before = unsafe { *errno };
+    let before = errno::get();
     // SAFETY: reads the auxiliary vector.
     let value = unsafe { libc::getauxval(kind) };
-    // SAFETY: as above. A value that is missing is an error, which is not the host's.
-    unsafe { *errno = before };
+    // A value that is missing is an error, which is not the host's.
+    errno::set(before);
     value
 }
 

@@ -6,6 +6,7 @@ use mallook_format::ring::BlockCell;
 use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Mode, SLOT_SIZE};
 
 use crate::file::blocks::TraceFile;
+use crate::file::inherited::UNFINISHED;
 use crate::host::task;
 
 use super::thread_buffer::ThreadBuffer;
@@ -31,6 +32,16 @@ impl ThreadBuffer {
                 close_abandoned(file, pushed);
             }
         }
+    }
+
+    /// The blocks that an interrupted hook of this thread may still write to, 0 for none.
+    pub fn unfinished_blocks(&self) -> [usize; UNFINISHED] {
+        let block = self.block.load(Ordering::Relaxed);
+        let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
+        let is_whole = block == 0 || block_at(block).is_whole(handed_out);
+        let [newer, older] = &self.deferred;
+        let deferred = [newer, older].map(|address| address.load(Ordering::Relaxed));
+        [if is_whole { 0 } else { block }, deferred[0], deferred[1]]
     }
 
     /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or
@@ -88,7 +99,7 @@ fn close(file: &TraceFile, address: usize, cursor: usize) -> bool {
     let sequence = block.own_state().map_or(0, |state| state.sequence);
     let closed = block.close(slots_before(address, cursor));
     if closed {
-        file.note_closed(sequence);
+        file.note_closed(sequence, address);
     }
     closed
 }
@@ -99,7 +110,7 @@ fn close_abandoned(file: &TraceFile, address: usize) {
         let block = block_at(address);
         let sequence = block.own_state().map_or(0, |state| state.sequence);
         block.close_abandoned();
-        file.note_closed(sequence);
+        file.note_closed(sequence, address);
     }
 }
 
