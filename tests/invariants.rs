@@ -128,7 +128,8 @@ fn dynamic_symbols(test: &str) -> Option<Vec<(char, String)>> {
 #[test]
 fn only_old_symbols_of_libc_are_needed() {
     let Some(symbols) = dynamic_symbols("only_old_symbols_of_libc_are_needed") else { return };
-    let needed: Vec<_> = symbols.iter().filter(|(kind, _)| matches!(kind, 'U' | 'v' | 'w')).collect();
+    let needed: Vec<_> =
+        symbols.iter().filter(|(kind, _)| matches!(kind, 'U' | 'v' | 'w')).collect();
     assert!(!needed.is_empty());
     for (kind, symbol) in needed {
         let (name, version) = symbol.split_once('@').unwrap_or((symbol, ""));

@@ -82,7 +82,7 @@ impl fmt::Display for Obstacle {
 
 /// Why little or nothing of the program, named as in a shell, will be recorded by this library.
 pub fn obstacle(program: &OsStr, library: &Path) -> Option<Obstacle> {
-    let path = interpreted(search(program)?)?;
+    let path = executable(program)?;
     let (file, library) = (File::open(&path).ok()?, File::open(library).ok()?);
     if is_privileged(&path, &file) {
         return Some(Obstacle::Privileged);
@@ -92,6 +92,18 @@ pub fn obstacle(program: &OsStr, library: &Path) -> Option<Obstacle> {
     }
     let cache = ReadCache::new(file);
     in_elf(&cache)
+}
+
+/// The executable that is run for a program, named as in a shell.
+pub fn executable(program: &OsStr) -> Option<PathBuf> {
+    interpreted(search(program)?)
+}
+
+/// The allocator that an executable which was run carries along.
+pub fn own_allocator(path: &Path) -> Option<Obstacle> {
+    let file = path.is_file().then(|| File::open(path).ok()).flatten()?;
+    let found = in_elf(&ReadCache::new(file))?;
+    matches!(found, Obstacle::OwnMalloc | Obstacle::Bundled(_)).then_some(found)
 }
 
 /// Finds a program as execvp(3) does.
@@ -162,7 +174,7 @@ fn in_elf<'data>(data: impl ReadRef<'data>) -> Option<Obstacle> {
     if needs_sanitizer(header, endian, data) == Some(true) {
         return Some(Obstacle::Sanitized);
     }
-    own_allocator(header, endian, data)
+    allocator_in(header, endian, data)
 }
 
 /// Functions of allocators that programs are linked with under names of their own, as those of
@@ -201,7 +213,7 @@ fn needs_sanitizer<'data>(
 }
 
 /// Reads a symbol table in one piece and its strings in another: there can be millions of symbols.
-fn own_allocator<'data>(
+fn allocator_in<'data>(
     header: &FileHeader64<Endianness>,
     endian: Endianness,
     data: impl ReadRef<'data>,

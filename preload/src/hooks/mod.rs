@@ -10,6 +10,7 @@
 //! malloc               allocation
 //! operators jemalloc   C++'s operators; jemalloc's own functions
 //! deepbind             `dlopen`
+//! unloaded             programs that are started without us
 //! process              start, fork, exec and the end
 //! departure            the process gives up rights, or its view of the file system
 //! control              how a process restricts itself; names of threads
@@ -27,3 +28,4 @@ mod optional;
 mod process;
 mod shadow;
 mod symbols;
+mod unloaded;

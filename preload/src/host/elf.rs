@@ -19,6 +19,9 @@ const DT_HASH: i64 = 4;
 const DT_STRTAB: i64 = 5;
 const DT_SYMTAB: i64 = 6;
 const DT_DEBUG: i64 = 21;
+const DT_VERSYM: i64 = 0x6fff_fff0;
+/// Bit of a symbol's version: it is for programs of old, which ask for it.
+const VERSION_HIDDEN: u16 = 0x8000;
 const DT_GNU_HASH: i64 = 0x6fff_fef5;
 const PAGE: u64 = 4096;
 /// More entries than this are no dynamic section.
@@ -186,13 +189,14 @@ impl Object {
     }
 
     fn tables(&self) -> Option<Tables> {
-        let mut tables = Tables { strings: 0, symbols: 0, gnu_hash: 0, sysv_hash: 0 };
+        let mut tables = Tables { strings: 0, symbols: 0, versions: 0, gnu_hash: 0, sysv_hash: 0 };
         for Dynamic { tag, value } in self.entries() {
             // glibc has relocated these values in place; musl and the vDSO have not.
             let address = if value < self.base { self.base + value } else { value };
             match tag {
                 DT_STRTAB => tables.strings = address,
                 DT_SYMTAB => tables.symbols = address,
+                DT_VERSYM => tables.versions = address,
                 DT_GNU_HASH => tables.gnu_hash = address,
                 DT_HASH => tables.sysv_hash = address,
                 _ => {}
@@ -209,6 +213,7 @@ impl Object {
 struct Tables {
     strings: u64,
     symbols: u64,
+    versions: u64,
     gnu_hash: u64,
     sysv_hash: u64,
 }
@@ -233,13 +238,25 @@ impl Tables {
         defined && function && unsafe { CStr::from_ptr(text) } == name
     }
 
+    /// The symbol that new programs are bound to; one for old programs if there is no other.
     fn find(&self, name: &CStr) -> Option<u32> {
         let mut found = None;
         self.each(name, &mut |index| {
-            found = Some(index);
-            true
+            let is_default = self.version(index) & VERSION_HIDDEN == 0;
+            if is_default || found.is_none() {
+                found = Some(index);
+            }
+            is_default
         });
         found
+    }
+
+    fn version(&self, index: u32) -> u16 {
+        if self.versions == 0 {
+            return 0;
+        }
+        // SAFETY: the table has as many entries as there are symbols.
+        unsafe { read(self.versions + u64::from(index) * size_of::<u16>() as u64) }
     }
 
     /// Calls `visit` with each symbol of this name, until it returns `true`.

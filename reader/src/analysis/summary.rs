@@ -77,6 +77,8 @@ pub struct Summary {
     /// The program, or a library before the recorder, defines `malloc`: what that did not pass on is
     /// not in the trace.
     pub other_malloc: bool,
+    /// It started a program with an environment that does not load the recorder.
+    pub unloaded: bool,
     /// Start of the recording, in Unix nanoseconds.
     pub start_ns: u64,
     /// The last event, or the start of the recording, in Unix nanoseconds.
@@ -173,6 +175,7 @@ impl Summary {
             parent_pid: header.parent_pid,
             forked: header.flags & FLAG_RESTART != 0,
             other_malloc: header.flags & FLAG_OTHER_MALLOC != 0,
+            unloaded: trace.unloaded(),
             start_ns,
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
@@ -229,6 +232,9 @@ impl fmt::Display for Summary {
         writeln!(f, "process: {}, {origin} {}", self.pid, self.parent_pid)?;
         if self.other_malloc {
             writeln!(f, "malloc: another one; what it did not pass on is missing")?;
+        }
+        if self.unloaded {
+            writeln!(f, "unrecorded: a program that it started without LD_PRELOAD")?;
         }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
