@@ -7,7 +7,7 @@ use crate::artifacts::artifacts;
 use crate::sandbox::have;
 
 /// Everything that the library takes from others, all of it from libc.
-const NEEDED: [&str; 18] = [
+const NEEDED: [&str; 17] = [
     "_ITM_deregisterTMCloneTable",
     "_ITM_registerTMCloneTable",
     "__cxa_finalize",
@@ -25,10 +25,9 @@ const NEEDED: [&str; 18] = [
     "memset",
     "pthread_self",
     "strlen",
-    "syscall",
 ];
 
-const EXPORTED: [&str; 73] = [
+const EXPORTED: [&str; 77] = [
     "_Exit",
     "_ZdaPv",
     "_ZdaPvRKSt9nothrow_t",
@@ -79,6 +78,8 @@ const EXPORTED: [&str; 73] = [
     "pivot_root",
     "posix_memalign",
     "prctl",
+    "prlimit",
+    "prlimit64",
     "pthread_setname_np",
     "pvalloc",
     "quick_exit",
@@ -97,6 +98,8 @@ const EXPORTED: [&str; 73] = [
     "setresgid",
     "setresuid",
     "setreuid",
+    "setrlimit",
+    "setrlimit64",
     "setuid",
     "syscall",
     "unshare",

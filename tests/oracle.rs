@@ -176,6 +176,19 @@ fn python() {
     }
 }
 
+/// It loads every extension with `RTLD_DEEPBIND`, of which the one of ICU is C++.
+#[test]
+fn php() {
+    if have("php", &["valgrind", "php"]) {
+        let script = r#"$document = new DOMDocument();
+            $document->loadXML(str_repeat("<a>", 50) . str_repeat("</a>", 50));
+            echo strlen($document->saveXML()), "\n";
+            $format = new NumberFormatter("de_DE", NumberFormatter::DECIMAL);
+            echo $format->format(1234567.891), "\n";"#;
+        check(&setup("oracle"), &["/usr/bin/php", "-r", script], &[]);
+    }
+}
+
 #[test]
 fn assembler() {
     if have("assembler", &["valgrind", "as"]) {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -187,6 +188,11 @@ impl Trace {
     pub fn info(&self) -> Info {
         Info::parse(&self.read(&["--info"]))
     }
+
+    /// The bytes that the file takes on the disk.
+    pub fn space(&self) -> u64 {
+        self.path().metadata().unwrap().blocks() * 512
+    }
 }
 
 /// Runs the reader on several traces.
@@ -261,6 +267,13 @@ impl Info {
         let sum: u64 = causes.map(|(key, _)| self.count(key)).sum();
         assert_eq!(self.count("lost"), sum, "{self:?}");
         sum
+    }
+
+    /// Blocks that were `used`, or `claimed`.
+    pub fn blocks(&self, what: &str) -> u64 {
+        let counts = self.get("blocks").split(", ").filter_map(|part| part.split_once(' '));
+        let found = counts.filter(|(_, word)| *word == what).map(|(number, _)| number);
+        found.map(|number| number.parse::<u64>().unwrap()).sum()
     }
 
     /// Call moments that newer ones have replaced.

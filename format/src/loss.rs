@@ -13,7 +13,7 @@ raw_enum! {
         Space = 2,
         /// The file could not be mapped any further.
         Mapping = 3,
-        /// The file could not be found again under its name when it had to grow.
+        /// The file could not be opened again under its name when it had to grow.
         Name = 4,
         /// More threads at once than the recorder has room for.
         Threads = 5,
@@ -38,7 +38,7 @@ impl Loss {
             Loss::Limit => "MALLOOK_MAX reached",
             Loss::Space => "no space for the file to grow",
             Loss::Mapping => "the file could not be mapped further",
-            Loss::Name => "the trace was not found under its name",
+            Loss::Name => "the trace could not be opened again under its name",
             Loss::Threads => "too many threads at once",
             Loss::Busy => "every block of the ring in use",
             Loss::Waiting => "while another thread opened the trace or changed its length",

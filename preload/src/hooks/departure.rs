@@ -1,5 +1,6 @@
-//! Calls after which the trace may not be found under its name any more: the process gives up
-//! rights, or changes what it sees of the file system. The trace grows before them.
+//! Calls after which the trace may not be found under its name any more, or not be opened: the
+//! process gives up rights, changes what it sees of the file system, or sets limits to its
+//! descriptors and files. The trace grows before them.
 
 use crate::record::wiped::WIPED;
 use crate::session::confine::depart;
@@ -51,4 +52,8 @@ departure! {
     unshare => UNSHARE,
     setns => SETNS,
     pivot_root => PIVOT_ROOT,
+    setrlimit => SETRLIMIT,
+    setrlimit64 => SETRLIMIT64,
+    prlimit => PRLIMIT,
+    prlimit64 => PRLIMIT64,
 }

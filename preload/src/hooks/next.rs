@@ -134,6 +134,10 @@ next! {
     UNSHARE unshare: (c_int) -> c_int, else nothing::unshare;
     SETNS setns: (c_int, c_int) -> c_int, else nothing::setns;
     PIVOT_ROOT pivot_root: (*const c_char, *const c_char) -> c_int, else nothing::pivot_root;
+    SETRLIMIT setrlimit: (c_int, *const c_void) -> c_int, else nothing::setrlimit;
+    SETRLIMIT64 setrlimit64: (c_int, *const c_void) -> c_int, else nothing::setrlimit;
+    PRLIMIT prlimit: (libc::pid_t, c_int, *const c_void, Pointer) -> c_int, else nothing::prlimit;
+    PRLIMIT64 prlimit64: (libc::pid_t, c_int, *const c_void, Pointer) -> c_int, else nothing::prlimit;
     PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
         else nothing::pthread_getcpuclockid;
 }
@@ -141,7 +145,7 @@ next! {
 /// Stand-ins for functions that nobody defines: composed from others where that is possible, a
 /// failure otherwise.
 mod nothing {
-    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
+    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int, c_void};
     use crate::host::syscall;
 
     fn out_of_memory() -> Pointer {
@@ -238,6 +242,17 @@ mod nothing {
         not_there()
     }
     pub unsafe extern "C" fn pivot_root(_: *const c_char, _: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setrlimit(_: c_int, _: *const c_void) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn prlimit(
+        _: libc::pid_t,
+        _: c_int,
+        _: *const c_void,
+        _: Pointer,
+    ) -> c_int {
         not_there()
     }
     pub unsafe extern "C" fn pthread_getcpuclockid(

@@ -100,6 +100,17 @@ impl ThreadBuffers {
         }
     }
 
+    /// Whether the thread with this ID has a buffer that was taken after one of the same ID: then
+    /// that one's owner was another thread, and is dead.
+    fn have_newer(&'static self, tid: u32, taken: u64) -> bool {
+        let first = self.first.load(Ordering::Relaxed);
+        let used = NEXT.load(Ordering::Relaxed).wrapping_sub(first).min(BUFFERS - 1);
+        (0..used).filter_map(|number| self.at(Self::index_of(first + number))).any(|other| {
+            other.owner.load(Ordering::Relaxed) as u32 == tid
+                && other.taken.load(Ordering::Relaxed) > taken
+        })
+    }
+
     /// Makes room for threads to come, while the process still lets us make system calls.
     pub fn prepare(&'static self) {
         let next = NEXT.load(Ordering::Relaxed);
@@ -143,8 +154,9 @@ impl ThreadBuffers {
     /// Closes the blocks of the buffer at this index, if its owner is dead, so that a ring can use
     /// them again; `false` if the owner lives.
     pub fn evict(&'static self, session: &Session, index: usize) -> bool {
-        let buffer = self.at(index).filter(|_| index != 0);
-        buffer.is_some_and(|buffer| buffer.evict(&session.file, session.pid()))
+        let Some(buffer) = self.at(index).filter(|_| index != 0) else { return false };
+        let taken = buffer.taken.load(Ordering::Relaxed);
+        buffer.evict(&session.file, session.pid(), |tid| self.have_newer(tid, taken))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Closes the blocks of a thread buffer: its owner's full one, and those of a dead thread.
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use mallook_format::ring::BlockCell;
 use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Mode, SLOT_SIZE};
@@ -10,6 +10,9 @@ use crate::file::inherited::UNFINISHED;
 use crate::host::task;
 
 use super::thread_buffer::ThreadBuffer;
+
+/// Counts the times that a buffer was taken.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 impl ThreadBuffer {
     /// Finishes the block, and the deferred ones if their slots are written. With signals blocked.
@@ -44,14 +47,21 @@ impl ThreadBuffer {
         [if is_whole { 0 } else { block }, deferred[0], deferred[1]]
     }
 
-    /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or
-    /// from none; `false` if its owner lives, or another thread was faster.
+    /// Takes the buffer over, for the thread `tid`, which has none, from a dead thread of the
+    /// process `pid`, or from none; `false` if its owner lives, or another thread was faster.
     pub fn adopt(&self, file: &TraceFile, pid: u32, tid: u32) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
-        let dead = owner as u32;
-        if dead != 0 && !task::thread_is_dead(pid, dead) {
-            return false;
-        }
+        let last = owner as u32;
+        // A thread that had the ID of the caller is dead.
+        let is_free = last == 0 || last == tid || task::thread_is_dead(pid, last);
+        is_free && self.take_over(file, owner, tid)
+    }
+
+    /// Takes the buffer over from the last owner, which is dead, or from none.
+    fn take_over(&self, file: &TraceFile, owner: u64, tid: u32) -> bool {
+        // Before the owner changes: a buffer never seems older than one of a dead thread with the
+        // same ID.
+        self.taken.store(TAKEN.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let next = ((owner >> 32).wrapping_add(1) << 32) | u64::from(tid);
         // Acquire: pairs with the Release in `evict`; a dead thread's stores are visible since the
         // kernel has switched away from it for good. The count of owners makes the exchange fail if
@@ -75,9 +85,12 @@ impl ThreadBuffer {
     }
 
     /// Closes the blocks of a dead thread, so that a ring can use them again; `false` if the owner
-    /// lives.
-    pub fn evict(&self, file: &TraceFile, pid: u32) -> bool {
-        if !self.adopt(file, pid, pid) {
+    /// lives. `is_reused` says whether a living thread with this ID is another one.
+    pub fn evict(&self, file: &TraceFile, pid: u32, is_reused: impl FnOnce(u32) -> bool) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        let last = owner as u32;
+        let is_free = last == 0 || task::thread_is_dead(pid, last) || is_reused(last);
+        if !is_free || !self.take_over(file, owner, pid) {
             return false;
         }
         close_abandoned(file, self.forget());

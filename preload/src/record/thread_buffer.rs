@@ -79,6 +79,8 @@ pub struct ThreadBuffer {
     pub(super) deferred: [AtomicUsize; DEFERRED],
     /// The thread's name, padded with zeros.
     name: [AtomicU64; 2],
+    /// The number of times that any buffer was taken when this one was.
+    pub(super) taken: AtomicU64,
     /// The number of the buffer in the table.
     pub(super) index: AtomicU32,
     /// The state of all names when this one was asked for ([`names`]).

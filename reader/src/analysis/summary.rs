@@ -142,8 +142,12 @@ impl Ending {
         let exec = last.is_some_and(|last| {
             last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
         });
+        // 0: the process was not allowed to ask for its PID.
+        let exited = last.is_some_and(|last| {
+            last.kind == Kind::Exit && [0, u64::from(trace.header().pid)].contains(&last.address)
+        });
         match () {
-            () if trace.ended() => Ending::Clean,
+            () if trace.ended() || exited => Ending::Clean,
             () if exec => Ending::Exec,
             () if trace.is_running() => Ending::Running,
             () => Ending::Abrupt,

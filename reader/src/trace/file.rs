@@ -83,10 +83,12 @@ impl<'a> Trace<'a> {
     /// The number of places after the header where a block may be.
     pub fn places(&self) -> u64 {
         let there = self.source.len().div_ceil(BLOCK_SIZE as u64).saturating_sub(1);
-        match self.sound_header && self.ring_blocks().is_none() {
+        match self.ring_blocks() {
+            _ if !self.sound_header => there,
+            // The file is longer than a ring that found no space for all of it.
+            Some(blocks) => there.min(blocks),
             // The process may cut off the places after the last claimed block at any time.
-            true => there.min(self.claimed()),
-            false => there,
+            None => there.min(self.claimed()),
         }
     }
 
