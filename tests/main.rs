@@ -46,6 +46,7 @@ mod launcher;
 mod law;
 mod library;
 mod loading;
+mod operators;
 mod oracle;
 mod processes;
 mod resources;

@@ -33,7 +33,7 @@ pub struct Row {
     pub start_ns: Option<u64>,
 }
 
-const OPS: [&str; 13] = [
+const OPS: [&str; 22] = [
     "malloc",
     "calloc",
     "realloc",
@@ -47,6 +47,15 @@ const OPS: [&str; 13] = [
     "cfree",
     "free_sized",
     "free_aligned_sized",
+    "operator new",
+    "operator new[]",
+    "operator delete",
+    "operator delete[]",
+    "mallocx",
+    "rallocx",
+    "xallocx",
+    "dallocx",
+    "sdallocx",
 ];
 
 impl Row {
@@ -84,7 +93,7 @@ impl Row {
 
     /// Whether it is a call that only releases.
     pub fn is_free(&self) -> bool {
-        self.op.contains("free")
+        ["free", "delete", "dallocx"].iter().any(|word| self.op.contains(word))
     }
 
     /// Without times and thread: `op,address,size,old_address,alignment`.
@@ -275,7 +284,8 @@ impl Info {
     /// Call moments that are there; the kinds must add up.
     pub fn present(&self) -> u64 {
         let is_moment = |key: &str| {
-            let name = key.strip_prefix("events, ").and_then(|kind| kind.split(' ').next());
+            let kind = key.strip_prefix("events, ");
+            let name = kind.map(|kind| kind.strip_suffix(" (first moment)").unwrap_or(kind));
             name.is_some_and(|name| OPS.contains(&name))
         };
         let sum: u64 = self.0.keys().filter(|key| is_moment(key)).map(|key| self.count(key)).sum();

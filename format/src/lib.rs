@@ -25,7 +25,7 @@
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
 //! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
 //! | 80..84 | `page_size` | bytes |
-//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec |
+//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
 //! | 128..192 | `hostname` | padded with zeros |
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
@@ -85,8 +85,10 @@
 //! * *call moments*: one for each allocation and each release, two for each `realloc` (the old
 //!   block dies before the call, the new one is born after it; between the two another thread may
 //!   own the old address). `aux` is the binary logarithm of the alignment for the aligned
-//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. An address
-//!   of 0 is a failed allocation. The size is the requested one, saturated at `u64::MAX` for an
+//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. Of C++'s
+//!   operators and of `mallocx` and its kin it is 0 where no alignment is given, and has
+//!   [`DELETE_SIZED`] where an `operator delete` is given a size. An address of 0 is a failed
+//!   allocation. The size is the requested one, saturated at `u64::MAX` for an
 //!   overflowing `calloc`.
 //! * *markers*: start, fork, exec, exit, end of the process. The address field holds a PID where
 //!   there is one: that of the caller, which is not the process's in a child that shares its memory
@@ -149,7 +151,7 @@ mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
-pub use header::{COARSE_EVENTS, Clock, FLAG_RESTART, FileHeader, Mode};
+pub use header::{COARSE_EVENTS, Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode};
 pub use kind::Kind;
 pub use layout::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,
@@ -159,4 +161,4 @@ pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
 pub use raw::raw_enum;
 pub use size::parse_size;
-pub use slot::{PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
+pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};

@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //!
-//! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once),
+//! * Nothing here allocates, takes a lock, or calls into libc, except
 //!   string functions, and the functions that are forwarded to. `errno` is never touched.
 //! * A thread is in the slow path once at a time ([`host::slow_path`]): signals are blocked there,
 //!   but for those that it raises itself, and what a handler does all the same is counted as lost.

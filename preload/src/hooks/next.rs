@@ -10,8 +10,10 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::host::elf::{self, Object};
-use crate::host::{clock, libc_thread};
+use crate::host::elf::Object;
+use crate::host::{clock, errno, libc_thread, objects};
+
+use super::{musl, optional, shadow};
 
 /// The next definition of a function of type `F`.
 #[repr(C)]
@@ -147,7 +149,7 @@ mod nothing {
     use crate::host::syscall;
 
     fn out_of_memory() -> Pointer {
-        super::set_errno(libc::ENOMEM);
+        super::errno::set(libc::ENOMEM);
         core::ptr::null_mut()
     }
     pub unsafe extern "C" fn malloc(_size: usize) -> Pointer {
@@ -176,7 +178,7 @@ mod nothing {
     }
 
     fn not_there() -> c_int {
-        super::set_errno(libc::ENOSYS);
+        super::errno::set(libc::ENOSYS);
         -1
     }
     pub unsafe extern "C" fn fork() -> libc::pid_t {
@@ -206,7 +208,7 @@ mod nothing {
                 ],
             )
         };
-        super::set_errno(result.err().map_or(0, |errno| errno.0));
+        super::errno::set(result.err().map_or(0, |errno| errno.0));
         -1
     }
     pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
@@ -284,14 +286,6 @@ pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> 
 /// The `free` that goes with [`PLAIN_REALLOC`].
 pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();
 
-/// Sets `errno` for a call that fails without any allocator below us having seen it.
-pub fn set_errno(value: c_int) {
-    // SAFETY: returns the address of the thread's errno.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    unsafe { *place = value };
-}
-
 /// Resolves every function, unless that was done.
 pub fn resolve_once() {
     // Acquire: pairs with the Release in `resolve`: this one is stored last.
@@ -306,33 +300,41 @@ pub fn resolve_once() {
 fn resolve() {
     let table = table();
     let mut found = [0; FUNCTIONS];
-    let here = &raw const FREE as usize;
     let mut behind_us = false;
+    let (mut allocator, mut plain_malloc) = (None, None);
     let (mut plain_realloc, mut plain_free) = (0, 0);
-    elf::for_each_object(&mut |object| {
-        if object.contains(here) {
+    objects::for_each_object(&mut |object| {
+        if object.is_ours() {
             behind_us = true;
         } else if behind_us {
-            look(object, &table, &mut found);
+            look(object, &table, &mut found, &mut allocator);
         } else {
+            if plain_malloc.is_none() && object.function(c"malloc").is_some() {
+                plain_malloc = Some(*object);
+            }
             plain_realloc = or_function(plain_realloc, object, c"realloc");
             plain_free = or_function(plain_free, object, c"free");
-        }
-        if let Some(address) = object.function(c"__vdso_clock_gettime") {
-            clock::set_vdso(address);
         }
         ControlFlow::Continue(())
     });
     if !behind_us {
         (plain_realloc, plain_free) = (0, 0);
+    } else if let Some(object) = plain_malloc {
+        shadow::found(&object);
     }
     // Loaded late, by dlopen, everything is before us.
-    elf::for_each_object(&mut |object| {
-        if !object.contains(here) {
-            look(object, &table, &mut found);
+    objects::for_each_object(&mut |object| {
+        if !object.is_ours() {
+            look(object, &table, &mut found, &mut allocator);
         }
         ControlFlow::Continue(())
     });
+    if let Some(libc) = allocator.filter(musl::is_musl) {
+        compose(&libc, &table, &mut found);
+    }
+    if let Some(address) = objects::vdso().and_then(|it| it.function(c"__vdso_clock_gettime")) {
+        clock::set_vdso(address);
+    }
     for ((_, place, stand_in), address) in table.iter().zip(found) {
         place.store(if address == 0 { *stand_in } else { address }, Relaxed);
     }
@@ -341,8 +343,28 @@ fn resolve() {
         if address == 0 { next.load(Relaxed) } else { address }
     };
     PLAIN_REALLOC.address.store(or_next(plain_realloc, &REALLOC.address), Relaxed);
+    optional::resolve(allocator);
     // Release: pairs with the Acquire in `resolve_once`: all others are there.
     PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+}
+
+/// Puts ours in the place of the functions of musl that call another public one.
+fn compose(libc: &Object, table: &[Entry], found: &mut [usize]) {
+    let musls = |name| libc.function(name).unwrap_or(0);
+    let composed = musl::composed(musls(c"malloc"), musls(c"aligned_alloc"));
+    for ((name, ..), address) in table.iter().zip(found) {
+        let ours = composed.iter().find(|(composed, _)| composed == name);
+        if let Some((_, ours)) = ours.filter(|_| *address == musls(name)) {
+            *address = *ours;
+        }
+    }
+}
+
+/// Calls `visit` with the name and the next definition of each function here.
+pub fn for_each(visit: &mut dyn FnMut(&CStr, usize)) {
+    for (name, place, _) in table() {
+        visit(name, place.load(Relaxed));
+    }
 }
 
 /// The address, or that of the object's function if there is none yet.
@@ -350,8 +372,13 @@ fn or_function(address: usize, object: &Object, name: &CStr) -> usize {
     if address == 0 { object.function(name).unwrap_or(0) } else { address }
 }
 
-fn look(object: &Object, table: &[Entry], found: &mut [usize]) {
-    for ((name, ..), address) in table.iter().zip(found) {
+/// Looks for what is not found yet; `allocator` becomes the object that defines `malloc`.
+fn look(object: &Object, table: &[Entry], found: &mut [usize], allocator: &mut Option<Object>) {
+    let had_malloc = found.first().is_some_and(|&malloc| malloc != 0);
+    for ((name, ..), address) in table.iter().zip(&mut *found) {
         *address = or_function(*address, object, name);
+    }
+    if !had_malloc && found.first().is_some_and(|&malloc| malloc != 0) {
+        *allocator = Some(*object);
     }
 }

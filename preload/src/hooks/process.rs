@@ -5,7 +5,7 @@
 //! a clean end. `vfork` and `posix_spawn` are not hooked: their children write into their parent's
 //! trace until they exec.
 
-use core::ffi::c_int;
+use core::ffi::{c_char, c_int};
 use core::sync::atomic::Ordering::Relaxed;
 
 use mallook_format::Kind;
@@ -16,9 +16,10 @@ use crate::host::{task, wiped_memory};
 use crate::record::cold;
 use crate::record::wiped::{WIPED, Wiped, wipe_on_fork};
 use crate::session::close::{close, give_back};
+use crate::session::environment::Environment;
 use crate::session::lifecycle::Stage;
 
-use super::next;
+use super::{next, shadow, unloaded};
 
 /// # Safety
 /// As in POSIX.
@@ -60,6 +61,16 @@ fn in_child(parent: u32) {
 }
 
 extern "C" fn before_exec() {
+    unloaded::look();
+    before_any_exec();
+}
+
+extern "C" fn before_exec_with(environment: *const *const c_char) {
+    unloaded::look_at(&Environment::List(environment));
+    before_any_exec();
+}
+
+extern "C" fn before_any_exec() {
     next::resolve_once();
     cold::mark_self(Kind::Exec, 0);
     give_back_own();
@@ -127,7 +138,7 @@ exit! {
 /// An exec function that puts a marker and jumps to the next definition with all registers and the
 /// stack as they were, however many arguments there are.
 macro_rules! exec {
-    ($($name:ident => $next:ident),* $(,)?) => {
+    ($($name:ident => $next:ident, $environment:literal, $before:ident;)*) => {
         $(
             #[doc = concat!("`", stringify!($name), "`, with a marker before it.\n\n# Safety\nAs in POSIX.")]
             #[unsafe(naked)]
@@ -136,10 +147,11 @@ macro_rules! exec {
                 core::arch::naked_asm!(
                     // Seven words and the return address: the stack is aligned for the call.
                     "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
+                    concat!("mov rdi, ", $environment),
                     "call {before}",
                     "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
                     "jmp qword ptr [rip + {next}]",
-                    before = sym before_exec,
+                    before = sym $before,
                     next = sym next::$next,
                 );
             }
@@ -148,15 +160,16 @@ macro_rules! exec {
 }
 
 exec! {
-    execve => EXECVE,
-    execveat => EXECVEAT,
-    fexecve => FEXECVE,
-    execv => EXECV,
-    execvp => EXECVP,
-    execvpe => EXECVPE,
-    execl => EXECL,
-    execlp => EXECLP,
-    execle => EXECLE,
+    execve => EXECVE, "rdx", before_exec_with;
+    execveat => EXECVEAT, "rcx", before_exec_with;
+    fexecve => FEXECVE, "rdx", before_exec_with;
+    execv => EXECV, "0", before_exec;
+    execvp => EXECVP, "0", before_exec;
+    execvpe => EXECVPE, "rdx", before_exec_with;
+    execl => EXECL, "0", before_exec;
+    execlp => EXECLP, "0", before_exec;
+    // Its environment stands behind arguments without a number.
+    execle => EXECLE, "0", before_any_exec;
 }
 
 #[cfg(not(test))]
@@ -169,6 +182,9 @@ static AT_START: extern "C" fn() = at_start;
 #[cfg_attr(test, allow(dead_code, reason = "only the loader calls it"))]
 extern "C" fn at_start() {
     WIPED.session.identify(wipe_on_fork);
+    next::resolve_once();
+    shadow::say();
+    unloaded::at_start();
 }
 
 #[cfg(not(test))]

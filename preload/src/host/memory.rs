@@ -115,3 +115,12 @@ pub unsafe fn advise(address: *const c_void, length: usize, advice: i32) -> Resu
     // SAFETY: by contract.
     unsafe { call(libc::SYS_madvise, args) }.map(drop)
 }
+
+/// Sets the protection of pages.
+///
+/// # Safety
+/// Nobody needs what the new protection forbids.
+pub unsafe fn protect(address: usize, length: usize, protection: i32) -> Result<()> {
+    // SAFETY: by contract.
+    unsafe { call(libc::SYS_mprotect, [address, length, protection as usize, 0, 0, 0]) }.map(drop)
+}

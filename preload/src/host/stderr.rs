@@ -33,6 +33,9 @@ pub static BAD_ENVIRONMENT: Line = Line(AtomicBool::new(false));
 /// Recording did not start, or stopped.
 pub static STOPPED: Line = Line(AtomicBool::new(false));
 
+/// Allocations of the process go another way.
+pub static UNSEEN: Line = Line(AtomicBool::new(false));
+
 /// Remembers the identity of stderr. To be called once, early.
 pub fn remember_stderr() {
     if let Ok(identity) = files::identity(STDERR) {

@@ -11,6 +11,7 @@
 //! table owner     the memory of the thread buffers, and which thread owns which
 //! moment refill   the slots of an event; where the next block comes from
 //! wiped           all memory of a process, which the kernel zeroes in a forked child
+//! since           what a thread has recorded since a moment
 //! cold hot        one event: what is rare, and what is frequent
 //! ```
 
@@ -22,6 +23,7 @@ pub mod names;
 pub mod owner;
 pub mod reclaim;
 pub mod refill;
+pub mod since;
 pub mod table;
 pub mod thread_buffer;
 pub mod wiped;

@@ -16,14 +16,15 @@ pub enum Environment {
 const ROOM: usize = 1 << 17;
 
 impl Environment {
+    /// The one that libc has now; empty if it has none.
+    pub fn now() -> Environment {
+        Environment::List(libcs())
+    }
+
     /// The environment of the process; `None` if libc has none yet and the kernel does not tell it.
     pub fn get() -> Option<Environment> {
-        unsafe extern "C" {
-            static environ: *const *const c_char;
-        }
-        // SAFETY: a word of libc's. A host that changes its environment does so after start-up,
-        // when we have read it.
-        let list = unsafe { environ };
+        // A host that changes its environment does so after start-up, when we have read it.
+        let list = libcs();
         if !list.is_null() {
             return Some(Environment::List(list));
         }
@@ -46,10 +47,20 @@ impl Environment {
     pub fn value(&self, name: &[u8]) -> Option<&'static [u8]> {
         let value = |entry: &'static [u8]| entry.strip_prefix(name)?.strip_prefix(b"=");
         match *self {
+            Environment::List(list) if list.is_null() => None,
             Environment::List(list) => (0..).map_while(|i| entry(list, i)).find_map(value),
             Environment::Block(block) => block.split(|&byte| byte == 0).find_map(value),
         }
     }
+}
+
+/// libc's list.
+fn libcs() -> *const *const c_char {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    // SAFETY: a word of libc's.
+    unsafe { environ }
 }
 
 fn entry(list: *const *const c_char, index: usize) -> Option<&'static [u8]> {

@@ -1,7 +1,9 @@
 //! Opens the session of a process: settings, file, header.
 
 use bytemuck::Zeroable;
-use mallook_format::{BLOCK_SIZE, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION};
+use mallook_format::{
+    BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION,
+};
 
 use crate::file::blocks::Shape;
 use crate::file::create::{self, Created, Way};
@@ -17,6 +19,7 @@ use super::config::{self, Config};
 use super::environment::{self, Environment};
 use super::fork;
 use super::lifecycle::{Session, Stage};
+use super::other_malloc;
 
 /// The result of an attempt to open a session.
 pub enum Opened {
@@ -173,7 +176,7 @@ fn create_in(
         pid,
         parent_pid: parent.unwrap_or_else(|| session.parent()),
         page_size: page_size() as u32,
-        flags: if parent.is_some() { FLAG_RESTART } else { 0 },
+        flags: flags(parent),
         epoch,
         hostname: task::hostname(),
         ..FileHeader::zeroed()
@@ -193,6 +196,12 @@ fn create_in(
     fork::set_last_pid(pid);
     session.count_lost_early();
     Ok(())
+}
+
+/// [`FileHeader::flags`] of a process with this parent, if it was forked without exec.
+fn flags(parent: Option<u32>) -> u32 {
+    let restart = if parent.is_some() { FLAG_RESTART } else { 0 };
+    restart | if other_malloc::is_found() { FLAG_OTHER_MALLOC } else { 0 }
 }
 
 /// The size of a page in bytes.

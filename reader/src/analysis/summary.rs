@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use mallook_format::{Clock, FLAG_RESTART, Kind, Loss, Mode};
+use mallook_format::{Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, Kind, Loss, Mode};
 
 use super::counts::{Counts, Newest};
 use super::names::{clock_name, is_first_half};
@@ -74,6 +74,11 @@ pub struct Summary {
     pub parent_pid: u32,
     /// It was forked from its parent and has not called exec.
     pub forked: bool,
+    /// The program, or a library before the recorder, defines `malloc`: what that did not pass on is
+    /// not in the trace.
+    pub other_malloc: bool,
+    /// It started a program with an environment that does not load the recorder.
+    pub unloaded: bool,
     /// Start of the recording, in Unix nanoseconds.
     pub start_ns: u64,
     /// The last event, or the start of the recording, in Unix nanoseconds.
@@ -170,6 +175,8 @@ impl Summary {
             pid: header.pid,
             parent_pid: header.parent_pid,
             forked: header.flags & FLAG_RESTART != 0,
+            other_malloc: header.flags & FLAG_OTHER_MALLOC != 0,
+            unloaded: trace.unloaded(),
             start_ns,
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
@@ -224,6 +231,12 @@ impl fmt::Display for Summary {
         writeln!(f, "host: {}", self.hostname)?;
         let origin = if self.forked { "forked from" } else { "child of" };
         writeln!(f, "process: {}, {origin} {}", self.pid, self.parent_pid)?;
+        if self.other_malloc {
+            writeln!(f, "malloc: another one; what it did not pass on is missing")?;
+        }
+        if self.unloaded {
+            writeln!(f, "unrecorded: a program that it started without LD_PRELOAD")?;
+        }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
         writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;

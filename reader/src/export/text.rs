@@ -54,7 +54,7 @@ fn write_call(call: &Call, out: &mut TextBuffer) {
                 write(value, out);
             }
         };
-    if matches!(call.kind, Kind::Realloc | Kind::Reallocarray) {
+    if call.kind.first_half().is_some() {
         match call.old_address() {
             Some(0) => argument(Some(0), |_, out| out.put(b"NULL"), out),
             Some(old) => argument(Some(old), hexadecimal, out),

@@ -113,6 +113,12 @@ impl<'a> Trace<'a> {
         self.live.control.stopped
     }
 
+    /// The process, or a child in its memory, started a program with an environment that does not
+    /// load the recorder.
+    pub fn unloaded(&self) -> bool {
+        self.live.control.unloaded
+    }
+
     /// The process reached its clean end.
     pub fn ended(&self) -> bool {
         self.live.control.ended
