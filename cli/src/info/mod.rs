@@ -38,8 +38,8 @@ Columns:
   lost         calls that could not be recorded
   overwritten  calls that newer ones have overwritten, in a ring
   covers       time from the first to the last event that is in the file
-  ended        exited; replaced itself by exec; killed or cut off (no end is recorded: killed,
-               left by a bare system call, or the file is a copy); running; cannot be told
+  ended        exited; by exec; cut off (no end is recorded: it was killed, or left by a bare
+               system call, or the file is an early copy); running; unknown (cannot be told)
 
 Exit codes:
   0  all was read
