@@ -169,6 +169,13 @@ impl<'a> Trace<'a> {
         }
     }
 
+    /// As [`Trace::liveness`] of a process that was found before: where it is not there any more, it
+    /// has ended, whoever has its number now.
+    pub(crate) fn liveness_of(&self, found: &mut Option<u32>) -> Liveness {
+        let Some((device, inode)) = self.source.identity() else { return Liveness::Gone };
+        process::liveness_of(found, self.pid, &self.path, device, inode)
+    }
+
     /// The process runs on this machine, and in our time namespace.
     pub(crate) fn shares_our_time(&self) -> bool {
         self.source.identity().is_some_and(|(device, inode)| {

@@ -32,8 +32,29 @@ struct InMaps {
 
 /// Whether the process still has the file mapped. Its ID is that in its own PID namespace.
 pub fn liveness(pid: u32, path: &Path, device: u64, inode: u64) -> Liveness {
+    liveness_of(&mut None, pid, path, device, inode)
+}
+
+/// The same of a process that was found before, by its ID in our PID namespace.
+pub fn liveness_of(
+    found: &mut Option<u32>,
+    pid: u32,
+    path: &Path,
+    device: u64,
+    inode: u64,
+) -> Liveness {
+    if let Some(known) = *found {
+        return match maps(known, &InMaps::new(path, device, inode)) {
+            Some(true) => Liveness::Running,
+            Some(false) => Liveness::Gone,
+            None => Liveness::Unknown,
+        };
+    }
     match find(pid, path, device, inode) {
-        Ok(Some(_)) => Liveness::Running,
+        Ok(Some(process)) => {
+            *found = Some(process);
+            Liveness::Running
+        }
         Ok(None) => Liveness::Gone,
         Err(Hidden) => Liveness::Unknown,
     }

@@ -94,6 +94,8 @@ struct File {
     /// There is more to be read.
     goes_on: bool,
     state: Liveness,
+    /// The process, once it was found.
+    process: Option<u32>,
     asked: Option<Instant>,
     changed: Instant,
     synced: Option<Instant>,
@@ -110,6 +112,7 @@ impl File {
             ready: VecDeque::new(),
             goes_on: true,
             state: Liveness::Running,
+            process: None,
             asked: None,
             changed: Instant::now(),
             synced: None,
@@ -152,7 +155,7 @@ impl File {
     fn ask(&mut self) {
         let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= ASK);
         if self.state != Liveness::Gone && (is_due || self.successor.is_some()) {
-            self.state = self.tail.trace.liveness();
+            self.state = self.tail.trace.liveness_of(&mut self.process);
             self.asked = Some(Instant::now());
         }
     }
