@@ -7,7 +7,7 @@ use crate::artifacts::artifacts;
 use crate::sandbox::have;
 
 /// Everything that the library takes from others, all of it from libc.
-const NEEDED: [&str; 17] = [
+const NEEDED: [&str; 16] = [
     "_ITM_deregisterTMCloneTable",
     "_ITM_registerTMCloneTable",
     "__cxa_finalize",
@@ -24,13 +24,15 @@ const NEEDED: [&str; 17] = [
     "memset",
     "pthread_self",
     "strlen",
-    "syscall",
 ];
 
-const EXPORTED: [&str; 23] = [
+const EXPORTED: [&str; 50] = [
+    "_Exit",
+    "_exit",
     "aligned_alloc",
     "calloc",
     "cfree",
+    "chroot",
     "execl",
     "execle",
     "execlp",
@@ -39,17 +41,41 @@ const EXPORTED: [&str; 23] = [
     "execveat",
     "execvp",
     "execvpe",
+    "exit",
     "fexecve",
     "fork",
     "free",
     "free_aligned_sized",
     "free_sized",
+    "initgroups",
     "malloc",
     "memalign",
+    "pivot_root",
     "posix_memalign",
+    "prctl",
+    "prlimit",
+    "prlimit64",
+    "pthread_setname_np",
     "pvalloc",
+    "quick_exit",
     "realloc",
     "reallocarray",
+    "setegid",
+    "seteuid",
+    "setfsgid",
+    "setfsuid",
+    "setgid",
+    "setgroups",
+    "setns",
+    "setregid",
+    "setresgid",
+    "setresuid",
+    "setreuid",
+    "setrlimit",
+    "setrlimit64",
+    "setuid",
+    "syscall",
+    "unshare",
     "valloc",
 ];
 

@@ -24,6 +24,7 @@ mod cli;
 mod cli_info;
 mod cli_pages;
 mod coarse;
+mod confinement;
 mod crowds;
 mod descriptors;
 mod disassembly;

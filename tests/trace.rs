@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -134,7 +135,9 @@ impl Trace {
         let output = self.dump(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
         // Not damage: two processors' clocks are never quite the same.
-        let is_news = |line: &&str| !line.ends_with("repaired by causality");
+        let is_news = |line: &&str| {
+            !line.ends_with("repaired by causality") && !line.contains(" events are missing: ")
+        };
         assert_eq!(stderr.lines().find(is_news), None, "{}", self.0.display());
         assert_eq!(output.status.code(), Some(0), "{}", self.0.display());
         String::from_utf8(output.stdout).unwrap()
@@ -177,6 +180,11 @@ impl Trace {
     /// What the reader says about the trace as a whole.
     pub fn info(&self) -> Info {
         Info::parse(&self.read(&["--info"]))
+    }
+
+    /// The bytes that the file takes on the disk.
+    pub fn space(&self) -> u64 {
+        self.path().metadata().unwrap().blocks() * 512
     }
 }
 
@@ -254,6 +262,13 @@ impl Info {
         sum
     }
 
+    /// Blocks that were `used`, or `claimed`.
+    pub fn blocks(&self, what: &str) -> u64 {
+        let counts = self.get("blocks").split(", ").filter_map(|part| part.split_once(' '));
+        let found = counts.filter(|(_, word)| *word == what).map(|(number, _)| number);
+        found.map(|number| number.parse::<u64>().unwrap()).sum()
+    }
+
     /// Call moments that newer ones have replaced.
     pub fn overwritten(&self) -> u64 {
         self.count("overwritten")
@@ -276,8 +291,9 @@ impl Info {
         keys.map(|key| self.count(key)).sum()
     }
 
-    /// How the process ended, in the reader's words.
+    /// How the process ended, in the reader's words, without the exit code.
     pub fn ending(&self) -> &str {
-        self.get("ended")
+        let ending = self.get("ended");
+        ending.split(" with code ").next().unwrap_or(ending)
     }
 }

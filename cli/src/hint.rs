@@ -1,4 +1,4 @@
-//! What was meant by a command line without a command.
+//! The line that a mistyped command line stands for.
 
 use std::ffi::{OsStr, OsString};
 
@@ -12,10 +12,10 @@ use crate::shell;
 /// More traces than this are not repeated.
 const MOST_TRACES: usize = 4;
 
-/// What stands in the place of the command, and the lines that would work.
+/// The answer to a mistyped command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// What was found.
+    /// The word in the place of the command, and its nature.
     pub found: String,
     /// The line that would work.
     pub line: String,
@@ -23,7 +23,7 @@ pub struct Hint {
     pub other: Option<String>,
 }
 
-/// What was meant by these arguments, which the grammar refuses. `None` if the error says it all.
+/// The answer to arguments that the grammar refuses. `None` if the error of the grammar will do.
 pub fn of(arguments: &[OsString], grammar: &Command, error: &Error) -> Option<Hint> {
     let first = arguments.first()?;
     let is_command = |name: &OsStr| grammar.find_subcommand(name).is_some() || name == "help";

@@ -8,9 +8,9 @@ use mallook_reader::{Grouped, Missing, Shown, Trace};
 
 use crate::messages::Messages;
 
-/// What was found is damaged or impossible.
+/// Exit code for a trace that is damaged, or says something impossible.
 pub const UNSOUND: u8 = 1;
-/// Wrong usage, or a file that is no trace.
+/// Exit code for wrong usage, or a file that is no trace.
 pub const UNUSABLE: u8 = 2;
 
 /// Opens all of the files.

@@ -1,18 +1,20 @@
 //! The command lines of `mallook` and of `mallook-dump`, which are two thin programs over this
 //! library. A module of a command holds its options and what it does.
 //!
-//! The law of the modules, each of which uses only those above it and to the left of it:
+//! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! messages escape shell units value  lines on stderr; text of others; lines to paste; numbers for people; values of options
-//! output input selection             where output goes; the traces that are read; the traces and events that are wanted
-//! reading                            what the commands that read have in common
-//! print dump check follow            the commands that print events
-//! info                               the command that sums traces up: as text, as a table, as JSON
-//! run                                the command that records a program; the preloaded library
-//! generate                           the command that writes manual pages and completions
-//! hint                               what was meant by a command line without a command
-//! mallook_dump mallook               the two grammars
+//! messages escape shell  lines on stderr; text of others; command lines to paste
+//! units value            numbers for people; values of options
+//! output input           where output goes; the traces that are read
+//! selection reading      the traces and events that are wanted; the frame of reading commands
+//! print                  events as text, csv, …
+//! dump check follow      the commands that print events
+//! info                   the command that sums traces up: as text, as a table, as JSON
+//! run                    the command that records a program; the preloaded library
+//! generate               the command that writes manual pages and completions
+//! hint                   the line that a mistyped command line stands for
+//! mallook_dump mallook   the two grammars
 //! ```
 
 #![warn(missing_docs)]

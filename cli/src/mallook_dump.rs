@@ -69,7 +69,7 @@ struct Arguments {
     generate: Option<Generated>,
 }
 
-/// What can be generated from this command line.
+/// A text that is made from this command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Generated {
     /// The manual page

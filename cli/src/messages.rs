@@ -10,7 +10,7 @@ pub struct Messages {
 }
 
 impl Messages {
-    /// Those of this program.
+    /// Messages of this program.
     pub const fn of(program: &'static str) -> Messages {
         Messages { program }
     }

@@ -45,6 +45,7 @@ impl From<OutputFormat> for Format {
 
 /// Which events to print, how, and where to.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Options {
     /// How events look
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]

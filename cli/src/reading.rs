@@ -1,4 +1,4 @@
-//! What the commands that read traces have in common.
+//! The frame of the commands that read traces.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,8 +11,8 @@ use crate::messages::Messages;
 use crate::output::Output;
 use crate::selection::Traces;
 
-/// Opens the output and the wanted traces, lets `print` do its work, and says what could not be
-/// read; so does the exit code.
+/// Opens the output and the wanted traces, lets `print` do its work, and reports damage on stderr
+/// and in the exit code.
 pub fn read(
     traces: &Traces,
     output: &Output,

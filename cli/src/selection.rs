@@ -31,7 +31,7 @@ impl Traces {
         Traces { files, pids: Vec::new(), executables: Vec::new() }
     }
 
-    /// Opens the files and keeps the wanted ones, of which there must be one.
+    /// Opens the files and keeps the wanted traces. It is an error if none is left.
     pub fn open(&self) -> Result<Vec<Trace<'static>>> {
         let mut traces = input::open(&self.files)?;
         let count = traces.len();
@@ -77,11 +77,11 @@ pub struct Events {
     #[arg(long = "tid", value_name = "TID", value_delimiter = ',')]
     pub tids: Vec<u32>,
 
-    /// Only calls with a size of at least so many bytes ("4096", "64K")
+    /// Only calls with a size of at least this many bytes ("4096", "64K")
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub min_size: Option<u64>,
 
-    /// Only calls with a size of at most so many bytes
+    /// Only calls with a size of at most this many bytes
     #[arg(long, value_name = "SIZE", value_parser = value::size)]
     pub max_size: Option<u64>,
 

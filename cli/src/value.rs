@@ -12,7 +12,7 @@ pub enum Time {
 }
 
 impl Time {
-    /// In Unix nanoseconds, for traces of which the first starts then.
+    /// In Unix nanoseconds, if the first trace starts at `start_ns`.
     pub fn unix_ns(self, start_ns: u64) -> u64 {
         match self {
             Time::SinceStart(ns) => start_ns.saturating_add(ns),

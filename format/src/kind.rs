@@ -42,13 +42,18 @@ raw_enum! {
         Restart = 33,
         /// The process is about to fork.
         Forking = 34,
-        /// The process has forked; the address field is the child's PID.
+        /// The process has forked; the address field is the child's PID. `aux` is 1 if the child is
+        /// not recorded, since the process allows it no system calls.
         Forked = 35,
         /// An exec function is called; the address field is the PID of the caller, which differs
         /// from the header's in a `vfork` child.
         Exec = 36,
         /// The process ends cleanly.
         End = 37,
+        /// A function is called that ends the process: `exit`, `_exit` and the like. The address
+        /// field is the PID of the caller, which differs from the header's in a `vfork` child, and
+        /// is 0 in a process that may not ask for it; the size is the exit code.
+        Exit = 38,
         /// Prefix: absolute ticks, the new base of the slots after it.
         Ticks = 48,
         /// Prefix: `CLOCK_MONOTONIC` nanoseconds of the `Ticks` before it.
@@ -115,6 +120,7 @@ impl Kind {
             Kind::Forked => "forked",
             Kind::Exec => "exec",
             Kind::End => "end",
+            Kind::Exit => "exit",
             Kind::Ticks => "ticks",
             Kind::Nanos => "nanos",
             Kind::WideSize => "wide_size",

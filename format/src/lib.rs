@@ -20,7 +20,7 @@
 //! | 12..16, 16..20, 20..24 | `header_size`, `block_size`, `slot_size` | 16384, 16384, 16 |
 //! | 24..28 | `mode` | 1 = full, 2 = ring ([`Mode`]) |
 //! | 28..32 | `clock` | 1 = TSC, 2 = `CLOCK_MONOTONIC`, 3 = coarse TSC ([`Clock`]) |
-//! | 32..40 | `ring_blocks` | number of blocks behind the header in a ring, 0 in full mode |
+//! | 32..40 | `ring_blocks` | number of blocks behind the header in a ring, 0 in full mode; may shrink |
 //! | 40..48 | `max_blocks` | the bound on blocks in full mode, 0 for none |
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
 //! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
@@ -34,7 +34,7 @@
 //! | 2056..2064 | opened | blocks opened so far, by any number of uses each |
 //! | 2064..2072 | writers | threads that have written so far, or are about to; 0: not known |
 //! | 2176..2184 | control word | [`Control`] |
-//! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]) |
+//! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]); the last two stay 0 |
 //! | 4352..16384 | reserved | |
 //!
 //! # Block
@@ -56,6 +56,20 @@
 //! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it. Call stacks, module
 //! lists and strings will be blocks of other kinds. A reader passes over kinds that it does not
 //! know.
+//!
+//! # Length and holes
+//!
+//! The file is sized ahead of its use, and its space is reserved page by page. A reader may find
+//!
+//! * a file that is longer than its claimed blocks or its ring, by any amount: the rest is a hole,
+//!   unless the process cut it off when it ended;
+//! * pages of a block that were never reserved: holes, which read as zeros, that is as slots that
+//!   were not written. They can follow any slot, also in the middle of a block;
+//! * claimed blocks that were never opened: zeros. A thread keeps a claim that it finds no space
+//!   for and opens that block when it does; a claim that it never opens stays a hole;
+//! * a ring whose `ring_blocks` is smaller than its file: the disk was full before the first lap
+//!   was done, and the ring became what had been reserved. `ring_blocks` changes at most once, in
+//!   the first lap, while every claim is below both numbers: each has kept its place.
 //!
 //! # Slot
 //!

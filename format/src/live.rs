@@ -2,7 +2,7 @@
 
 use crate::layout::{
     BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET, LOSS_STRIPES,
-    OPENED_OFFSET, STRIPE_WORDS, WRITERS_OFFSET,
+    OPENED_OFFSET, STRIPE_WORDS, STRIPES_IN_USE, WRITERS_OFFSET,
 };
 use crate::loss::Loss;
 use crate::sync::{AtomicU64, Ordering};
@@ -73,7 +73,7 @@ impl LiveWords {
     /// Counts `count` events that could not be recorded. `spread` is any number that differs
     /// between threads.
     pub fn lose(&self, cause: Loss, spread: u32, count: u64) {
-        let stripe = &self.losses[spread as usize % LOSS_STRIPES];
+        let stripe = &self.losses[spread as usize % STRIPES_IN_USE];
         stripe[cause as usize].fetch_add(count, Ordering::Relaxed);
     }
 

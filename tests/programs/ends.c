@@ -21,6 +21,7 @@ int main(int count, char **arguments) {
     at_quick_exit(at_quick_handler);
     free(malloc(20001));
     if (strcmp(how, "_exit") == 0) _exit(3);
+    if (strcmp(how, "_Exit") == 0) _Exit(7);
     if (strcmp(how, "exit") == 0) exit(4);
     if (strcmp(how, "quick_exit") == 0) quick_exit(5);
     if (strcmp(how, "abort") == 0) abort();

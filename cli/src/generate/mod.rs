@@ -1,9 +1,9 @@
 //! `mallook generate`: writes manual pages and completions.
 //!
-//! The law of the modules, each of which uses only those above it and to the left of it:
+//! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! files page        what is written; what manual pages have in common
+//! files page        the files that are written; the common parts of manual pages
 //! completions       completions for shells
 //! variables manual  the page of the variables; the pages of the commands
 //! ```
@@ -46,7 +46,7 @@ pub struct Options {
     pub directory: Option<PathBuf>,
 }
 
-/// What can be generated.
+/// The texts that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum What {
     /// The manual pages

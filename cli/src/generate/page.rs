@@ -1,10 +1,10 @@
-//! What all manual pages have in common.
+//! The common parts of all manual pages.
 
 use clap_mangen::roff::{Roff, bold, roman};
 
 /// The day of the pages' last change of meaning.
 pub const DATE: &str = "2026-11-25";
-/// What the pages belong to.
+/// The program that the pages belong to.
 pub const SOURCE: &str = concat!("mallook ", env!("CARGO_PKG_VERSION"));
 
 /// The section of the pages that have to do with this one.

@@ -1,6 +1,6 @@
 //! `mallook info`: says what traces are.
 //!
-//! The law of the modules, each of which uses only those above it and to the left of it:
+//! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
 //! table  a row a process
@@ -55,7 +55,7 @@ JSON keys:
   start_ns, end_ns            start of the recording and last event, in Unix nanoseconds
   first_event_ns              first event that is in the file, or null
   last_event_ns               last event that is in the file, or null
-  ending                      clean, exec, abrupt, running or unknown
+  ending, exit_code           clean, exec, abrupt, running or unknown; or null
   mode, clock                 as MALLOOK_MODE and MALLOOK_CLOCK; a number if unknown
   ring_blocks, max_blocks     size of a ring; bound of a growing file, 0 for none
   file_size                   in bytes

@@ -20,7 +20,7 @@ pub struct Table {
     total: Row,
 }
 
-/// What a table says of a trace.
+/// A trace in the table.
 struct Row {
     program: String,
     pid: String,
@@ -218,10 +218,9 @@ program     pid  events  bytes   file  lost   covers  ended
     #[test]
     fn lines_fit_into_a_terminal() {
         let long = "/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus";
+        let other = "/Größe/日本/日本/日本/日本/日本";
         for width in [68, 70, 80, 90, 120] {
-            let text =
-                table(vec![row(long, 1_234_567, 0), row("/Größe/日本/日本/日本/日本/日本", 7, 0)])
-                    .text(Some(width));
+            let text = table(vec![row(long, 1_234_567, 0), row(other, 7, 0)]).text(Some(width));
             assert!(text.lines().all(|line| line.width() <= width), "{width}\n{text}");
             assert_eq!(text.contains(long), width >= 100, "{width}\n{text}");
             assert!(text.contains("cc1plus  "), "{width}\n{text}");

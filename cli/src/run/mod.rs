@@ -1,6 +1,6 @@
 //! `mallook run`: prepares the environment, starts the program, sees it through.
 //!
-//! The law of the modules, each of which uses only those above it and to the left of it:
+//! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
 //! options library  the options; the preloaded library, on disk

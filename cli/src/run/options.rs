@@ -68,7 +68,7 @@ pub struct Options {
     pub program: Vec<OsString>,
 }
 
-/// What a trace keeps.
+/// The events that a trace keeps.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Mode {
     /// Every event

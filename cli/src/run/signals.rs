@@ -1,4 +1,5 @@
-//! Signals that reach the launcher, which is `mallook run`, end up at the program, once, and the launcher outlives it.
+//! Signals that reach the launcher (`mallook run`) end up at the program, once, and the launcher
+//! outlives it.
 //!
 //! Everything is blocked and taken with sigwaitinfo(2), one signal after the other: no handler
 //! runs, no system call is interrupted, and what arrives before the program exists waits for it.

@@ -29,7 +29,7 @@ pub struct Traces {
 
 struct Prefix {
     directory: PathBuf,
-    /// What the names start with, up to and with the dot before the PID.
+    /// The start of the names, up to and with the dot before the PID.
     stem: OsString,
 }
 
@@ -75,7 +75,7 @@ impl Traces {
         Ok(Traces { prefix, before })
     }
 
-    /// What to tell the user: the traces that have come since, and the commands that read them.
+    /// Tells the user which traces have come since, and which commands read them.
     pub fn report(&self) -> io::Result<String> {
         let found = self.new_ones()?;
         let Some(largest) = found.first() else { return Ok(NOTHING.to_owned()) };
@@ -107,7 +107,7 @@ impl Traces {
         Ok(text)
     }
 
-    /// The traces that have come since, those that took the most blocks of events first.
+    /// The traces that have come since, by the number of blocks of events that they took.
     fn new_ones(&self) -> io::Result<Vec<Found>> {
         let new = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
         let mut traces: Vec<Found> =
@@ -116,7 +116,7 @@ impl Traces {
         Ok(traces)
     }
 
-    /// What is said of a trace behind the name of its program.
+    /// Size and path of a trace, which follow the name of its program.
     fn line(&self, trace: &Found) -> String {
         let shown = self.prefix.shown(&trace.name);
         format!("{:>8}  {}", units::size(trace.size), escape(&shown.to_string_lossy()))

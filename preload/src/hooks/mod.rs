@@ -6,8 +6,12 @@
 //! ```text
 //! next             the next definition of each hooked function
 //! malloc process   allocation; start, fork, exec and the end
+//! departure        the process gives up rights, or its view of the file system
+//! control          how a process restricts itself; names of threads
 //! ```
 
+mod control;
+mod departure;
 mod malloc;
 mod next;
 mod process;

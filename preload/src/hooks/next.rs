@@ -108,6 +108,34 @@ next! {
     EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXIT exit: (c_int), else nothing::exit;
+    QUICK_EXIT quick_exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT _exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT_OF_C _Exit: (c_int), else nothing::exit;
+    PRCTL prctl: (c_int) -> c_int, else nothing::prctl;
+    SYSCALL syscall: (libc::c_long) -> libc::c_long, else nothing::syscall;
+    PTHREAD_SETNAME_NP pthread_setname_np: (libc::pthread_t, *const c_char) -> c_int,
+        else nothing::pthread_setname_np;
+    SETUID setuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETGID setgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEUID seteuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEGID setegid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSUID setfsuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSGID setfsgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETREUID setreuid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETREGID setregid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETRESUID setresuid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETRESGID setresgid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETGROUPS setgroups: (usize, *const libc::gid_t) -> c_int, else nothing::setgroups;
+    INITGROUPS initgroups: (*const c_char, libc::gid_t) -> c_int, else nothing::initgroups;
+    CHROOT chroot: (*const c_char) -> c_int, else nothing::chroot;
+    UNSHARE unshare: (c_int) -> c_int, else nothing::unshare;
+    SETNS setns: (c_int, c_int) -> c_int, else nothing::setns;
+    PIVOT_ROOT pivot_root: (*const c_char, *const c_char) -> c_int, else nothing::pivot_root;
+    SETRLIMIT setrlimit: (c_int, *const c_void) -> c_int, else nothing::setrlimit;
+    SETRLIMIT64 setrlimit64: (c_int, *const c_void) -> c_int, else nothing::setrlimit;
+    PRLIMIT prlimit: (libc::pid_t, c_int, *const c_void, Pointer) -> c_int, else nothing::prlimit;
+    PRLIMIT64 prlimit64: (libc::pid_t, c_int, *const c_void, Pointer) -> c_int, else nothing::prlimit;
     PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
         else nothing::pthread_getcpuclockid;
 }
@@ -115,7 +143,8 @@ next! {
 /// Stand-ins for functions that nobody defines: composed from others where that is possible, a
 /// failure otherwise.
 mod nothing {
-    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
+    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int, c_void};
+    use crate::host::syscall;
 
     fn out_of_memory() -> Pointer {
         super::set_errno(libc::ENOMEM);
@@ -165,9 +194,20 @@ mod nothing {
     ) -> c_int {
         // SAFETY: as the caller's; glibc before 2.34 has the call but no function for it.
         let result = unsafe {
-            libc::syscall(libc::SYS_execveat, directory, path, arguments, environment, flags)
+            syscall::call(
+                libc::SYS_execveat,
+                [
+                    directory as usize,
+                    path as usize,
+                    arguments as usize,
+                    environment as usize,
+                    flags as usize,
+                    0,
+                ],
+            )
         };
-        result as c_int
+        super::set_errno(result.err().map_or(0, |errno| errno.0));
+        -1
     }
     pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
         not_there()
@@ -175,11 +215,62 @@ mod nothing {
     pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
         not_there()
     }
+    pub unsafe extern "C" fn one_id(_: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn two_ids(_: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn three_ids(_: libc::uid_t, _: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setgroups(_: usize, _: *const libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn initgroups(_: *const c_char, _: libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn chroot(_: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn unshare(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setns(_: c_int, _: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn pivot_root(_: *const c_char, _: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setrlimit(_: c_int, _: *const c_void) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn prlimit(
+        _: libc::pid_t,
+        _: c_int,
+        _: *const c_void,
+        _: Pointer,
+    ) -> c_int {
+        not_there()
+    }
     pub unsafe extern "C" fn pthread_getcpuclockid(
         _: libc::pthread_t,
         _: *mut libc::clockid_t,
     ) -> c_int {
         libc::ESRCH
+    }
+    pub unsafe extern "C" fn exit(code: c_int) {
+        // SAFETY: ends the process.
+        let _ = unsafe { syscall::call(libc::SYS_exit_group, [code as usize, 0, 0, 0, 0, 0]) };
+    }
+    pub unsafe extern "C" fn prctl(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn syscall(_: libc::c_long) -> libc::c_long {
+        not_there().into()
+    }
+    pub unsafe extern "C" fn pthread_setname_np(_: libc::pthread_t, _: *const c_char) -> c_int {
+        libc::ENOSYS
     }
     pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
         not_there()

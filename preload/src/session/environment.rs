@@ -1,9 +1,8 @@
 //! The environment of the process.
 
-use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 
-use crate::host::files;
+use crate::host::{files, memory};
 
 /// The environment of the process.
 pub enum Environment {
@@ -14,13 +13,7 @@ pub enum Environment {
 }
 
 /// Room for the environment of the kernel.
-struct Copy(UnsafeCell<[u8; 1 << 17]>);
-
-// SAFETY: only used by `Environment::get`, before any session is open, when the process has one
-// thread.
-unsafe impl Sync for Copy {}
-
-static COPY: Copy = Copy(UnsafeCell::new([0; 1 << 17]));
+const ROOM: usize = 1 << 17;
 
 impl Environment {
     /// The environment of the process; `None` if libc has none yet and the kernel does not tell it.
@@ -36,8 +29,9 @@ impl Environment {
         }
         // Too early for libc, or `clearenv` was called before the first allocation.
         let file = files::open(c"/proc/self/environ", libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
-        // SAFETY: see `Copy`.
-        let copy = unsafe { &mut *COPY.0.get() };
+        let room = memory::map_private(ROOM).ok()?;
+        // SAFETY: a fresh mapping, which stays for the life of the process.
+        let copy = unsafe { core::slice::from_raw_parts_mut(room, ROOM) };
         let mut length = 0;
         while let Some(rest) = copy.get_mut(length..)
             && let Ok(count @ 1..) = files::read(file, rest)

@@ -7,11 +7,12 @@
 //! environment config   the environment, and the settings in it
 //! fork                 the settings and ancestry that forked children inherit
 //! lifecycle            the stages of a session, from the first event to the end
-//! open close           how it begins and ends
+//! open close confine   how it begins and ends, and goes on in a closed world
 //! ```
 
 pub mod close;
 pub mod config;
+pub mod confine;
 pub mod environment;
 pub mod fork;
 pub mod lifecycle;

@@ -94,6 +94,8 @@ pub struct Summary {
     pub last_event_ns: Option<u64>,
     /// How the process ended.
     pub ending: Ending,
+    /// The code that it exited with, if that is known.
+    pub exit_code: Option<u8>,
     /// The recording mode; `Err` has the raw value of an unknown one.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::mode"))]
     pub mode: Result<Mode, u32>,
@@ -155,9 +157,10 @@ impl Ending {
         }
     }
 
-    fn of(trace: &Trace, last: Option<Newest>) -> Ending {
+    /// `exits`: it called a function that ends the process.
+    fn of(trace: &Trace, last: Option<Newest>, exits: bool) -> Ending {
         let exec = last.is_some_and(|last| {
-            last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
+            last.kind == Kind::Exec && last.address == u64::from(trace.pid())
         });
         if trace.ended() {
             return Ending::Clean;
@@ -165,6 +168,7 @@ impl Ending {
         // An exec that fails is the last thing that a process has said, until it says more.
         match trace.liveness() {
             Liveness::Running => Ending::Running,
+            _ if exits => Ending::Clean,
             _ if exec => Ending::Exec,
             Liveness::Gone => Ending::Abrupt,
             Liveness::Unknown => Ending::Unknown,
@@ -204,7 +208,8 @@ impl Summary {
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
             last_event_ns,
-            ending: Ending::of(trace, counts.newest),
+            ending: Ending::of(trace, counts.newest, counts.exit.is_some()),
+            exit_code: counts.exit.map(|(_, code)| code),
             mode: Mode::from_raw(header.mode).ok_or(header.mode),
             ring_blocks: header.ring_blocks,
             max_blocks: header.max_blocks,
@@ -267,7 +272,10 @@ impl fmt::Display for Summary {
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
         writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;
-        writeln!(f, "ended: {}", self.ending.describe())?;
+        match self.exit_code.filter(|_| self.ending == Ending::Clean) {
+            Some(code) => writeln!(f, "ended: exited with code {code}")?,
+            None => writeln!(f, "ended: {}", self.ending.describe())?,
+        }
         match self.mode {
             Ok(Mode::Ring) => writeln!(f, "mode: ring of {} blocks", self.ring_blocks)?,
             Ok(Mode::Full) if self.max_blocks != 0 => {

@@ -92,6 +92,8 @@ fn write_marker(kind: Kind, pid: u32, own: u32, out: &mut TextBuffer) {
         Kind::Forked => write!(out, "--- forked process {pid}"),
         Kind::Exec if pid == own => write!(out, "--- about to exec"),
         Kind::Exec => write!(out, "--- process {pid}, which shares our memory, about to exec"),
+        Kind::Exit if pid == own || pid == 0 => write!(out, "--- about to exit"),
+        Kind::Exit => write!(out, "--- process {pid}, which shares our memory, about to exit"),
         Kind::End => write!(out, "--- ends"),
         other => write!(out, "--- {}", other.name()),
     };
