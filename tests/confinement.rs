@@ -34,7 +34,7 @@ fn b14_a_filter_that_kills_for_every_call_of_ours() {
         for ring in [None, Some("1M")] {
             let run = confinement(case, 5_000, ring).expect(8);
             let info = run.trace().info();
-            assert_eq!((info.lost(), info.ending()), (0, "cleanly"), "{case}");
+            assert_eq!((info.lost(), info.ending()), (0, "exited"), "{case}");
             assert!(accounted(&info) >= 10_200, "{case}: {info:?}");
             run.trace().check();
             let rows = run.trace().rows();

@@ -217,7 +217,7 @@ fn b2_the_first_to_allocate_is_a_guest() {
         let trace = run.trace_of(pid);
         assert_eq!(trace.identities(), sizes);
         assert!(trace.rows().iter().all(|row| row.tid == pid), "rows of other threads");
-        assert_eq!(trace.info().ending(), "cleanly");
+        assert_eq!(trace.info().ending(), "exited");
     }
     assert_eq!(run.trace_of(child).info().get("process"), format!("{child}, child of {parent}"));
 }
