@@ -126,9 +126,8 @@ const OF_THE_HOST: [i64; 9] = [
 ];
 
 /// What we add while the host runs, in full mode. The documentation names these.
-const OF_FULL: [i64; 4] = [
+const OF_FULL: [i64; 3] = [
     libc::SYS_rt_sigprocmask,
-    libc::SYS_prctl,
     libc::SYS_mremap,
     // And munmap, mprotect, madvise, which glibc needs too. At the end:
     libc::SYS_getpid,
@@ -143,8 +142,7 @@ const OF_GROWTH: [i64; 5] = [
 ];
 
 /// In a ring.
-const OF_RING: [i64; 4] =
-    [libc::SYS_rt_sigprocmask, libc::SYS_prctl, libc::SYS_getpid, libc::SYS_tgkill];
+const OF_RING: [i64; 3] = [libc::SYS_rt_sigprocmask, libc::SYS_getpid, libc::SYS_tgkill];
 
 fn confined(calls: &[i64], ring: bool) -> (Sandbox, Run) {
     let sandbox = setup("confined");
