@@ -115,7 +115,8 @@ fn b14_a_vfork_child_that_confines_itself() {
 fn b14_names_are_asked_for_again_after_a_change() {
     let run = confinement("named", 0, None).expect(8).sound();
     let blocks = std::fs::read(run.trace().path()).unwrap();
-    let name = |block: &[u8]| String::from_utf8_lossy(&block[56..72]).trim_end_matches('\0').to_owned();
+    let name =
+        |block: &[u8]| String::from_utf8_lossy(&block[56..72]).trim_end_matches('\0').to_owned();
     let mut names: Vec<_> = blocks.chunks_exact(16 << 10).skip(1).map(name).collect();
     names.retain(|name| !name.is_empty());
     names.dedup();
