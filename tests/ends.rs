@@ -12,41 +12,54 @@ fn check(run: &Run, identities: &[u64], ending: &str) {
     let trace = run.trace();
     assert_eq!(trace.identities(), identities);
     let info = trace.info();
-    assert_eq!(info.ending(), ending);
+    assert_eq!(info.get("ended"), ending);
     assert_eq!((info.lost(), info.overwritten()), (0, 0));
     let ends = trace.sizes().iter().filter(|line| *line == "@ End").count();
     // Nothing runs at the end but what is recorded here.
-    let runs_handlers = ending == "cleanly" && identities.len() > 1;
+    let runs_handlers = ending.starts_with("exited") && identities.len() > 1;
     assert_eq!(ends, usize::from(runs_handlers));
 }
 
 #[test]
 fn exit_runs_handlers_and_destructors() {
-    check(&run("exit").expect(4), &[20_001, 20_011, 20_015], "cleanly");
-    check(&run("").expect(9), &[20_001, 20_011, 20_015], "cleanly");
+    check(&run("exit").expect(4), &[20_001, 20_011, 20_015], "exited");
+    check(&run("").expect(9), &[20_001, 20_011, 20_015], "exited");
 }
 
 #[test]
 fn destructors_of_thread_local_data() {
     let run = run("thread").expect(9);
-    check(&run, &[20_001, 20_019, 20_017, 20_011, 20_015], "cleanly");
+    check(&run, &[20_001, 20_019, 20_017, 20_011, 20_015], "exited");
 }
 
 #[test]
 fn the_main_thread_ends_as_a_thread() {
-    check(&run("main_thread").expect(0), &[20_001, 20_011, 20_015], "cleanly");
+    check(&run("main_thread").expect(0), &[20_001, 20_011, 20_015], "exited");
 }
 
 #[test]
 fn quick_exit_runs_its_own_handlers_only() {
-    check(&run("quick_exit").expect(5), &[20_001, 20_013], "abruptly");
+    check(&run("quick_exit").expect(5), &[20_001, 20_013], "killed or cut off");
 }
 
 #[test]
 fn ends_without_any_handler() {
     for (how, code) in [("_exit", 3), ("_Exit", 7), ("raw", 6)] {
-        check(&run(how).expect(code), &[20_001], "cleanly");
+        check(&run(how).expect(code), &[20_001], &format!("exited with code {code}"));
     }
+}
+
+/// The marker of an exec that failed is not the end.
+#[test]
+fn an_exec_that_fails() {
+    for (how, code) in [("exec_exit", 126), ("exec_main", 9)] {
+        check(
+            &run(how).expect(code),
+            if code == 9 { &[20_001, 20_011, 20_015] } else { &[20_001] },
+            "cleanly",
+        );
+    }
+    check(&run("exec_kill").expect_signal(libc::SIGKILL), &[20_001, 20_021], "abruptly");
 }
 
 #[test]
@@ -54,6 +67,6 @@ fn death_by_a_signal() {
     for (how, signal) in
         [("abort", libc::SIGABRT), ("kill", libc::SIGKILL), ("segv", libc::SIGSEGV)]
     {
-        check(&run(how).expect_signal(signal), &[20_001], "abruptly");
+        check(&run(how).expect_signal(signal), &[20_001], "killed or cut off");
     }
 }

@@ -36,10 +36,10 @@ fn check_images(run: &Run, function: &str) {
     assert_eq!(first.identities(), [20_001], "{function}");
     let sizes = first.sizes();
     assert_eq!(sizes.last().unwrap(), EXEC_MARKER, "{function}");
-    assert_eq!(first.info().ending(), "by exec", "{function}");
+    assert_eq!(first.info().ending(), "replaced itself by exec", "{function}");
     assert_eq!(second.identities(), [20_003], "{function}");
     assert_eq!(second.sizes().first().unwrap(), "@ Start", "{function}");
-    assert_eq!(second.info().ending(), "cleanly", "{function}");
+    assert_eq!(second.info().ending(), "exited", "{function}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_process_goes_on_after_a_failing_exec() {
         let sizes = trace.sizes();
         assert_eq!(sizes.iter().filter(|line| *line == EXEC_MARKER).count(), 1, "{function}");
         assert_eq!(sizes.last().unwrap(), "@ End", "{function}");
-        assert_eq!(trace.info().ending(), "cleanly", "{function}");
+        assert_eq!(trace.info().ending(), "exited", "{function}");
     }
 }
 

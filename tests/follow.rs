@@ -56,7 +56,7 @@ fn events_are_followed_until_the_process_ends() {
     drop(input);
     assert!(host.wait().unwrap().success());
     assert!(follow.wait().unwrap().success());
-    assert_eq!(trace.info().ending(), "cleanly");
+    assert_eq!(trace.info().ending(), "exited");
 }
 
 /// The command line is in the trace when it is asked for, and only then.

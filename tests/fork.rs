@@ -154,7 +154,7 @@ fn vfork_and_exec() {
     let run = run("vfork");
     check_leaf(&run);
     // The exec in the child does not end the parent.
-    assert_eq!(run.trace_of(run.pids("parent")[0]).info().ending(), "cleanly");
+    assert_eq!(run.trace_of(run.pids("parent")[0]).info().ending(), "exited");
 }
 
 #[test]

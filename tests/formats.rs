@@ -135,7 +135,7 @@ fn info_of_the_golden_trace() {
     let rows = trace.rows();
     let moments: u64 = rows.iter().map(Row::moments).sum();
     assert_eq!(info.present(), moments);
-    assert_eq!((info.lost(), info.overwritten(), info.ending()), (0, 0, "cleanly"));
+    assert_eq!((info.lost(), info.overwritten(), info.ending()), (0, 0, "exited"));
     assert_eq!(info.get("threads"), "2");
     assert_eq!(info.get("executable"), "/usr/bin/golden");
     assert_eq!(info.get("host"), "golden");

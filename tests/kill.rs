@@ -63,7 +63,7 @@ fn every_trace_of_a_killed_process_is_a_prefix_of_its_program() {
             calls += threads.iter().map(|(tid, rows)| check_prefix(*tid, rows)).sum::<usize>();
             let info = trace.info();
             assert_eq!((info.lost(), info.overwritten()), (0, 0));
-            assert_eq!(info.ending(), "abruptly");
+            assert_eq!(info.ending(), "killed or cut off");
         }
     }
     assert!(unreadable.is_empty(), "{} traces cannot be read: {unreadable:#?}", unreadable.len());

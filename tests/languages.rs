@@ -68,7 +68,7 @@ fn c12_valgrind() {
         for trace in traces {
             trace.check();
             let info = trace.info();
-            assert_eq!((info.lost(), info.ending()), (0, "cleanly"));
+            assert_eq!((info.lost(), info.ending()), (0, "exited"));
             assert_eq!(info.present(), 20_002);
         }
     }

@@ -462,7 +462,7 @@ fn c6_thousands_of_short_processes() {
         let output = crate::trace::dump(&["--info"], &traces);
         assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]));
         for info in crate::trace::Info::parse_all(&String::from_utf8(output.stdout).unwrap()) {
-            assert_eq!((info.lost(), info.ending()), (0, "cleanly"), "{info:?}");
+            assert_eq!((info.lost(), info.ending()), (0, "exited"), "{info:?}");
             children += usize::from(info.get("executable").ends_with("/exact"));
             bytes += info.get("file size").parse::<u64>().unwrap();
         }

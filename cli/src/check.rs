@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::Args;
 use mallook_reader::export::{Exporter, Format, TextBuffer};
-use mallook_reader::{Check, Summary, Trace, Violation};
+use mallook_reader::{Check, Shown, Summary, Trace, Violation};
 
 use crate::messages::Messages;
 use crate::output::Output;
@@ -82,7 +82,7 @@ fn replay(trace: &Trace, output: &mut dyn Write) -> std::io::Result<bool> {
         output,
         "{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
          {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
-        trace.path().display(),
+        Shown(trace.path()),
         check.calls,
         check.alive(),
         check.unknown_frees,

@@ -23,5 +23,6 @@ pub fn read(
     let traces = traces.open()?;
     print(&traces, &mut *output)?;
     output.flush().context("cannot write the output")?;
+    input::report_missing(&traces, messages);
     Ok(input::report_damage(&traces, messages))
 }

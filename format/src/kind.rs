@@ -70,7 +70,7 @@ raw_enum! {
         /// not recorded, since the process allows it no system calls.
         Forked = 35,
         /// An exec function is called; the address field is the PID of the caller, which differs
-        /// from the header's in a `vfork` child.
+        /// from the header's in a `vfork` child, and is 0 in a process that may not ask for it.
         Exec = 36,
         /// The process ends cleanly.
         End = 37,

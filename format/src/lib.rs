@@ -90,8 +90,10 @@
 //!   [`DELETE_SIZED`] where an `operator delete` is given a size. An address of 0 is a failed
 //!   allocation. The size is the requested one, saturated at `u64::MAX` for an
 //!   overflowing `calloc`.
-//! * *markers*: start, fork, exec, end of the process. The address field holds a PID where there is
-//!   one.
+//! * *markers*: start, fork, exec, exit, end of the process. The address field holds a PID where
+//!   there is one: that of the caller, which is not the process's in a child that shares its memory
+//!   (`vfork`). An exit has its code in the size; handlers may record after it. What follows an exec
+//!   of the process itself says that it failed.
 //! * *prefixes*, which apply to the slots after them in the same block and carry a 64-bit value
 //!   ([`Slot::prefix`]: low 48 bits in the address, the others in the low bits of the size): a new
 //!   base for the ticks ([`Kind::Ticks`] followed by [`Kind::Nanos`]), a field that is too wide for

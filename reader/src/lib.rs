@@ -67,7 +67,7 @@
 //! A module uses only modules of rows above its own, and modules to its left.
 //!
 //! ```text
-//! error source        why a file cannot be read; its bytes
+//! escape error source text of others, made harmless; why a file cannot be read; its bytes
 //! trace               header, blocks, clock, damage
 //! decode              slots of a block to moments
 //! order               the moments of all threads in one possible order
@@ -79,15 +79,17 @@
 mod analysis;
 mod decode;
 mod error;
+mod escape;
 mod event;
 pub mod export;
 mod order;
 mod source;
 mod trace;
 
-pub use analysis::{Check, Ending, Summary, ThreadSummary, Violation};
+pub use analysis::{Check, Ending, Missing, Summary, ThreadSummary, Violation};
 pub use error::Error;
-pub use event::{Call, Event, EventKind, Events, Filter, MergedEvents, follow};
+pub use escape::{Shown, escape, escape_json};
+pub use event::{Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, follow};
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
 pub use source::{Mapped, Source};
-pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Trace};
+pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Trace};

@@ -8,7 +8,6 @@
 
 mod table;
 
-use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
@@ -17,7 +16,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use mallook_reader::{Summary, Trace};
 
-use crate::escape::{escape, escape_json};
+use crate::escape::escape_json;
 use crate::info::table::Table;
 use crate::messages::Messages;
 use crate::output::Output;
@@ -39,7 +38,8 @@ Columns:
   lost         calls that could not be recorded
   overwritten  calls that newer ones have overwritten, in a ring
   covers       time from the first to the last event that is in the file
-  ended        cleanly; by exec; abruptly (killed, or left by _exit or abort); running
+  ended        exited; by exec; cut off (no end is recorded: it was killed, or left by a bare
+               system call, or the file is an early copy); running; unknown (cannot be told)
 
 Exit codes:
   0  all was read
@@ -57,16 +57,22 @@ JSON keys:
   start_ns, end_ns            start of the recording and last event, in Unix nanoseconds
   first_event_ns              first event that is in the file, or null
   last_event_ns               last event that is in the file, or null
-  ending                      clean, exec, abrupt or running
+  ending, exit_code           clean, exec, abrupt, running or unknown; or null
   mode, clock                 as MALLOOK_MODE and MALLOOK_CLOCK; a number if unknown
   ring_blocks, max_blocks     size of a ring; bound of a growing file, 0 for none
   file_size                   in bytes
   blocks_used, blocks_claimed blocks of events; those that were handed out
+  clock_set_back              how often the clock was set back
   requested_bytes, failed     sum of the sizes asked for; allocations that returned NULL
+  impossible_requests         requests of more than PTRDIFF_MAX bytes, which are in no sum
+  unseen_releases             releases of memory whose allocation is not in the file, at least
+  unseen_releases_exact       false if there may be more of these
   present, overwritten        calls in the file; those that newer ones have overwritten
   lost, stopped               calls that were not recorded, by cause; why recording stopped, or null
   kinds                       calls and markers in the file, by kind
-  threads                     tid, name and events of each thread";
+  threads                     tid, name and events of each thread
+  further_threads             number of threads beyond 65,536, and their events
+  further_events";
 
 /// Options of `mallook info`.
 #[derive(Args, Clone, Debug)]
@@ -89,7 +95,7 @@ pub struct Options {
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     print(options, messages, |traces, output| match traces {
         _ if options.json => json(traces, output),
-        [trace] => write!(output, "{}", escaped(summary(trace))),
+        [trace] => write!(output, "{}", summary(trace)),
         _ => {
             let table: Table = traces.iter().map(summary).collect();
             output.write_all(table.text(width(&options.output)).as_bytes())
@@ -97,7 +103,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     })
 }
 
-/// The same as `mallook-dump` prints it: one summary after the other, names as they are.
+/// The same as `mallook-dump` prints it: one summary after the other.
 pub fn each(options: &Options, messages: Messages) -> Result<ExitCode> {
     print(options, messages, |traces, output| {
         for (position, trace) in traces.iter().enumerate() {
@@ -120,20 +126,6 @@ fn print(
 
 fn summary(trace: &Trace) -> Summary {
     Summary::on_threads(trace, thread::available_parallelism().map_or(1, usize::from))
-}
-
-/// The summary with names that are harmless for a terminal.
-fn escaped(mut summary: Summary) -> Summary {
-    let tame = |text: &mut String| {
-        if let Cow::Owned(escaped) = escape(text) {
-            *text = escaped;
-        }
-    };
-    tame(&mut summary.executable);
-    tame(&mut summary.hostname);
-    summary.arguments.iter_mut().for_each(tame);
-    summary.threads.iter_mut().for_each(|thread| tame(&mut thread.name));
-    summary
 }
 
 fn json(traces: &[Trace], output: &mut dyn Write) -> io::Result<()> {

@@ -47,6 +47,9 @@ impl Row {
             covers: summary.first_event_ns.zip(summary.last_event_ns),
             ended: match summary.ending {
                 Ending::Running => "running",
+                Ending::Exec => "by exec",
+                Ending::Unknown => "unknown",
+                Ending::Abrupt => "cut off",
                 ending => ending.describe(),
             },
         }

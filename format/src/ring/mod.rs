@@ -59,6 +59,12 @@ impl SlotCell {
         // Release: pairs with the Acquire of word 0 in `BlockCell::snapshot`.
         self.word0.store(word0, Ordering::Release);
     }
+
+    /// Its first word, for a reader that only asks whether it is written.
+    pub fn peek(&self) -> Slot {
+        // Relaxed: the reader copies the block if it is.
+        Slot { word0: self.word0.load(Ordering::Relaxed), word1: 0 }
+    }
 }
 
 /// A block in the shared mapping: a [`BlockHeader`] and its slots.

@@ -124,3 +124,24 @@ pub unsafe fn in_directory<T>(work: impl FnOnce(&CStr) -> T) -> T {
     append(copy, &mut length, b"\0");
     work(CStr::from_bytes_until_nul(copy).unwrap_or(c"."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child that is forked meanwhile goes on with this memory.
+    #[test]
+    fn the_path_is_whole_while_its_directory_is_used() {
+        // SAFETY: no other test uses the path.
+        unsafe { set_prefix(b"/some/where/prefix") };
+        // SAFETY: as above.
+        let bytes = || unsafe { &(*PATH.0.get()).bytes };
+        // SAFETY: as above.
+        unsafe {
+            in_directory(|directory| {
+                assert_eq!(directory, c"/some/where/");
+                assert!(bytes().starts_with(b"/some/where/prefix\0"));
+            });
+        };
+    }
+}

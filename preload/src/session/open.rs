@@ -224,7 +224,8 @@ fn map_first(session: &Session, shape: Shape, created: &Created) -> Result<usize
     let identity = files::identity(file).map_err(failed(b"cannot be looked at"))?;
     session.file.growth.name.set(identity);
     session.file.growth.set(length, most, files::has_no_holes(file));
-    mapping::map_start(file, mapped).map_err(failed(b"cannot be mapped shared and writable"))
+    mapping::map_start(file, mapped, shape.mode)
+        .map_err(failed(b"cannot be mapped shared and writable"))
 }
 
 fn read_command_line(buffer: &mut [u8]) {

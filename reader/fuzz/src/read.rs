@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use mallook_reader::export::{Exporter, Format, TextBuffer};
-use mallook_reader::{Blocks, Check, MergedEvents, Source, Summary, Trace};
+use mallook_reader::{Blocks, Check, EventKind, MergedEvents, Source, Summary, Trace};
 
 /// Does everything that the reader can do with a file, on any bytes; returns the number of events,
 /// 0 if the bytes are no trace.
@@ -19,7 +19,7 @@ pub fn read(bytes: &[u8], formats: &[Format]) -> usize {
     for event in MergedEvents::of(&traces) {
         assert!(event.time_ns >= last, "events are sorted by time");
         last = event.time_ns;
-        events += 1;
+        events += usize::from(!matches!(event.kind, EventKind::Missing(..)));
         assert!(events <= slots, "more events than slots");
         text.clear();
         exporters.iter_mut().for_each(|exporter| exporter.event(&event, &mut text));

@@ -7,10 +7,13 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{Kind, Slot};
 
 use crate::decode::{self, Moment};
-use crate::trace::{Block, Blocks, ClockSync, Trace};
+use super::threads::Threads;
+use crate::trace::{Block, Blocks, ClockLine, ClockSync, Trace};
 
 /// Number of raw kinds that a slot can have.
 const KINDS: usize = 64;
+/// `PTRDIFF_MAX`: no allocator gives more.
+const MOST_POSSIBLE: u64 = i64::MAX as u64;
 /// Places of a file for each thread at the least.
 const SHARE: u64 = 256;
 
@@ -21,22 +24,33 @@ pub struct Counts {
     pub blocks: u64,
     /// Calls and markers.
     pub kinds: BTreeMap<Kind, u64>,
-    /// Name and number of call moments of each thread.
-    pub threads: BTreeMap<u32, (String, u64)>,
+    /// The threads.
+    pub threads: Threads,
     /// Call moments.
     pub present: u64,
     /// Call moments that newer ones have overwritten.
     pub overwritten: u64,
-    /// Sum of the requested sizes.
+    /// Sum of the requested sizes, without [`Counts::impossible`] ones.
     pub requested: u64,
+    /// Requests of more bytes than a process can have.
+    pub impossible: u64,
+    /// Births and deaths of addresses.
+    pub births: u64,
+    pub deaths: u64,
     /// Allocations that returned `NULL`.
     pub failed: u64,
     /// The ticks of the first moment or marker.
     pub oldest: Option<u64>,
     /// The last moment or marker.
     pub newest: Option<Newest>,
+    /// The last call of a function that ends the process: its ticks, and the exit code.
+    pub exit: Option<(u64, u8)>,
     /// The starts of the blocks on both clocks.
     pub clock_syncs: Vec<ClockSync>,
+    /// The line of the clock up to here.
+    pub line: ClockLine,
+    /// The first clock sync, as it stands in the file.
+    first: Option<ClockSync>,
     opened: u64,
     truncated: bool,
 }
@@ -75,8 +89,11 @@ impl Counts {
         let mut copy = Box::new(BlockCopy::EMPTY);
         let mut blocks = Blocks::between(trace, start, end);
         for block in blocks.by_ref() {
+            let ticks = block.base_ticks.wrapping_sub(block.shift);
+            counts.first.get_or_insert(ClockSync { ticks, ..block.clock_sync() });
             counts.block(trace, &block, &mut copy);
         }
+        counts.line = blocks.line.clone();
         counts.overwritten = counts.overwritten.saturating_add(blocks.overwritten);
         (counts.opened, counts.truncated) = (blocks.opened, blocks.truncated);
         counts
@@ -87,9 +104,15 @@ impl Counts {
         self.clock_syncs.push(block.clock_sync());
         if trace.copy(block, copy) {
             match Plain::of(copy, block) {
-                Some(plain) => self.add_plain(&plain, copy),
+                Some(plain) => {
+                    self.add_plain(&plain, copy);
+                    if plain.counts[Kind::Exit as usize] != 0 {
+                        decode::copied(trace, block, copy, |it, _| self.see_exit(trace, &it));
+                    }
+                }
                 None => decode::copied(trace, block, copy, |moment, decoder| {
                     self.add_moment(&moment, || decoder.thread_name());
+                    self.see_exit(trace, &moment);
                 }),
             }
         }
@@ -97,20 +120,32 @@ impl Counts {
         self.overwritten = self.overwritten.saturating_add(others);
     }
 
-    fn add_moment(&mut self, moment: &Moment, name: impl FnOnce() -> String) {
+    fn see_exit(&mut self, trace: &Trace, moment: &Moment) {
+        // 0: the process was not allowed to ask for its PID.
+        if moment.kind == Kind::Exit && [0, trace.pid().into()].contains(&moment.address) {
+            self.exit = self.exit.max(Some((moment.ticks, moment.size as u8)));
+        }
+    }
+
+    fn add_moment(&mut self, moment: &Moment, name: impl FnOnce() -> [u64; 2]) {
         let &Moment { ticks, tid, kind, address, size, .. } = moment;
         if kind.is_prefix() {
             return;
         }
         *self.kinds.entry(kind).or_default() += 1;
-        let (_, events) = self.threads.entry(tid).or_insert_with(|| (name(), 0));
-        if kind.is_moment() {
-            self.present += 1;
-            *events += 1;
-        }
+        let is_moment = u64::from(kind.is_moment());
+        self.threads.add(tid, name, is_moment);
+        self.present += is_moment;
         if kind.is_birth() {
-            self.requested = self.requested.saturating_add(size);
+            match size > MOST_POSSIBLE {
+                true => self.impossible += 1,
+                false => self.requested = self.requested.saturating_add(size),
+            }
             self.failed += u64::from(address == 0 && size != 0);
+        }
+        if address != 0 {
+            self.births += u64::from(kind.is_birth());
+            self.deaths += u64::from(kind.is_death());
         }
         self.see(ticks, Newest { ticks, kind, address });
     }
@@ -122,6 +157,8 @@ impl Counts {
             if count != 0 {
                 *self.kinds.entry(kind).or_default() += count;
                 moments += if kind.is_moment() { count } else { 0 };
+                self.births += if kind.is_birth() { count } else { 0 };
+                self.deaths += if kind.is_death() { count } else { 0 };
             }
             if kind.is_birth() {
                 self.requested = self.requested.saturating_add(plain.sizes[kind as usize]);
@@ -129,8 +166,7 @@ impl Counts {
         }
         self.present += moments;
         if let Some((oldest, newest)) = plain.span {
-            let name = || decode::thread_name(&copy.header.name);
-            self.threads.entry(copy.header.tid()).or_insert_with(|| (name(), 0)).1 += moments;
+            self.threads.add(copy.header.tid(), || copy.header.name, moments);
             self.see(oldest, newest);
         }
     }
@@ -144,18 +180,29 @@ impl Counts {
     }
 
     /// Adds the counts of a later part.
-    fn add(&mut self, later: Counts) {
+    fn add(&mut self, mut later: Counts) {
+        let shift = later.first.map_or(0, |first| self.line.append(first, &later.line));
+        self.first = self.first.or(later.first);
+        if shift != 0 {
+            let on = |ticks: &mut u64| *ticks = ticks.wrapping_add(shift);
+            later.clock_syncs.iter_mut().for_each(|sync| on(&mut sync.ticks));
+            later.oldest.as_mut().map(on);
+            later.exit.as_mut().map(|(ticks, _)| on(ticks));
+            later.newest.as_mut().map(|newest| on(&mut newest.ticks));
+        }
         self.blocks += later.blocks;
         for (kind, count) in later.kinds {
             *self.kinds.entry(kind).or_default() += count;
         }
-        for (tid, (name, events)) in later.threads {
-            self.threads.entry(tid).or_insert((name, 0)).1 += events;
-        }
+        self.threads.append(later.threads);
+        self.impossible += later.impossible;
+        self.births += later.births;
+        self.deaths += later.deaths;
         self.present += later.present;
         self.overwritten = self.overwritten.saturating_add(later.overwritten);
         self.requested = self.requested.saturating_add(later.requested);
         self.failed += later.failed;
+        self.exit = self.exit.max(later.exit);
         later.oldest.zip(later.newest).inspect(|&(oldest, newest)| self.see(oldest, newest));
         self.clock_syncs.extend(later.clock_syncs);
         self.opened += later.opened;
@@ -192,7 +239,7 @@ impl Plain {
         if !sound {
             return None;
         }
-        plain.span = oldest(copy).zip(newest(copy));
+        plain.span = oldest(copy, block).zip(newest(copy, block));
         Some(plain)
     }
 }
@@ -203,22 +250,25 @@ fn event_kind(slot: &Slot) -> Option<Kind> {
 }
 
 /// The ticks of a slot of a plain block.
-fn ticks(copy: &BlockCopy, place: usize) -> u64 {
+fn ticks(copy: &BlockCopy, block: &Block, place: usize) -> u64 {
     let before = copy.slots[..place].iter().rev();
     let base = before.copied().find(|slot| slot.kind() == Some(Kind::Ticks)).map(Slot::value);
     let passed = u64::from(copy.slots[place].ticks());
-    base.unwrap_or(copy.header.base_ticks).saturating_add(passed)
+    let base = base.unwrap_or(copy.header.base_ticks).wrapping_add(block.shift);
+    // None is earlier than the base, unless the clock was set back meanwhile.
+    base.max(block.base_ticks).saturating_add(passed)
 }
 
 /// The ticks of the first moment or marker of a plain block.
-fn oldest(copy: &BlockCopy) -> Option<u64> {
+fn oldest(copy: &BlockCopy, block: &Block) -> Option<u64> {
     let place = copy.slots.iter().position(|slot| event_kind(slot).is_some())?;
-    Some(ticks(copy, place))
+    Some(ticks(copy, block, place))
 }
 
 /// The last moment or marker of a plain block.
-fn newest(copy: &BlockCopy) -> Option<Newest> {
+fn newest(copy: &BlockCopy, block: &Block) -> Option<Newest> {
     let place = copy.slots.iter().rposition(|slot| event_kind(slot).is_some())?;
     let slot = &copy.slots[place];
-    Some(Newest { ticks: ticks(copy, place), kind: event_kind(slot)?, address: slot.address() })
+    let ticks = ticks(copy, block, place);
+    Some(Newest { ticks, kind: event_kind(slot)?, address: slot.address() })
 }

@@ -3,18 +3,22 @@
 //! The law of the modules:
 //!
 //! ```text
-//! counts              counts events without ordering them
+//! threads counts      the threads; counts events without ordering them
+//! missing             what a trace does not have
 //! names serialize     names of the format's values, also for serde
-//! summary             a trace in numbers
 //! check               finds impossible events
+//! summary             a trace in numbers
 //! ```
 
 mod check;
 mod counts;
+mod missing;
 mod names;
 #[cfg(feature = "serde")]
 mod serialize;
 mod summary;
+mod threads;
 
+pub use missing::Missing;
 pub use check::{Check, Violation};
 pub use summary::{Ending, Summary, ThreadSummary};

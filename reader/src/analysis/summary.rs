@@ -6,9 +6,15 @@ use std::path::PathBuf;
 
 use mallook_format::{Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, Kind, Loss, Mode};
 
+use super::check::Check;
 use super::counts::{Counts, Newest};
+use super::missing::{self, Missing};
 use super::names::{clock_name, is_first_half};
-use crate::trace::{ClockMap, Trace};
+use crate::escape::{Shown, escape};
+use crate::trace::{ClockMap, Liveness, Trace};
+
+/// Traces of so many call moments are replayed to count releases of memory never seen.
+const MOST_REPLAYED: u64 = 1 << 20;
 
 /// How a process ended, as far as its trace tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,10 +24,13 @@ pub enum Ending {
     Clean,
     /// It replaced itself by exec.
     Exec,
-    /// It was killed, or left by `_exit` or `abort`.
+    /// It did not say that it ended: it was killed, or left by a bare system call, or the file is
+    /// a copy that was made before.
     Abrupt,
     /// It is still there.
     Running,
+    /// It did not say that it ended, and whether it is still there cannot be told.
+    Unknown,
 }
 
 /// A thread in numbers.
@@ -90,6 +99,8 @@ pub struct Summary {
     pub last_event_ns: Option<u64>,
     /// How the process ended.
     pub ending: Ending,
+    /// The code that it exited with, if that is known.
+    pub exit_code: Option<u8>,
     /// The recording mode; `Err` has the raw value of an unknown one.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::mode"))]
     pub mode: Result<Mode, u32>,
@@ -106,8 +117,16 @@ pub struct Summary {
     pub blocks_used: u64,
     /// Blocks that were claimed.
     pub blocks_claimed: u64,
-    /// Sum of the requested sizes, in bytes.
+    /// How often the clock was set back meanwhile, as where a virtual machine is moved.
+    pub clock_set_back: u64,
+    /// Sum of the requested sizes, in bytes, without impossible ones.
     pub requested_bytes: u64,
+    /// Requests of more bytes than a process can have (`PTRDIFF_MAX`).
+    pub impossible_requests: u64,
+    /// Releases of memory whose allocation is not in the trace: all of them, or at least so many.
+    pub unseen_releases: u64,
+    /// [`Summary::unseen_releases`] are all of them: the trace is small enough to be replayed.
+    pub unseen_releases_exact: bool,
     /// Allocations that returned `NULL`.
     pub failed: u64,
     /// Call moments that are in the file.
@@ -125,32 +144,39 @@ pub struct Summary {
     pub kinds: BTreeMap<Kind, u64>,
     /// The threads, by number.
     pub threads: Vec<ThreadSummary>,
+    /// Number of further threads, beyond 65 536.
+    pub further_threads: u64,
+    /// Call moments of further threads that are in the file.
+    pub further_events: u64,
 }
 
 impl Ending {
-    /// The ending as an adverb: `"cleanly"`, `"by exec"`, `"abruptly"`, `"still running"`.
+    /// The ending in a few words.
     pub const fn describe(self) -> &'static str {
         match self {
-            Ending::Clean => "cleanly",
-            Ending::Exec => "by exec",
-            Ending::Abrupt => "abruptly",
+            Ending::Clean => "exited",
+            Ending::Exec => "replaced itself by exec",
+            Ending::Abrupt => "killed or cut off",
             Ending::Running => "still running",
+            Ending::Unknown => "cannot be told",
         }
     }
 
-    fn of(trace: &Trace, last: Option<Newest>) -> Ending {
-        let exec = last.is_some_and(|last| {
-            last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
-        });
+    /// `exits`: it called a function that ends the process.
+    fn of(trace: &Trace, last: Option<Newest>, exits: bool) -> Ending {
         // 0: the process was not allowed to ask for its PID.
-        let exited = last.is_some_and(|last| {
-            last.kind == Kind::Exit && [0, u64::from(trace.header().pid)].contains(&last.address)
-        });
-        match () {
-            () if trace.ended() || exited => Ending::Clean,
-            () if exec => Ending::Exec,
-            () if trace.is_running() => Ending::Running,
-            () => Ending::Abrupt,
+        let is_own = |pid| [0, u64::from(trace.pid())].contains(&pid);
+        let exec = last.is_some_and(|last| last.kind == Kind::Exec && is_own(last.address));
+        if trace.ended() {
+            return Ending::Clean;
+        }
+        // An exec that fails is the last thing that a process has said, until it says more.
+        match trace.liveness() {
+            Liveness::Running => Ending::Running,
+            _ if exits => Ending::Clean,
+            _ if exec => Ending::Exec,
+            Liveness::Gone => Ending::Abrupt,
+            Liveness::Unknown => Ending::Unknown,
         }
     }
 }
@@ -165,6 +191,11 @@ impl Summary {
     pub fn on_threads(trace: &Trace, threads: usize) -> Summary {
         let counts = Counts::of(trace, threads);
         let header = trace.header();
+        let unseen_releases_exact = counts.present <= MOST_REPLAYED;
+        let unseen_releases = match unseen_releases_exact {
+            true => trace.again(|| Check::of(trace, |_, _| {})).unknown_frees,
+            false => counts.deaths.saturating_sub(counts.births),
+        };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let clock = ClockMap::with_syncs(trace, counts.clock_syncs);
         let start_ns = clock.unix_ns(header.ticks);
@@ -184,7 +215,8 @@ impl Summary {
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
             last_event_ns,
-            ending: Ending::of(trace, counts.newest),
+            ending: Ending::of(trace, counts.newest, counts.exit.is_some()),
+            exit_code: counts.exit.map(|(_, code)| code),
             mode: Mode::from_raw(header.mode).ok_or(header.mode),
             ring_blocks: header.ring_blocks,
             max_blocks: header.max_blocks,
@@ -192,17 +224,21 @@ impl Summary {
             file_size: trace.size(),
             blocks_used: counts.blocks,
             blocks_claimed: trace.claimed(),
+            clock_set_back: counts.line.jumps(),
             requested_bytes: counts.requested,
+            impossible_requests: counts.impossible,
+            unseen_releases,
+            unseen_releases_exact,
             failed: counts.failed,
             present: counts.present,
             overwritten: counts.overwritten,
-            lost: trace.lost().filter(|&(_, count)| count != 0).collect(),
+            lost: missing::lost(trace),
             stopped: trace.stopped(),
             kinds: counts.kinds,
-            threads: counts
-                .threads
-                .into_iter()
-                .map(|(tid, (name, events))| ThreadSummary { tid, name, events })
+            further_threads: counts.threads.further(),
+            further_events: counts.threads.others,
+            threads: (counts.threads.named().into_iter())
+                .map(|(tid, name, events)| ThreadSummary { tid, name, events })
                 .collect(),
         }
     }
@@ -210,6 +246,12 @@ impl Summary {
     /// Number of call moments that could not be recorded.
     pub fn all_lost(&self) -> u64 {
         self.lost.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
+    }
+
+    /// What is missing; `None` if nothing is.
+    pub fn missing(&self) -> Option<Missing> {
+        let lost = self.lost.clone();
+        Missing { all: self.present, overwritten: self.overwritten, lost }.completed()
     }
 
     /// Time from the start of the recording to the last event, in nanoseconds.
@@ -225,13 +267,13 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "file: {}", self.file.display())?;
+        writeln!(f, "file: {}", Shown(&self.file))?;
         writeln!(f, "version: {}", self.version)?;
-        writeln!(f, "executable: {}", self.executable)?;
+        writeln!(f, "executable: {}", escape(&self.executable))?;
         if !self.arguments.is_empty() {
-            writeln!(f, "command line: {}", self.arguments.join(" "))?;
+            writeln!(f, "command line: {}", escape(&self.arguments.join(" ")))?;
         }
-        writeln!(f, "host: {}", self.hostname)?;
+        writeln!(f, "host: {}", escape(&self.hostname))?;
         let origin = if self.forked { "forked from" } else { "child of" };
         writeln!(f, "process: {}, {origin} {}", self.pid, self.parent_pid)?;
         if self.other_malloc {
@@ -243,7 +285,10 @@ impl fmt::Display for Summary {
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
         writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;
-        writeln!(f, "ended: {}", self.ending.describe())?;
+        match self.exit_code.filter(|_| self.ending == Ending::Clean) {
+            Some(code) => writeln!(f, "ended: exited with code {code}")?,
+            None => writeln!(f, "ended: {}", self.ending.describe())?,
+        }
         match self.mode {
             Ok(Mode::Ring) => writeln!(f, "mode: ring of {} blocks", self.ring_blocks)?,
             Ok(Mode::Full) if self.max_blocks != 0 => {
@@ -256,10 +301,16 @@ impl fmt::Display for Summary {
             Ok(clock) => writeln!(f, "clock: {}", clock_name(clock))?,
             Err(raw) => writeln!(f, "clock: unknown ({raw})")?,
         }
+        if self.clock_set_back != 0 {
+            writeln!(f, "clock set back: {} times", self.clock_set_back)?;
+        }
         writeln!(f, "file size: {}", self.file_size)?;
         writeln!(f, "blocks: {} used, {} claimed", self.blocks_used, self.blocks_claimed)?;
-        writeln!(f, "threads: {}", self.threads.len())?;
+        writeln!(f, "threads: {}", self.threads.len() as u64 + self.further_threads)?;
         writeln!(f, "requested bytes: {}", self.requested_bytes)?;
+        if self.impossible_requests != 0 {
+            writeln!(f, "impossible requests: {}", self.impossible_requests)?;
+        }
         writeln!(f, "failed: {}", self.failed)?;
         writeln!(f, "present: {}", self.present)?;
         writeln!(f, "overwritten: {}", self.overwritten)?;
@@ -270,12 +321,17 @@ impl fmt::Display for Summary {
         for (cause, count) in &self.lost {
             writeln!(f, "lost, {}: {count}", cause.describe())?;
         }
+        let at_least = if self.unseen_releases_exact { "" } else { "at least " };
+        writeln!(f, "releases of memory never seen: {at_least}{}", self.unseen_releases)?;
         for (&kind, count) in &self.kinds {
             let half = if is_first_half(kind) { " (first moment)" } else { "" };
             writeln!(f, "events, {}{half}: {count}", kind.name())?;
         }
         for ThreadSummary { tid, name, events } in &self.threads {
-            writeln!(f, "thread {tid} {name}: {events}")?;
+            writeln!(f, "thread {tid} {}: {events}", escape(name))?;
+        }
+        if self.further_threads != 0 || self.further_events != 0 {
+            writeln!(f, "{} further threads: {}", self.further_threads, self.further_events)?;
         }
         Ok(())
     }

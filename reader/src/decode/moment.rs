@@ -6,7 +6,8 @@ use crate::trace::ClockSync;
 
 /// One moment or marker of a thread, its prefixes included. An alignment that is no power of two
 /// comes before its moment, as a moment of its own with the alignment in the place of the address
-/// ([`Kind::WideAlignment`]).
+/// ([`Kind::WideAlignment`]). So does the number of moments that were overwritten
+/// ([`Moment::gap`])
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The time on the trace's clock.
@@ -21,6 +22,15 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// So many moments of the process `tid` that came before this time have been overwritten. No moment
+    /// of a trace is of this kind.
+    pub fn gap(ticks: u64, tid: u32, count: u64) -> Moment {
+        Moment { ticks, address: count, size: 0, tid, kind: Moment::GAP, aux: 0, late: 0 }
+    }
+
+    /// The kind of [`Moment::gap`].
+    pub const GAP: Kind = Kind::Nanos;
+
     /// It is the birth or death of an address. A failed allocation has no address.
     pub fn has_address(&self) -> bool {
         self.address != 0 && self.kind.is_moment()
@@ -54,4 +64,9 @@ impl Batch {
 pub trait Moments {
     /// Appends the next moments; `false` if there are none now.
     fn more(&mut self, batch: &mut Batch) -> bool;
+
+    /// Where there are no moments now, there will be later ones.
+    fn goes_on(&self) -> bool {
+        false
+    }
 }

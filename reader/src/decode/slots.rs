@@ -4,7 +4,7 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{Kind, PARITY_SHIFT, Slot};
 
 use super::moment::Moment;
-use crate::trace::{Block, DamageKind, Trace};
+use crate::trace::{Block, DamageKind, FAR, Trace};
 
 /// Decodes the slots of one block in order.
 pub struct Decoder<'a> {
@@ -16,6 +16,8 @@ pub struct Decoder<'a> {
     tid: u32,
     name: [u64; 2],
     base: u64,
+    /// What is added to ticks, since the clock was set back.
+    shift: u64,
     /// No time of a later slot is earlier.
     earliest: u64,
     wide: Wide,
@@ -50,7 +52,8 @@ impl<'a> Decoder<'a> {
             position: 0,
             tid: copy.header.tid(),
             name: copy.header.name,
-            base: copy.header.base_ticks,
+            base: copy.header.base_ticks.wrapping_add(block.shift),
+            shift: block.shift,
             earliest: 0,
             wide: Wide::default(),
             first_use: block.first_use,
@@ -68,7 +71,14 @@ impl<'a> Decoder<'a> {
         let value = slot.value();
         self.wide.any = true;
         match kind {
-            Kind::Ticks => self.base = value,
+            Kind::Ticks => {
+                self.base = value.wrapping_add(self.shift);
+                if self.base.saturating_add(FAR) < self.earliest {
+                    // The clock was set back within the block: it goes on from here.
+                    self.base = self.earliest;
+                    self.shift = self.base.wrapping_sub(value);
+                }
+            }
             Kind::WideSize => self.wide.size = Some(value),
             Kind::WideAddress => self.wide.address = Some(value),
             Kind::Thread => {
@@ -82,9 +92,14 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// The position of the next slot.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// The name of the thread that the last moment belongs to.
-    pub fn thread_name(&self) -> String {
-        thread_name(&self.name)
+    pub fn thread_name(&self) -> [u64; 2] {
+        self.name
     }
 
     #[inline]
@@ -161,11 +176,19 @@ pub fn thread_name(name: &[u64; 2]) -> String {
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// Copies a block and hands on its moments; damaged slots are reported to the trace.
-pub fn moments(trace: &Trace, block: &Block, copy: &mut BlockCopy, mut each: impl FnMut(Moment)) {
-    if trace.copy(block, copy) {
+/// Copies a block and hands on its moments; damaged slots are reported to the trace. `false`: the
+/// process has reused the block.
+pub fn moments(
+    trace: &Trace,
+    block: &Block,
+    copy: &mut BlockCopy,
+    mut each: impl FnMut(Moment),
+) -> bool {
+    let is_there = trace.copy(block, copy);
+    if is_there {
         copied(trace, block, copy, |moment, _| each(moment));
     }
+    is_there
 }
 
 /// Hands on the moments of a block that was copied, as [`moments`].

@@ -4,6 +4,8 @@ use std::fmt;
 
 use mallook_format::Kind;
 
+use super::gap::Gap;
+
 /// Something that happened in a process.
 ///
 /// A csv of one's own, with the time since the start and the bytes that were asked for:
@@ -47,6 +49,8 @@ pub enum EventKind {
     Call(Call),
     /// A marker and its PID: the parent's, the child's or the caller's, or 0.
     Marker(Kind, u32),
+    /// So many call moments of the process are missing, here or, where they were lost, anywhere before.
+    Missing(Gap, u64),
 }
 
 /// A call of an allocation function. Numbers that do not apply are `None`.

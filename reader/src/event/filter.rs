@@ -32,7 +32,7 @@ impl Filter {
             && is_any(&self.pids, &event.pid)
             && is_any(&self.tids, &event.tid)
             && match &event.kind {
-                EventKind::Marker(..) => !self.is_about_calls(),
+                EventKind::Marker(..) | EventKind::Missing(..) => !self.is_about_calls(),
                 EventKind::Call(call) => self.wants_call(call),
             }
     }

@@ -3,7 +3,7 @@
 //! The law of the modules:
 //!
 //! ```text
-//! call                events, calls and markers
+//! gap call            what is missing; events, calls and markers
 //! pairing             moments to events; the two moments of a reallocation become one
 //! events              one trace
 //! prefetch merged     decoding on other threads; several traces in one order
@@ -15,6 +15,7 @@ mod call;
 mod events;
 mod filter;
 mod follow;
+mod gap;
 mod merged;
 mod pairing;
 mod prefetch;
@@ -22,6 +23,7 @@ mod prefetch;
 pub use call::{Call, Event, EventKind};
 pub use events::Events;
 pub use filter::Filter;
-pub use follow::follow;
+pub use follow::{Follow, News, follow};
+pub use gap::{Gap, Grouped};
 pub use merged::MergedEvents;
 pub(crate) use pairing::Paired;

@@ -2,16 +2,26 @@
 //! the calls ended.
 
 use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 
 use mallook_format::{DELETE_SIZED, Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, Event, EventKind};
+use super::gap::Gap;
 use crate::decode::{Batch, Moment, Moments};
 use crate::trace::{ClockMap, Converter, Trace};
 
 /// Pending reallocations of one thread at the most (in nested signal handlers).
 const MOST_NESTED: usize = 64;
+/// Threads with pending reallocations at the most: a damaged trace may invent any number.
+const MOST_PENDING: usize = 1 << 16;
+
+/// The first moments of a thread's reallocations: of the innermost, and of those that it interrupted.
+struct Nested {
+    innermost: Moment,
+    outer: Vec<Moment>,
+}
 
 /// A moment and the event that it completes.
 pub struct Paired {
@@ -30,20 +40,24 @@ pub struct Pairing<M> {
     repairs: u64,
     pid: u32,
     clock: Converter,
-    /// First moments of reallocations by thread, innermost last.
-    pending: FxHashMap<u32, Vec<Moment>>,
+    /// First moments of reallocations by thread.
+    pending: FxHashMap<u32, Nested>,
     /// First moments whose second one never came, in the order in which they are emitted.
     unfinished: Option<VecDeque<Moment>>,
     current: Event,
     /// Alignments that are no powers of two, of the next call of each thread.
     odd_alignments: FxHashMap<u32, u64>,
     last_ns: u64,
+    /// Calls that could not be recorded, if that has not been said.
+    lost: u64,
 }
 
 impl<M: Moments> Pairing<M> {
     /// The events of a trace, whose moments come from `source`.
     pub fn of(trace: &Trace, source: M) -> Self {
-        Pairing::new(source, trace.header().pid, Converter::new(ClockMap::first(trace)))
+        let clock = Converter::new(ClockMap::first(trace));
+        let lost = trace.lost().fold(0u64, |sum, (_, count)| sum.saturating_add(count));
+        Pairing { lost, ..Pairing::new(source, trace.pid(), clock) }
     }
 
     pub fn new(source: M, pid: u32, clock: Converter) -> Self {
@@ -59,6 +73,7 @@ impl<M: Moments> Pairing<M> {
             current: Event { time_ns: 0, pid, tid: 0, kind: EventKind::Marker(Kind::Start, 0) },
             odd_alignments: FxHashMap::default(),
             last_ns: 0,
+            lost: 0,
         }
     }
 
@@ -161,21 +176,20 @@ impl<M: Moments> Pairing<M> {
     fn apply(&mut self, moment: &Moment) -> Option<EventKind> {
         let kind = moment.kind;
         if kind == Kind::WideAlignment {
-            self.odd_alignments.insert(moment.tid, moment.address);
+            if self.odd_alignments.len() < MOST_PENDING {
+                self.odd_alignments.insert(moment.tid, moment.address);
+            }
             return None;
+        }
+        if kind == Moment::GAP {
+            return Some(EventKind::Missing(Gap::Overwritten, moment.address));
         }
         if kind.is_marker() {
             return Some(EventKind::Marker(kind, moment.address as u32));
         }
         if kind.is_death() {
             if kind.second_half().is_some() {
-                let calls = self.pending.entry(moment.tid).or_default();
-                if calls.len() == MOST_NESTED {
-                    // The oldest has lost its other half.
-                    calls.remove(0);
-                }
-                calls.push(*moment);
-                return None;
+                return self.wait_for_birth(moment);
             }
             let sized = match kind {
                 Kind::FreeSized | Kind::FreeAlignedSized | Kind::Sdallocx => true,
@@ -187,6 +201,23 @@ impl<M: Moments> Pairing<M> {
             return Some(EventKind::Call(call.with_size(sized.then_some(moment.size))));
         }
         Some(self.birth(moment))
+    }
+
+    /// Keeps the first moment of a reallocation until the second one comes; if too many threads are
+    /// in one, it is an event of its own.
+    fn wait_for_birth(&mut self, death: &Moment) -> Option<EventKind> {
+        if let Some(calls) = self.pending.get_mut(&death.tid) {
+            if calls.outer.len() + 1 == MOST_NESTED {
+                // The oldest has lost its other half.
+                calls.outer.remove(0);
+            }
+            calls.outer.push(std::mem::replace(&mut calls.innermost, *death));
+        } else if self.pending.len() < MOST_PENDING {
+            self.pending.insert(death.tid, Nested { innermost: *death, outer: Vec::new() });
+        } else {
+            return Some(EventKind::Call(self.unfinished_call(death)));
+        }
+        None
     }
 
     /// The call that a birth completes.
@@ -209,8 +240,16 @@ impl<M: Moments> Pairing<M> {
         if birth.aux & REALLOC_FRESH != 0 {
             return None;
         }
-        let calls = self.pending.get_mut(&birth.tid)?;
-        calls.pop_if(|last| last.kind == death && last.size == birth.size)
+        let Entry::Occupied(mut calls) = self.pending.entry(birth.tid) else { return None };
+        let found = calls.get().innermost;
+        if found.kind != death || found.size != birth.size {
+            return None;
+        }
+        match calls.get_mut().outer.pop() {
+            Some(outer) => calls.get_mut().innermost = outer,
+            None => _ = calls.remove(),
+        }
+        Some(found)
     }
 
     /// A reallocation without its second moment.
@@ -257,12 +296,17 @@ impl<M: Moments> Pairing<M> {
     #[cold]
     fn advance_unfinished(&mut self) -> bool {
         if self.unfinished.is_none() {
-            let mut rest: Vec<Moment> = self.pending.drain().flat_map(|(_, calls)| calls).collect();
+            let mut rest: Vec<Moment> = (self.pending.drain())
+                .flat_map(|(_, calls)| calls.outer.into_iter().chain([calls.innermost]))
+                .collect();
             rest.sort_unstable_by_key(|death| (death.ticks, death.tid));
             self.unfinished = Some(rest.into());
         }
         let Some(death) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
-            return false;
+            let lost = std::mem::take(&mut self.lost);
+            let kind = EventKind::Missing(Gap::Lost, lost);
+            self.current = Event { time_ns: self.last_ns, pid: self.pid, tid: self.pid, kind };
+            return lost != 0;
         };
         self.current = self.first_half(&death);
         true

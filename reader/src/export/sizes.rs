@@ -15,6 +15,7 @@ pub fn event(event: &Event, out: &mut TextBuffer) {
             out.put(b"\n");
         }
         EventKind::Call(_) => {}
+        EventKind::Missing(..) => {}
         EventKind::Marker(kind, _) => out.put(match kind {
             Kind::Start => b"@ Start\n",
             Kind::Restart => b"@ Restart\n",

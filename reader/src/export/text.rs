@@ -6,7 +6,7 @@ use mallook_format::Kind;
 
 use super::buffer::TextBuffer;
 use super::number::{decimal, hexadecimal};
-use crate::event::{Call, Event, EventKind};
+use crate::event::{Call, Event, EventKind, Gap, Grouped};
 use crate::trace::Trace;
 
 /// The layout of all lines.
@@ -35,6 +35,12 @@ impl Layout {
         match event.kind {
             EventKind::Call(call) => write_call(&call, out),
             EventKind::Marker(kind, pid) => write_marker(kind, pid, event.pid, out),
+            EventKind::Missing(Gap::Overwritten, count) => {
+                let _ = write!(out, "--- {} events overwritten here", Grouped(count));
+            }
+            EventKind::Missing(Gap::Lost, count) => {
+                let _ = write!(out, "--- {} events lost, here or before", Grouped(count));
+            }
         }
         out.put(b"\n");
     }
@@ -84,7 +90,7 @@ fn write_marker(kind: Kind, pid: u32, own: u32, out: &mut TextBuffer) {
         Kind::Restart => write!(out, "--- process {own} starts, forked from {pid}"),
         Kind::Forking => write!(out, "--- about to fork"),
         Kind::Forked => write!(out, "--- forked process {pid}"),
-        Kind::Exec if pid == own => write!(out, "--- about to exec"),
+        Kind::Exec if pid == own || pid == 0 => write!(out, "--- about to exec"),
         Kind::Exec => write!(out, "--- process {pid}, which shares our memory, about to exec"),
         Kind::Exit if pid == own || pid == 0 => write!(out, "--- about to exit"),
         Kind::Exit => write!(out, "--- process {pid}, which shares our memory, about to exit"),

@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use super::live_set::EARLY;
 use crate::trace::{Block, Blocks, Trace};
 
-/// Blocks are ordered by base, at equal times by claim.
+/// Blocks are ordered by start, at equal times by claim.
 type Key = (u64, u64, u64);
 
 /// A block in the queue.
@@ -23,7 +23,7 @@ struct Waiting(Block);
 
 impl Waiting {
     fn key(&self) -> Key {
-        (self.0.base_ticks, self.0.sequence, self.0.index)
+        (self.0.start_ticks, self.0.sequence, self.0.index)
     }
 }
 
@@ -52,21 +52,51 @@ pub struct BlockQueue<I> {
     /// Blocks in the order of their claims.
     blocks: I,
     waiting: BinaryHeap<Reverse<Waiting>>,
-    /// The base of the last block of each owner that was read.
+    /// The start of the last block of each owner that was read.
     bases: FxHashMap<u64, u64>,
     /// No unread block starts earlier.
     watermark: u64,
 }
 
-impl<'a> BlockQueue<Blocks<'a>> {
-    /// All blocks of a trace.
-    pub fn of(trace: &'a Trace<'a>) -> BlockQueue<Blocks<'a>> {
-        let mut queue = BlockQueue::new(Blocks::of(trace));
-        if trace.ring_blocks().is_some() {
-            // The oldest block of a ring may stand anywhere.
-            while queue.read() {}
+/// The blocks of a trace in the order of their claims.
+pub enum InOrder<'a> {
+    /// A growing file has them in that order.
+    File(Blocks<'a>),
+    /// In a ring, that of a slow thread may stand anywhere.
+    Ring(std::vec::IntoIter<Block>),
+}
+
+impl Iterator for InOrder<'_> {
+    type Item = Block;
+
+    fn next(&mut self) -> Option<Block> {
+        match self {
+            InOrder::File(blocks) => blocks.next(),
+            InOrder::Ring(blocks) => blocks.next(),
         }
-        queue
+    }
+}
+
+/// The call moments of a ring that have been overwritten, and the last claim that has any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overwritten {
+    pub count: u64,
+    pub last: u64,
+}
+
+impl<'a> BlockQueue<InOrder<'a>> {
+    /// All blocks of a trace, and what is overwritten.
+    pub fn of(trace: &'a Trace<'a>) -> (BlockQueue<InOrder<'a>>, Overwritten) {
+        let mut blocks = Blocks::of(trace);
+        let Some(turn) = trace.ring_blocks() else {
+            return (BlockQueue::new(InOrder::File(blocks)), Overwritten::default());
+        };
+        let mut all: Vec<Block> = blocks.by_ref().collect();
+        all.sort_by_key(|block| block.sequence);
+        let count = all.iter().fold(blocks.overwritten, |sum, it| sum.saturating_add(it.overwritten));
+        let last = all.last().map_or(0, |newest| newest.sequence.saturating_sub(turn));
+        let queue = BlockQueue::new(InOrder::Ring(all.into_iter()));
+        (queue, Overwritten { count, last })
     }
 }
 
@@ -79,14 +109,17 @@ impl<I: Iterator<Item = Block>> BlockQueue<I> {
 
     /// Reads one more block; `false` if there is none.
     fn read(&mut self) -> bool {
-        let Some(block) = self.blocks.next() else {
+        let Some(mut block) = self.blocks.next() else {
             self.watermark = u64::MAX;
             return false;
         };
-        if let Some(before) = self.bases.insert(block.owner, block.base_ticks) {
+        if let Some(&before) = self.bases.get(&block.owner) {
+            // Whatever the clock says, the blocks of an owner follow each other as they were claimed.
+            block.start_ticks = block.start_ticks.max(before);
             // A processor may have read its clock early.
             self.watermark = self.watermark.max(before.saturating_sub(EARLY));
         }
+        self.bases.insert(block.owner, block.start_ticks);
         self.waiting.push(Reverse(Waiting(block)));
         true
     }
@@ -96,7 +129,7 @@ impl<I: Iterator<Item = Block>> Iterator for BlockQueue<I> {
     type Item = Block;
 
     fn next(&mut self) -> Option<Block> {
-        while self.waiting.peek().is_none_or(|first| first.0.0.base_ticks > self.watermark) {
+        while self.waiting.peek().is_none_or(|first| first.0.0.start_ticks > self.watermark) {
             if !self.read() {
                 break;
             }
@@ -120,7 +153,10 @@ mod tests {
         let mut claimed = [None; 256];
         for (time, &thread) in (1..).zip(schedule) {
             match claimed[usize::from(thread)].take() {
-                Some(place) => blocks[place as usize].base_ticks = time * EARLY * 2,
+                Some(place) => {
+                    blocks[place as usize].base_ticks = time * EARLY * 2;
+                    blocks[place as usize].start_ticks = time * EARLY * 2;
+                }
                 None => {
                     let sequence = blocks.len() as u64;
                     blocks.push(Block {
@@ -129,6 +165,9 @@ mod tests {
                         parity: 1,
                         base_ticks: 0,
                         base_ns: 0,
+                        shift: 0,
+                        start_ticks: 0,
+                        overwritten: 0,
                         owner: thread.into(),
                         first_use: true,
                     });
@@ -151,6 +190,34 @@ mod tests {
             sorted.sort_unstable_by_key(|block| block.base_ticks);
             let queue: Vec<_> = BlockQueue::new(blocks.into_iter()).collect();
             prop_assert_eq!(queue, sorted);
+        }
+    }
+
+    proptest! {
+        /// A clock that goes anywhere does not reverse the blocks of an owner.
+        #[test]
+        fn blocks_of_an_owner_follow_each_other(
+            given in prop::collection::vec((0u64..5, any::<u64>()), 0..200),
+        ) {
+            let block = |(sequence, (owner, base_ticks)): (u64, (u64, u64))| Block {
+                index: sequence + 1,
+                sequence,
+                parity: 1,
+                base_ticks,
+                base_ns: 0,
+                shift: 0,
+                start_ticks: base_ticks,
+                overwritten: 0,
+                owner,
+                first_use: true,
+            };
+            let blocks = (0..).zip(given).map(block).collect::<Vec<_>>();
+            let queue: Vec<_> = BlockQueue::new(blocks.iter().copied()).collect();
+            prop_assert_eq!(queue.len(), blocks.len());
+            for owner in 0..5 {
+                let of_owner = queue.iter().filter(|block| block.owner == owner);
+                prop_assert!(of_owner.is_sorted_by_key(|block| block.sequence));
+            }
         }
     }
 

@@ -20,6 +20,9 @@ const NEAR: u64 = 1 << 13;
 /// [`Clock::Coarse`]: mallook_format::Clock::Coarse
 const NEAR_COARSE: u64 = 1 << 15;
 
+/// Threads with pending reallocations at the most: a damaged trace may invent any number.
+const MOST_PENDING: usize = 1 << 16;
+
 /// Kinds of moments that only give out or release, a bit for each.
 const PLAIN: u64 = 1 << Kind::Malloc as u8 | 1 << Kind::Calloc as u8 | 1 << Kind::Free as u8;
 
@@ -106,7 +109,9 @@ impl LiveSet {
         let address = moment.address;
         match moment.kind {
             kind if kind.second_half().is_some() => {
-                self.pending.insert(moment.tid, *moment);
+                if self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid) {
+                    self.pending.insert(moment.tid, *moment);
+                }
             }
             kind if kind.first_half().is_some() && moment.aux & REALLOC_FRESH == 0 => {
                 let death = self.pending.remove(&moment.tid);

@@ -7,10 +7,11 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use mallook_format::ring::BlockCopy;
+use rustc_hash::FxHashMap;
 
-use super::block_queue::BlockQueue;
+use super::block_queue::{BlockQueue, InOrder, Overwritten};
 use crate::decode::{self, Batch, Moment, Moments};
-use crate::trace::{Block, Blocks, Trace};
+use crate::trace::{Block, Trace};
 
 /// A decoded block.
 #[derive(Default)]
@@ -26,7 +27,7 @@ type Key = (u64, u64);
 /// Merges the blocks of one trace.
 pub struct Merge<'a> {
     trace: &'a Trace<'a>,
-    queue: BlockQueue<Blocks<'a>>,
+    queue: BlockQueue<InOrder<'a>>,
     /// The next block of the queue.
     coming: Option<Block>,
     /// The started runs by their next times.
@@ -34,6 +35,10 @@ pub struct Merge<'a> {
     runs: Vec<Run>,
     /// Finished runs, to be used again.
     free: Vec<usize>,
+    /// The last time of each owner: a clock that went back does not reverse its moments.
+    last_ticks: FxHashMap<u64, u64>,
+    /// What is missing before the next block that was claimed later, if that has not been said.
+    overwritten: Overwritten,
     copy: Box<BlockCopy>,
 }
 
@@ -46,7 +51,7 @@ impl Run {
 impl<'a> Merge<'a> {
     /// All blocks of a trace.
     pub fn of(trace: &'a Trace<'a>) -> Merge<'a> {
-        let mut queue = BlockQueue::of(trace);
+        let (mut queue, overwritten) = BlockQueue::of(trace);
         Merge {
             trace,
             coming: queue.next(),
@@ -54,6 +59,8 @@ impl<'a> Merge<'a> {
             heap: BinaryHeap::new(),
             runs: Vec::new(),
             free: Vec::new(),
+            last_ticks: FxHashMap::default(),
+            overwritten,
             copy: Box::new(BlockCopy::EMPTY),
         }
     }
@@ -61,7 +68,7 @@ impl<'a> Merge<'a> {
     /// Starts the runs whose start time has come.
     fn admit(&mut self, batch: &mut Batch) {
         while let Some(block) = self.coming {
-            if self.heap.peek().is_some_and(|Reverse(((ticks, _), _))| *ticks < block.base_ticks) {
+            if self.heap.peek().is_some_and(|Reverse(((ticks, _), _))| *ticks < block.start_ticks) {
                 break;
             }
             let number = self.free.pop().unwrap_or_else(|| {
@@ -72,7 +79,23 @@ impl<'a> Merge<'a> {
             (run.position, run.sequence) = (0, block.sequence);
             run.moments.clear();
             let moments = &mut run.moments;
-            decode::moments(self.trace, &block, &mut self.copy, |moment| moments.push(moment));
+            if !decode::moments(self.trace, &block, &mut self.copy, |moment| moments.push(moment)) {
+                let missing = self.trace.overwritten_since(&block);
+                batch.moments.push(Moment::gap(block.start_ticks, self.trace.pid(), missing));
+            }
+            if self.overwritten.count != 0 && block.sequence > self.overwritten.last {
+                let count = std::mem::take(&mut self.overwritten.count);
+                batch.moments.push(Moment::gap(block.start_ticks, self.trace.pid(), count));
+            }
+            if let (Some(first), Some(last)) = (run.moments.first(), run.moments.last()) {
+                let (first, last) = (first.ticks, last.ticks);
+                let before = self.last_ticks.entry(block.owner).or_default();
+                if first < *before {
+                    let moments = run.moments.iter_mut();
+                    moments.for_each(|moment| moment.ticks = moment.ticks.max(*before));
+                }
+                *before = last.max(*before);
+            }
             match run.key() {
                 Some(key) => self.heap.push(Reverse((key, number))),
                 None => self.free.push(number),
@@ -86,7 +109,7 @@ impl<'a> Merge<'a> {
     /// The second smallest time of all runs.
     fn limit(&self) -> Option<Key> {
         let waiting = self.heap.peek().map(|Reverse((key, _))| *key);
-        let coming = self.coming.map(|block| (block.base_ticks, 0));
+        let coming = self.coming.map(|block| (block.start_ticks, 0));
         waiting.into_iter().chain(coming).min()
     }
 }

@@ -4,6 +4,7 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{BLOCK_SIZE, BlockHeader, BlockKind, Phase, State};
 
 use super::block::Block;
+use super::clock_line::ClockLine;
 use super::damage::DamageKind;
 use super::file::Trace;
 
@@ -17,12 +18,16 @@ enum Use {
     Other,
 }
 
-/// The blocks of events of a trace, as they stand in the file.
+/// The blocks of events of a trace, in the order of their claims; those of a ring from the oldest
+/// place on.
 #[derive(Debug)]
 pub struct Blocks<'a> {
     trace: &'a Trace<'a>,
+    /// Places by age ([`Trace::place`]).
     next: u64,
     end: u64,
+    /// The clock, which may have been set back.
+    pub(crate) line: ClockLine,
     /// Blocks that were found.
     pub(crate) opened: u64,
     /// Call moments overwritten in blocks that hold no events now.
@@ -42,7 +47,31 @@ impl<'a> Blocks<'a> {
 
     /// The blocks at these places.
     pub(crate) fn between(trace: &'a Trace<'a>, next: u64, end: u64) -> Blocks<'a> {
-        Blocks { trace, next, end, opened: 0, overwritten: 0, truncated: false, compare: false }
+        let line = if next == 1 { trace.clock_line() } else { ClockLine::default() };
+        let (opened, overwritten, truncated, compare) = (0, 0, false, false);
+        Blocks { trace, next, end, line, opened, overwritten, truncated, compare }
+    }
+}
+
+impl Blocks<'_> {
+    /// The block at this index, if it is one of events; the damage because of which it is left out is
+    /// reported.
+    pub(crate) fn find(trace: &Trace, index: u64, line: &mut ClockLine) -> Option<Block> {
+        let header = trace.source().peek_block(index);
+        if header.state == 0 && header.ident == 0 {
+            return None;
+        }
+        match identify(trace, index, &header) {
+            Ok(Use::Events(mut block)) => {
+                block.on_line(line);
+                Some(block)
+            }
+            Ok(_) => None,
+            Err((kind, offset)) => {
+                trace.report(kind, offset);
+                None
+            }
+        }
     }
 }
 
@@ -51,14 +80,18 @@ impl Iterator for Blocks<'_> {
 
     fn next(&mut self) -> Option<Block> {
         while self.next < self.end {
-            let index = self.next;
+            let index = self.trace.place(self.next);
             self.next += 1;
             let header = self.trace.source().peek_block(index);
             if header.state == 0 && header.ident == 0 {
+                // A hole, up to the end of the file at the most.
+                let data = self.trace.source().next_data(index + 1).min(self.trace.places() + 1);
+                self.next = self.next.saturating_add(data.saturating_sub(index + 1));
                 continue;
             }
             match identify(self.trace, index, &header) {
-                Ok(Use::Events(block)) => {
+                Ok(Use::Events(mut block)) => {
+                    block.on_line(&mut self.line);
                     self.opened += 1;
                     self.truncated |= index == self.trace.size() / BLOCK_SIZE as u64;
                     return Some(block);
@@ -116,6 +149,9 @@ fn identify(trace: &Trace, index: u64, header: &BlockHeader) -> Result<Use, (Dam
         sequence,
         parity,
         base_ticks: header.base_ticks,
+        shift: 0,
+        start_ticks: header.base_ticks,
+        overwritten: header.totals[(parity ^ 1) as usize],
         base_ns: header.base_ns,
         owner: header.owner,
         first_use,

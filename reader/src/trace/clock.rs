@@ -40,7 +40,7 @@ fn first_syncs(trace: &Trace) -> Vec<ClockSync> {
     for block in Blocks::between(trace, 1, 1 + places.min(FIRST_BLOCKS)) {
         syncs.push(block.clock_sync());
         if places <= FIRST_BLOCKS && trace.source().copy_block(block.index, &mut copy) {
-            syncs.extend(syncs_within(&copy, block.parity));
+            syncs.extend(syncs_within(&copy, block.parity, block.shift));
         }
     }
     syncs
@@ -56,7 +56,7 @@ impl ClockMap {
     /// The map of the first blocks of a trace; [`ClockMap::extend`] adds the others in the order in
     /// which they start.
     pub(crate) fn first(trace: &Trace) -> ClockMap {
-        ClockMap::new(trace.header(), first_syncs(trace))
+        ClockMap::new(&trace.header(), first_syncs(trace))
     }
 
     /// The map of a whole trace, from the clock syncs of all its blocks in any order.

@@ -5,7 +5,7 @@ use mallook_format::{Kind, Slot};
 
 /// Rates that a clock can have, in nanoseconds a tick: a clock sync that implies another one is
 /// damaged.
-const PLAUSIBLE_RATE: std::ops::RangeInclusive<f64> = 0.05..=20.0;
+pub const PLAUSIBLE_RATE: std::ops::RangeInclusive<f64> = 0.05..=20.0;
 /// Clock syncs closer than this say nothing about the rate, in nanoseconds.
 const CLOSE: u64 = 20_000;
 /// Fractional bits of a rate.
@@ -75,11 +75,15 @@ pub fn rate(start: ClockSync, end: ClockSync) -> u64 {
 }
 
 /// The clock syncs between the slots of a block.
-pub fn syncs_within(copy: &BlockCopy, parity: u64) -> impl Iterator<Item = ClockSync> {
+pub fn syncs_within(
+    copy: &BlockCopy,
+    parity: u64,
+    shift: u64,
+) -> impl Iterator<Item = ClockSync> {
     copy.slots.windows(2).filter_map(move |pair| {
         let is = |slot: Slot, kind| slot.kind() == Some(kind) && slot.parity() == parity;
         let [ticks, ns] = [pair[0], pair[1]];
         (is(ticks, Kind::Ticks) && is(ns, Kind::Nanos))
-            .then(|| ClockSync { ticks: ticks.value(), ns: ns.value() })
+            .then(|| ClockSync { ticks: ticks.value().wrapping_add(shift), ns: ns.value() })
     })
 }

@@ -49,6 +49,9 @@ pub enum DamageKind {
         /// Number of missing blocks.
         count: u64,
     },
+    /// The file was removed or replaced while it was read, and too many others were open to keep hold
+    /// of it.
+    Replaced,
     /// The file ends within its last block.
     TruncatedBlock,
     /// A block without the magic of a block. Its events are read.
@@ -101,6 +104,9 @@ impl fmt::Display for DamageKind {
             DamageKind::MissingBlocks { count } => {
                 let found = "the end of the file, or holes";
                 write!(f, "found {found}, expected {count} more blocks that were opened")
+            }
+            DamageKind::Replaced => {
+                write!(f, "found no file or another one, expected the file that was opened")
             }
             DamageKind::TruncatedBlock => {
                 write!(f, "found the end of the file, expected the rest of a block")

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use bytemuck::Zeroable;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, Clock, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, Mode, State,
+    BLOCK_SIZE, Clock, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, Mode, Slot, State,
 };
 
 use super::block::Block;
+use super::clock_line::ClockLine;
+use super::clock_sync::ClockSync;
 use super::damage::{Damage, DamageKind, DamageList};
-use super::process;
+use super::process::{self, Liveness};
 use crate::error::Error;
 use crate::source::Source;
 
@@ -22,11 +26,17 @@ const SEARCHED: usize = 64;
 pub struct Trace<'a> {
     path: PathBuf,
     source: Source<'a>,
-    header: FileHeader,
+    /// The header without the zeros at its end: thousands of traces may be open.
+    header: Box<[u8]>,
+    pid: u32,
+    /// Number of blocks of a ring, 0 for a growing file.
+    ring_blocks: u64,
     live: LiveSnapshot,
     /// The header is undamaged.
     sound_header: bool,
     damage: Mutex<DamageList>,
+    /// The damage is known.
+    known: AtomicBool,
 }
 
 impl Trace<'static> {
@@ -36,6 +46,16 @@ impl Trace<'static> {
     /// The file cannot be read, or is no trace.
     pub fn open(path: &Path) -> Result<Trace<'static>, Error> {
         Trace::new(path, Source::open(path)?)
+    }
+
+    /// Opens the file again, which has grown. What is known of its damage stays.
+    pub(crate) fn open_again(&mut self) -> Result<(), Error> {
+        let source = Source::open(&self.path)?;
+        if source.identity() == self.source.identity() {
+            self.live = source.live();
+            self.source = source;
+        }
+        Ok(())
     }
 }
 
@@ -55,13 +75,19 @@ impl<'a> Trace<'a> {
             }
             damage.add(Damage::new(DamageKind::Header(error), 0));
         }
+        let is_ring = Mode::from_raw(header.mode) == Some(Mode::Ring);
+        let bytes = bytemuck::bytes_of(&header);
+        let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         Ok(Trace {
             path: path.to_owned(),
             live: source.live(),
             source,
-            header,
+            header: bytes[..end].into(),
+            pid: header.pid,
+            ring_blocks: if is_ring { header.ring_blocks } else { 0 },
             sound_header: checked.is_ok(),
             damage: Mutex::new(damage),
+            known: AtomicBool::new(false),
         })
     }
 
@@ -71,8 +97,15 @@ impl<'a> Trace<'a> {
     }
 
     /// The part of the header that does not change.
-    pub fn header(&self) -> &FileHeader {
-        &self.header
+    pub fn header(&self) -> FileHeader {
+        let mut header = FileHeader::zeroed();
+        bytemuck::bytes_of_mut(&mut header)[..self.header.len()].copy_from_slice(&self.header);
+        header
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Size of the file in bytes.
@@ -83,12 +116,22 @@ impl<'a> Trace<'a> {
     /// The number of places after the header where a block may be.
     pub fn places(&self) -> u64 {
         let there = self.source.len().div_ceil(BLOCK_SIZE as u64).saturating_sub(1);
-        match self.ring_blocks() {
-            _ if !self.sound_header => there,
-            // The file is longer than a ring that found no space for all of it.
-            Some(blocks) => there.min(blocks),
+        match (self.sound_header, self.ring_blocks()) {
             // The process may cut off the places after the last claimed block at any time.
-            None => there.min(self.claimed()),
+            (true, None) => there.min(self.claimed()),
+            // The disk may have been full before the ring had its size.
+            (true, Some(blocks)) => there.min(blocks),
+            _ => there,
+        }
+    }
+
+    /// The index of a block by its age: the first place of a ring is the one to be used next.
+    pub(crate) fn place(&self, age: u64) -> u64 {
+        match self.ring_blocks() {
+            Some(blocks) if self.sound_header && self.places() == blocks => {
+                1 + (age - 1 + self.claimed() % blocks) % blocks
+            }
+            _ => age,
         }
     }
 
@@ -99,8 +142,7 @@ impl<'a> Trace<'a> {
 
     /// Number of blocks of a ring; `None` for a growing file.
     pub fn ring_blocks(&self) -> Option<u64> {
-        let ring = Mode::from_raw(self.header.mode) == Some(Mode::Ring);
-        (ring && self.header.ring_blocks != 0).then_some(self.header.ring_blocks)
+        (self.ring_blocks != 0).then_some(self.ring_blocks)
     }
 
     /// Number of call moments that could not be recorded, by cause.
@@ -124,16 +166,38 @@ impl<'a> Trace<'a> {
         self.live.control.ended
     }
 
-    /// The process still has the file mapped: it has neither ended nor replaced itself by exec.
-    /// `false` for a process that we may not look at, or that is in another PID namespace.
+    /// Whether the process still has the file mapped: it has neither ended nor replaced itself by
+    /// exec.
+    pub fn liveness(&self) -> Liveness {
+        match self.source.identity() {
+            Some((device, inode)) => process::liveness(self.pid, &self.path, device, inode),
+            None => Liveness::Gone,
+        }
+    }
+
+    /// As [`Trace::liveness`] of a process that was found before: where it is not there any more, it
+    /// has ended, whoever has its number now.
+    pub(crate) fn liveness_of(&self, found: &mut Option<u32>) -> Liveness {
+        let Some((device, inode)) = self.source.identity() else { return Liveness::Gone };
+        process::liveness_of(found, self.pid, &self.path, device, inode)
+    }
+
+    /// The process runs on this machine, and in our time namespace.
+    pub(crate) fn shares_our_time(&self) -> bool {
+        self.source.identity().is_some_and(|(device, inode)| {
+            process::shares_our_time(self.pid, &self.path, device, inode)
+        })
+    }
+
+    /// As [`Trace::liveness`]; `false` where it cannot be told.
     pub fn is_running(&self) -> bool {
-        process::has_mapped(self.header.pid, &self.path)
+        self.liveness() == Liveness::Running
     }
 
     /// The trace was recorded with [`Clock::Coarse`]: several events in a row can carry one time,
     /// and the order between threads is not always known.
     pub fn is_coarse(&self) -> bool {
-        Clock::from_raw(self.header.clock) == Some(Clock::Coarse)
+        Clock::from_raw(self.header().clock) == Some(Clock::Coarse)
     }
 
     /// The damage found so far, and the number of further damaged places that are not described.
@@ -143,9 +207,52 @@ impl<'a> Trace<'a> {
         (list.described.clone(), list.more)
     }
 
+    /// Reads what was read before, whose damage is known.
+    pub(crate) fn again<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.known.store(true, Relaxed);
+        let result = read();
+        self.known.store(false, Relaxed);
+        result
+    }
+
     pub(crate) fn report(&self, kind: DamageKind, offset: u64) {
+        if self.known.load(Relaxed) {
+            return;
+        }
         let mut list = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
         list.add(Damage::new(kind, offset));
+    }
+
+    /// The line of the clock, before any block.
+    pub(crate) fn clock_line(&self) -> ClockLine {
+        let header = self.header();
+        ClockLine::new(ClockSync { ticks: header.ticks, ns: header.monotonic_ns })
+    }
+
+    /// The words of the header that change, as they are now.
+    pub(crate) fn live_now(&self) -> LiveSnapshot {
+        self.source.live()
+    }
+
+    /// The header is undamaged.
+    pub(crate) fn has_sound_header(&self) -> bool {
+        self.sound_header
+    }
+
+    /// Number of whole blocks behind the header that were in the file when it was opened.
+    pub(crate) fn blocks_there(&self) -> u64 {
+        (self.source.len() / BLOCK_SIZE as u64).saturating_sub(1)
+    }
+
+    /// The first block from this one on that was not in a hole when the file was opened.
+    pub(crate) fn next_data(&self, index: u64) -> u64 {
+        self.source.next_data(index)
+    }
+
+    /// The state of a block, and one of its slots, which may be changing.
+    pub(crate) fn peek(&self, index: u64, slot: usize) -> (Option<State>, Slot) {
+        let (header, slot) = self.source.peek_slot(index, slot);
+        (State::from_word(header.state), slot)
     }
 
     pub(crate) fn source(&self) -> &Source<'a> {
@@ -160,7 +267,7 @@ impl<'a> Trace<'a> {
     /// The trace has every allocation of the process: it did not inherit a heap by fork, and
     /// nothing was overwritten.
     pub(crate) fn is_complete(&self) -> bool {
-        self.ring_blocks().is_none() && self.header.flags & FLAG_RESTART == 0
+        self.ring_blocks().is_none() && self.header().flags & FLAG_RESTART == 0
     }
 
     /// Reports blocks that the header counts and the file does not have.
@@ -171,8 +278,11 @@ impl<'a> Trace<'a> {
     /// `opened` is the number of blocks that were found; `truncated`: the last of them is cut off.
     pub(crate) fn check_extent(&self, opened: u64, truncated: bool) {
         let size = self.source.len();
+        if self.source.is_gone() {
+            self.report(DamageKind::Replaced, 0);
+        }
         if self.ring_blocks().is_some() {
-            let blocks = self.header.ring_blocks.saturating_add(1);
+            let blocks = self.ring_blocks.saturating_add(1);
             let expected = blocks.saturating_mul(BLOCK_SIZE as u64);
             if size < expected {
                 self.report(DamageKind::TruncatedRing { found: size, expected }, size);
@@ -186,6 +296,14 @@ impl<'a> Trace<'a> {
         if truncated {
             self.report(DamageKind::TruncatedBlock, size);
         }
+    }
+
+    /// The call moments that were overwritten in the block's place since the block was found.
+    pub(crate) fn overwritten_since(&self, block: &Block) -> u64 {
+        let now = self.source.peek_block(block.index);
+        let state = State::from_word(now.state).filter(|now| now.sequence != block.sequence);
+        let overwritten = |now_state: State| now.totals[(now_state.parity ^ 1) as usize & 1];
+        state.map_or(0, overwritten).saturating_sub(block.overwritten)
     }
 
     /// Copies a block. `false` if the process has reused it since it was found.
@@ -206,7 +324,7 @@ impl fmt::Debug for Trace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Trace")
             .field("path", &self.path)
-            .field("pid", &self.header.pid)
+            .field("pid", &self.pid)
             .field("size", &self.size())
             .finish_non_exhaustive()
     }

@@ -5,6 +5,7 @@
 //! ```text
 //! process             whether a process still writes its trace
 //! damage clock_sync   damaged places; instants on both clocks
+//! clock_line          a clock that was set back
 //! block               where one block of events is
 //! file                the header, and access to the blocks of a file
 //! blocks              finds the blocks of events
@@ -14,6 +15,7 @@
 mod block;
 mod blocks;
 mod clock;
+mod clock_line;
 mod clock_sync;
 mod damage;
 mod file;
@@ -23,6 +25,8 @@ pub use block::Block;
 pub use blocks::Blocks;
 pub use clock::ClockMap;
 pub(crate) use clock::Converter;
-pub(crate) use clock_sync::ClockSync;
+pub(crate) use clock_line::{ClockLine, FAR};
+pub(crate) use clock_sync::{ClockSync, syncs_within};
 pub use damage::{Damage, DamageKind};
 pub use file::Trace;
+pub use process::Liveness;
