@@ -298,7 +298,7 @@ fn a8_libraries_that_are_bound_deeply() {
     for case in ["deepbind", "deepbind_base"] {
         let run = load(&sandbox, case, &deep);
         let rows = run.trace().rows();
-        for size in [45_007, 45_013, 45_033, 45_053, 45_061, 45_077, 45_083] {
+        for size in [45_007, 45_013, 45_033, 45_053, 45_061, 45_077, 45_083, 45_121] {
             let found = rows.iter().filter(|row| row.size == Some(size) && !row.is_free());
             assert_eq!(found.count(), 1, "{case}: {size}");
         }
@@ -323,6 +323,7 @@ fn a8_wrappers_behind_us_and_a_library_that_is_bound_deeply() {
     let rows = run.trace().rows();
     // What goes to the wrapper goes past it from there, as without us; the rest is recorded.
     assert_eq!(lives(&rows, |size| size == 45_061).0, 1);
+    assert_eq!(lives(&rows, |size| size == 45_121), (1, 1));
 }
 
 /// The allocator gives the same address out again, and nobody sees it: no double death.

@@ -78,6 +78,7 @@ static void deepbind(const char *path, int base) {
     library = base ? dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_DEEPBIND) : load(path, RTLD_DEEPBIND);
     if (!library) die(dlerror());
     ((void (*)(void))find("deep"))();
+    free(valloc(45121));
     end();
     int *wrapped = dlsym(RTLD_DEFAULT, "wrapped");
     if (wrapped) say("wrapped %d\n", *wrapped > 2);

@@ -15,7 +15,7 @@ use mallook_format::{DELETE_SIZED, Kind, WIDE_ALIGNMENT};
 
 use crate::record::cold::record_odd_alignment;
 use crate::record::hot::record;
-use crate::record::since::{has_recorded, position};
+use crate::record::since::{Position, has_recorded, position};
 
 use super::malloc;
 use super::next;
@@ -180,48 +180,68 @@ impl Release {
     /// As the function.
     #[inline(always)]
     pub unsafe fn call(&self, block: Pointer, rest: [usize; 2]) {
-        match self.function.route() {
-            Route::Unknown => {
-                // SAFETY: by contract.
-                return unsafe { self.call_first(block, rest) };
-            }
-            Route::Record if !block.is_null() => {
-                record(self.kind, self.aux, block as usize, self.size);
-            }
-            _ => {}
+        if self.function.route() == Route::Jump {
+            // SAFETY: it is resolved, or the route would not be known.
+            let function = unsafe { as_release(self.function.next()) };
+            // SAFETY: by contract; what is too much in registers is ignored.
+            return unsafe { function(block, rest[0], rest[1]) };
         }
-        // SAFETY: it is resolved, or the route would not be known.
-        let function = unsafe { as_release(self.function.next()) };
-        // SAFETY: by contract; what is too much in registers is ignored.
-        unsafe { function(block, rest[0], rest[1]) }
-    }
-
-    /// The first call, which shows whether another hook records the death.
-    #[cold]
-    #[inline(never)]
-    unsafe fn call_first(&self, block: Pointer, rest: [usize; 2]) {
-        next::resolve_once();
-        let next = match self.function.next() {
-            0 => self.function.late(),
-            next => Some(next),
-        };
-        // SAFETY: the address of a function of this type.
-        let function = next.map_or(plain_delete as Delete, |next| unsafe { as_release(next) });
-        let start = position();
+        let Release { function, kind, aux, size } = *self;
         // SAFETY: by contract.
-        unsafe { function(block, rest[0], rest[1]) };
-        if block.is_null() || next.is_none() || self.function.next() == 0 {
-            return;
-        }
-        if has_recorded(start, block as usize, false) {
-            return self.function.set_route(Route::Jump);
-        }
-        let after = position();
-        record(self.kind, self.aux, block as usize, self.size);
-        if position() != after {
-            // Events are recorded, so the other hook would have left one.
-            self.function.set_route(Route::Record);
-        }
+        unsafe { release(function, kind, aux, size, block, rest[0], rest[1]) }
+    }
+}
+
+/// The rest of [`Release::call`], in a function of its own: so the hook ends in a jump and needs no
+/// stack.
+#[inline(never)]
+unsafe fn release(
+    function: &Optional,
+    kind: Kind,
+    aux: u8,
+    size: usize,
+    block: Pointer,
+    first: usize,
+    second: usize,
+) {
+    let known = function.route() == Route::Record;
+    if known && !block.is_null() {
+        record(kind, aux, block as usize, size);
+    }
+    let next = match function.next() {
+        0 => late(function),
+        next => Some(next),
+    };
+    // SAFETY: the address of a function of this type.
+    let release = next.map_or(plain_delete as Delete, |next| unsafe { as_release(next) });
+    let start = position();
+    // SAFETY: by contract.
+    unsafe { release(block, first, second) };
+    // A function that was found late may be another one the next time.
+    if function.route() == Route::Unknown && !block.is_null() && function.next() != 0 {
+        learn(function, kind, aux, size, block as usize, start);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn late(function: &Optional) -> Option<usize> {
+    next::resolve_once();
+    Some(function.next()).filter(|&next| next != 0).or_else(|| function.late())
+}
+
+/// After the first call, which shows whether another hook records the death.
+#[cold]
+#[inline(never)]
+fn learn(function: &Optional, kind: Kind, aux: u8, size: usize, block: usize, start: Position) {
+    if has_recorded(start, block, false) {
+        return function.set_route(Route::Jump);
+    }
+    let after = position();
+    record(kind, aux, block, size);
+    if position() != after {
+        // Events are recorded, so the other hook would have left one.
+        function.set_route(Route::Record);
     }
 }
 
