@@ -5,20 +5,21 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::artifacts::tests;
 use crate::building::preload;
 use crate::hooks;
 use crate::sandbox::{Host, Sandbox, outcome, said, setup, skip};
 
 /// Its library, and the cases of `hooks.c` on which a program dies without us: what the allocator
 /// does not define is libc's then, which does not know its blocks.
-const ALLOCATORS: [(&str, &[&str]); 3] = [
+pub const ALLOCATORS: [(&str, &[&str]); 3] = [
     ("libjemalloc.so.2", &["pvalloc", "old_cfree"]),
     ("libtcmalloc_minimal.so.4", &[]),
     ("libmimalloc.so.2", &[]),
 ];
 
 /// Where the loader finds a library.
-fn find(library: &str) -> Option<PathBuf> {
+pub fn find(library: &str) -> Option<PathBuf> {
     let cache = Command::new("/sbin/ldconfig").arg("-p").output().ok()?;
     let cache = String::from_utf8_lossy(&cache.stdout).into_owned();
     let mut lines = cache.lines().filter(|line| line.contains("x86-64"));
@@ -27,7 +28,7 @@ fn find(library: &str) -> Option<PathBuf> {
 }
 
 /// A way to run a program over an allocator.
-enum Way {
+pub enum Way {
     Libc,
     Preloaded(PathBuf),
     Linked(PathBuf),
@@ -35,7 +36,7 @@ enum Way {
 
 impl Way {
     /// A program over the allocator; to be run under our library, or alone.
-    fn host<'a>(&self, sandbox: &'a Sandbox, program: &str, hooked: bool) -> Host<'a> {
+    pub fn host<'a>(&self, sandbox: &'a Sandbox, program: &str, hooked: bool) -> Host<'a> {
         match self {
             Way::Libc => sandbox.program(program),
             Way::Preloaded(library) => {
@@ -45,12 +46,15 @@ impl Way {
             Way::Linked(library) => {
                 let library = library.to_str().unwrap();
                 let options = ["-Wl,--no-as-needed", library];
-                sandbox.command(sandbox.build(&format!("{program}.c"), "linked", &options))
+                let source = |end| format!("{program}.{end}");
+                let is_c = tests().join("programs").join(source("c")).exists();
+                let source = source(if is_c { "c" } else { "cc" });
+                sandbox.command(sandbox.build(&source, "linked", &options))
             }
         }
     }
 
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         let base = |library: &Path| library.file_name().unwrap().to_string_lossy().into_owned();
         match self {
             Way::Libc => "libc".to_owned(),
@@ -61,7 +65,7 @@ impl Way {
 }
 
 /// Does something for each allocator other than libc and each way; also told what is missing.
-fn for_each(test: &str, mut work: impl FnMut(&Way, &[&str])) {
+pub fn for_each(test: &str, mut work: impl FnMut(&Way, &[&str])) {
     for (name, missing) in ALLOCATORS {
         let Some(library) = find(name) else {
             skip(test, name);

@@ -69,14 +69,16 @@ fn cargo(target: &Path) -> Result<(), String> {
     build(&mut cargo)
 }
 
-/// Compiles `programs/*.c`, which the compiler must take literally.
+/// Compiles `programs/*.c` and `programs/*.cc`, which the compiler must take literally.
 fn compile(target: &Path) -> Result<PathBuf, String> {
     let programs = target.join("programs");
     std::fs::create_dir_all(&programs).unwrap();
     for entry in tests().join("programs").read_dir().unwrap() {
         let source = entry.unwrap().path();
-        if source.extension().is_some_and(|extension| extension == "c") {
-            let mut gcc = Command::new("gcc");
+        let compilers = [("c", "gcc"), ("cc", "g++")];
+        let extension = source.extension().unwrap_or_default();
+        if let Some((_, compiler)) = compilers.iter().find(|(it, _)| *it == extension) {
+            let mut gcc = Command::new(compiler);
             gcc.args(["-O0", "-g", "-pthread", "-fno-builtin", "-Wall", "-Wextra", "-Werror"]);
             gcc.arg("-o").arg(programs.join(source.file_stem().unwrap())).arg(&source);
             build(&mut gcc)?;

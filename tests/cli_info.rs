@@ -43,7 +43,12 @@ fn a_row_a_process_and_a_total() {
         let of_row =
             |trace: &&&Trace| trace.identity().0 == pid && trace.info().present() == number(row[2]);
         let info = traces.iter().find(of_row).unwrap_or_else(|| panic!("{line}")).info();
-        assert_eq!((row[0], row[7]), (info.get("executable"), info.ending()));
+        let ended = match info.ending() {
+            "replaced itself by exec" => "by exec",
+            "killed or cut off" => "cut off",
+            other => other,
+        };
+        assert_eq!((row[0], row[7]), (info.get("executable"), ended));
         assert_eq!(number(row[5]), info.lost());
         events.push(number(row[2]));
     }

@@ -50,7 +50,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
     let is_name = |word: &&str| {
         let module_or_long = word.contains("::") || word.matches('_').count() >= 3;
         let letters = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_:*…".contains(c);
-        module_or_long && word.chars().all(letters)
+        module_or_long && !word.starts_with('_') && word.chars().all(letters)
     };
     text.split('`').skip(1).step_by(2).filter(is_name)
 }

@@ -12,10 +12,12 @@ fn check(run: &Run, identities: &[u64], ending: &str) {
     let trace = run.trace();
     assert_eq!(trace.identities(), identities);
     let info = trace.info();
-    assert_eq!(info.ending(), ending);
+    assert_eq!(info.get("ended"), ending);
     assert_eq!((info.lost(), info.overwritten()), (0, 0));
     let ends = trace.sizes().iter().filter(|line| *line == "@ End").count();
-    assert_eq!(ends, usize::from(ending == "exited"));
+    // Nothing runs at the end but what is recorded here.
+    let runs_handlers = ending.starts_with("exited") && identities.len() > 1;
+    assert_eq!(ends, usize::from(runs_handlers));
 }
 
 #[test]
@@ -42,8 +44,22 @@ fn quick_exit_runs_its_own_handlers_only() {
 
 #[test]
 fn ends_without_any_handler() {
-    check(&run("_exit").expect(3), &[20_001], "killed or cut off");
-    check(&run("raw").expect(6), &[20_001], "killed or cut off");
+    for (how, code) in [("_exit", 3), ("_Exit", 7), ("raw", 6)] {
+        check(&run(how).expect(code), &[20_001], &format!("exited with code {code}"));
+    }
+}
+
+/// The marker of an exec that failed is not the end.
+#[test]
+fn an_exec_that_fails() {
+    for (how, code) in [("exec_exit", 126), ("exec_main", 9)] {
+        check(
+            &run(how).expect(code),
+            if code == 9 { &[20_001, 20_011, 20_015] } else { &[20_001] },
+            "cleanly",
+        );
+    }
+    check(&run("exec_kill").expect_signal(libc::SIGKILL), &[20_001, 20_021], "abruptly");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::artifacts::artifacts;
 use crate::sandbox::{Host, Sandbox, setup};
+use crate::trace::Trace;
 
 fn launch<'a>(sandbox: &'a Sandbox, options: &[&str], program: &[&str]) -> Host<'a> {
     let launcher = sandbox.command(&artifacts().mallook).arg("run").args(options);
@@ -33,6 +34,38 @@ fn quiet() {
     let output = launch(&sandbox, &["-q"], &[&ends(), "_exit"]).run_alone();
     assert_eq!((output.status.code(), output.stderr), (Some(3), Vec::new()));
     assert_eq!(sandbox.traces("mallook.out").len(), 1);
+}
+
+/// What is missing from the traces is said, of any program of the tree, and nothing where nothing is.
+#[test]
+fn a7_what_is_not_recorded_is_said() {
+    let sandbox = setup("unseen");
+    let carrier = sandbox.build("special/carrier.c", "carrier", &[]);
+    let carrier = carrier.to_str().unwrap();
+    let says = "carrier: carries an allocator of its own (_rjem_malloc): what goes to that is not";
+    let left =
+        "programs that were started without LD_PRELOAD in their environment are not recorded";
+    let in_a_tree = format!("true; {carrier}; true");
+    for (program, expected) in [
+        (&["/bin/true"][..], [0, 0]),
+        (&[carrier], [1, 0]),
+        (&["/bin/sh", "-c", &in_a_tree], [1, 0]),
+        (&["/bin/sh", "-c", "env -i /bin/true"], [0, 1]),
+        (&["/usr/bin/env", "-i", "/bin/true"], [0, 1]),
+        (&["/usr/bin/env", "A=B", "/bin/true"], [0, 0]),
+    ] {
+        let output = launch(&sandbox, &["-o", "t"], program).run_alone();
+        assert!(output.status.success(), "{program:?}: {output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let count = |text: &str| stderr.lines().filter(|line| line.contains(text)).count();
+        assert_eq!([count(says), count(left)], expected, "{program:?}: {stderr}");
+        let unloaded = |trace: &Trace| trace.read(&["--info"]).contains("\nunrecorded: a program");
+        let traces = sandbox.traces("t");
+        assert_eq!(traces.iter().filter(|trace| unloaded(trace)).count(), expected[1]);
+        for trace in traces {
+            std::fs::remove_file(trace.path()).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -138,6 +138,44 @@ fn a4_the_environment_is_forgotten_before_the_first_event() {
     assert_eq!(run.trace().identities(), [20_033, 20_035]);
 }
 
+/// A program whose own `dl_iterate_phdr` allocates; one that does not say where the loader's list is;
+/// and both by a loader that is started as a program.
+#[test]
+fn a1_the_list_of_loaded_libraries() {
+    let sandbox = setup("a1_list");
+    let interposed = sandbox.build("special/interposed.c", "interposed", &[]);
+    let mut bytes = fs::read(&interposed).unwrap();
+    forget_debug(&mut bytes);
+    let silent = sandbox.path().join("silent");
+    fs::copy(&interposed, &silent).unwrap();
+    fs::write(&silent, bytes).unwrap();
+    for (number, program) in [interposed, silent].iter().enumerate() {
+        let loader = Path::new("/lib64/ld-linux-x86-64.so.2");
+        for host in [sandbox.command(program), sandbox.command(loader).arg(program)] {
+            let prefix = format!("list{number}");
+            let output = host.env("MALLOOK_PREFIX", &prefix).run().expect(0).output;
+            assert_eq!(output.stdout, b"alive\n");
+            let run = Run::of(output, &sandbox, &prefix).sound();
+            assert_eq!(lives(&run.trace().rows(), |size| size == 44_009), (1, 1));
+            fs::remove_file(run.trace().path()).unwrap();
+        }
+    }
+}
+
+/// Gives the `DT_DEBUG` of a program's dynamic section another tag.
+fn forget_debug(bytes: &mut [u8]) {
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    let headers = word(bytes, 32) as usize;
+    let dynamic = (0..usize::from(bytes[56]))
+        .map(|index| headers + index * 56)
+        .find(|&header| bytes[header..header + 4] == [2, 0, 0, 0])
+        .unwrap();
+    let (start, length) = (word(bytes, dynamic + 8) as usize, word(bytes, dynamic + 32) as usize);
+    let mut entries = (start..start + length).step_by(16);
+    let entry = entries.find(|&entry| word(bytes, entry) == 21).expect("DT_DEBUG");
+    bytes[entry..entry + 8].copy_from_slice(&0x6000_0123u64.to_le_bytes());
+}
+
 /// Programs that no loader can put our library into, since they have none or are of another class:
 /// their parent is traced on, and they run as ever.
 #[test]
@@ -186,11 +224,37 @@ fn a7_a_program_with_its_own_malloc_is_named_and_runs() {
     let program = sandbox.build("special/own.c", "program", &[]);
     let (code, stdout, stderr) = launch(&sandbox, &program);
     assert_eq!((code, &*stdout), (Some(7), "own\n"), "{stderr}");
-    assert!(stderr.contains("program: defines its own malloc"), "{stderr}");
+    let says = |line: &&str| line.contains("program defines its own malloc: what that does not");
+    assert_eq!(stderr.lines().filter(says).count(), 1, "{stderr}");
     // What it does not define itself is recorded, and sound.
     for trace in sandbox.traces("trace") {
         assert_eq!(trace.dump(&["--check"]).status.code(), Some(0));
+        assert!(trace.read(&["--info"]).contains("\nmalloc: another one; what it did not pass on"));
     }
+    // Any process of a tree says it, once with its forked children; and nothing where all is well.
+    let host =
+        sandbox.command("/bin/sh").arg("-c").arg(format!("true; {0}; {0}", program.display()));
+    let stderr = String::from_utf8(host.run().output.stderr).unwrap();
+    let says = |line: &&str| line.starts_with("mallook: ") && says(line);
+    assert_eq!(stderr.lines().filter(says).count(), 2, "{stderr}");
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+}
+
+/// An allocator before us in `LD_PRELOAD` gets all calls.
+#[test]
+fn a7_an_allocator_before_us_is_named() {
+    let Some(jemalloc) = crate::allocators::find("libjemalloc.so.2") else {
+        skip("a7_an_allocator_before_us_is_named", "libjemalloc.so.2");
+        return;
+    };
+    let sandbox = setup("a7_before");
+    let host = || sandbox.command("/bin/ls").args(["-d", "/"]);
+    let alone = host().run_alone();
+    let output = host().env("LD_PRELOAD", preload(&[&jemalloc], &[])).run().output;
+    let (alone, hooked) = (outcome(&alone), outcome(&output));
+    assert_eq!((alone.0, alone.1), (hooked.0, hooked.1));
+    let expected = "libjemalloc.so.2 defines malloc and is loaded before libmallook: what it does";
+    assert!(hooked.2.contains(expected) && hooked.2.lines().count() == 1, "{}", hooked.2);
 }
 
 /// It would end with a sentence of the sanitizer's that does not name the cause.
@@ -214,7 +278,7 @@ fn a8_releases_of_addresses_that_were_never_seen() {
     let direct = sandbox.library("direct");
     let bound = ["-shared", "-fPIC", "-Wl,-Bsymbolic"];
     let symbolic = sandbox.build("special/direct.c", "symbolic.so", &bound);
-    for (case, library) in [("by_name", &direct), ("by_name", &symbolic), ("deep", &direct)] {
+    for (case, library) in [("by_name", &direct), ("by_name", &symbolic)] {
         let output = sandbox.program("loading").arg(case).arg(library).run().expect(0).output;
         let run = Run::of(output, &sandbox, "trace").sound();
         let window = run.trace().window();
@@ -224,6 +288,42 @@ fn a8_releases_of_addresses_that_were_never_seen() {
         assert!(check.contains(" 25 releases of memory from elsewhere"), "{check}");
         std::fs::remove_file(run.trace().path()).unwrap();
     }
+}
+
+/// A library that looks for its functions in libc first, from its constructor on.
+#[test]
+fn a8_libraries_that_are_bound_deeply() {
+    let sandbox = setup("a8_deep");
+    let deep = sandbox.library("deep");
+    for case in ["deepbind", "deepbind_base"] {
+        let run = load(&sandbox, case, &deep);
+        let rows = run.trace().rows();
+        for size in [45_007, 45_013, 45_033, 45_053, 45_061, 45_077, 45_083, 45_121] {
+            let found = rows.iter().filter(|row| row.size == Some(size) && !row.is_free());
+            assert_eq!(found.count(), 1, "{case}: {size}");
+        }
+        assert_eq!(lives(&rows, |size| (45_000..45_100).contains(&size)), (7, 6), "{case}");
+        let check = String::from_utf8(run.trace().dump(&["--check"]).stdout).unwrap();
+        assert!(check.contains(" 0 releases of memory from elsewhere"), "{check}");
+        fs::remove_file(run.trace().path()).unwrap();
+    }
+    let run = load(&sandbox, "deep", &sandbox.library("direct"));
+    assert_eq!(lives(&run.trace().rows(), |size| size == 40_000_001), (25, 25));
+}
+
+/// Libraries behind us that wrap functions ask libc for the real ones when they need them, and must
+/// not find us there.
+#[test]
+fn a8_wrappers_behind_us_and_a_library_that_is_bound_deeply() {
+    let sandbox = setup("a8_wrapper");
+    let (deep, wrapper) = (sandbox.library("deep"), sandbox.library("wrapper"));
+    let host = sandbox.program("loading").arg("deepbind").arg(&deep);
+    let run = host.env("LD_PRELOAD", preload(&[], &[&wrapper])).run().expect(0);
+    assert_eq!(run.said()["wrapped"], ["1"]);
+    let rows = run.trace().rows();
+    // What goes to the wrapper goes past it from there, as without us; the rest is recorded.
+    assert_eq!(lives(&rows, |size| size == 45_061).0, 1);
+    assert_eq!(lives(&rows, |size| size == 45_121), (1, 1));
 }
 
 /// The allocator gives the same address out again, and nobody sees it: no double death.

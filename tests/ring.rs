@@ -222,3 +222,19 @@ fn blocks_of_dead_threads_are_used_again() {
         assert_eq!(info.present() + info.overwritten(), before + 2 * pairs, "{pairs}: {info:?}");
     }
 }
+
+/// Threads that get the IDs of dead ones do not keep those alive: their blocks are used again.
+#[test]
+fn thread_ids_that_are_used_again() {
+    let sandbox = setup("reused");
+    let run = sandbox.program("reused").args(["30", "12"]).ring("576K").run().expect(0);
+    let said = run.said();
+    if said.contains_key("unavailable") {
+        crate::sandbox::skip("thread_ids_that_are_used_again", "the right to set the next PID");
+        return;
+    }
+    assert!(said["same"][0].parse::<u64>().unwrap() > 30, "{said:?}");
+    let info = run.trace().info();
+    assert_eq!(info.lost(), 0, "{info:?}");
+    assert!(info.overwritten() > 100_000, "{info:?}");
+}

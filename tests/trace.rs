@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -34,7 +35,7 @@ pub struct Row {
     pub failed: bool,
 }
 
-const OPS: [&str; 13] = [
+const OPS: [&str; 22] = [
     "malloc",
     "calloc",
     "realloc",
@@ -48,6 +49,15 @@ const OPS: [&str; 13] = [
     "cfree",
     "free_sized",
     "free_aligned_sized",
+    "operator new",
+    "operator new[]",
+    "operator delete",
+    "operator delete[]",
+    "mallocx",
+    "rallocx",
+    "xallocx",
+    "dallocx",
+    "sdallocx",
 ];
 
 impl Row {
@@ -110,7 +120,7 @@ impl Row {
 
     /// Whether it is a call that only releases.
     pub fn is_free(&self) -> bool {
-        self.op.contains("free")
+        ["free", "delete", "dallocx"].iter().any(|word| self.op.contains(word))
     }
 
     /// Without times and thread: `op,address,size,old_address,alignment`.
@@ -161,7 +171,9 @@ impl Trace {
         let output = self.dump(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
         // Not damage: two processors' clocks are never quite the same.
-        let is_news = |line: &&str| !line.ends_with("repaired by causality");
+        let is_news = |line: &&str| {
+            !line.ends_with("repaired by causality") && !line.contains(" events are missing: ")
+        };
         assert_eq!(stderr.lines().find(is_news), None, "{}", self.0.display());
         assert_eq!(output.status.code(), Some(0), "{}", self.0.display());
         String::from_utf8(output.stdout).unwrap()
@@ -204,6 +216,11 @@ impl Trace {
     /// What the reader says about the trace as a whole.
     pub fn info(&self) -> Info {
         Info::parse(&self.read(&["--info"]))
+    }
+
+    /// The bytes that the file takes on the disk.
+    pub fn space(&self) -> u64 {
+        self.path().metadata().unwrap().blocks() * 512
     }
 }
 
@@ -288,6 +305,13 @@ impl Info {
         sum
     }
 
+    /// Blocks that were `used`, or `claimed`.
+    pub fn blocks(&self, what: &str) -> u64 {
+        let counts = self.get("blocks").split(", ").filter_map(|part| part.split_once(' '));
+        let found = counts.filter(|(_, word)| *word == what).map(|(number, _)| number);
+        found.map(|number| number.parse::<u64>().unwrap()).sum()
+    }
+
     /// Call moments that newer ones have replaced.
     pub fn overwritten(&self) -> u64 {
         self.count("overwritten")
@@ -296,7 +320,8 @@ impl Info {
     /// Call moments that are there; the kinds must add up.
     pub fn present(&self) -> u64 {
         let is_moment = |key: &str| {
-            let name = key.strip_prefix("events, ").and_then(|kind| kind.split(' ').next());
+            let kind = key.strip_prefix("events, ");
+            let name = kind.map(|kind| kind.strip_suffix(" (first moment)").unwrap_or(kind));
             name.is_some_and(|name| OPS.contains(&name))
         };
         let sum: u64 = self.0.keys().filter(|key| is_moment(key)).map(|key| self.count(key)).sum();
@@ -310,8 +335,9 @@ impl Info {
         keys.map(|key| self.count(key)).sum()
     }
 
-    /// How the process ended, in the reader's words.
+    /// How the process ended, in the reader's words, without the exit code.
     pub fn ending(&self) -> &str {
-        self.get("ended")
+        let ending = self.get("ended");
+        ending.split(" with code ").next().unwrap_or(ending)
     }
 }

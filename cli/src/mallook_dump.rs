@@ -124,11 +124,8 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         () if follow => {
-            let [file] = <[PathBuf; 1]>::try_from(traces.files).map_err(|files| {
-                anyhow::anyhow!("--follow takes one file, found {}", files.len())
-            })?;
             let print = print::Options { format, rows, output, events };
-            follow::run(&follow::Options { file, print }, MESSAGES)
+            follow::run(&follow::Options { files: traces.files, print }, MESSAGES)
         }
         () if info => info::each(&info::Options { traces, json: false, output }, MESSAGES),
         () if check => check::run(&check::Options { traces, output }, MESSAGES),

@@ -118,6 +118,7 @@ mod tests {
     #[test]
     fn functions_are_known() {
         assert!(function("realloc").is_ok());
+        assert!(function("operator delete[]").is_ok());
         assert!(function("start").is_err());
     }
 

@@ -9,6 +9,10 @@ use crate::raw::raw_enum;
 /// Bit of [`FileHeader::flags`]: the process is a forked child that goes on without exec.
 pub const FLAG_RESTART: u32 = 1;
 
+/// Bit of [`FileHeader::flags`]: the program, or a library before the recorder, defines `malloc`.
+/// Allocations that it does not pass on are not in the trace.
+pub const FLAG_OTHER_MALLOC: u32 = 2;
+
 /// The largest number of events of a thread that share one read of [`Clock::Coarse`].
 pub const COARSE_EVENTS: u64 = 16;
 
@@ -69,7 +73,7 @@ pub struct FileHeader {
     pub parent_pid: u32,
     /// Page size in bytes.
     pub page_size: u32,
-    /// [`FLAG_RESTART`].
+    /// [`FLAG_RESTART`], [`FLAG_OTHER_MALLOC`].
     pub flags: u32,
     /// Unix seconds, as in the file's name.
     pub epoch: u64,

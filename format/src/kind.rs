@@ -24,6 +24,17 @@ raw_enum! {
         Valloc = 8,
         /// Birth by `pvalloc`.
         Pvalloc = 9,
+        /// Birth by C++'s `operator new`, where that makes no call of another function here.
+        OperatorNew = 10,
+        /// Birth by `operator new[]`, likewise.
+        OperatorNewArray = 11,
+        /// Birth by jemalloc's `mallocx`.
+        Mallocx = 12,
+        /// Birth by jemalloc's `rallocx`, the second moment of the call.
+        Rallocx = 13,
+        /// Birth by jemalloc's `xallocx`, the second moment of the call, at the same address; 0 if the
+        /// block keeps its size.
+        Xallocx = 14,
         /// Death by `free`.
         Free = 16,
         /// Death by `cfree`.
@@ -36,19 +47,37 @@ raw_enum! {
         ReallocDeath = 20,
         /// Death by `reallocarray`, its first moment; the size is the requested one.
         ReallocarrayDeath = 21,
+        /// Death by C++'s `operator delete`; the size is the caller's, if `aux` says so
+        /// ([`DELETE_SIZED`](crate::DELETE_SIZED)).
+        OperatorDelete = 22,
+        /// Death by `operator delete[]`, likewise.
+        OperatorDeleteArray = 23,
+        /// Death by jemalloc's `dallocx`.
+        Dallocx = 24,
+        /// Death by jemalloc's `sdallocx`; the size is the caller's.
+        Sdallocx = 25,
+        /// Death by `rallocx`, its first moment; the size is the requested one.
+        RallocxDeath = 26,
+        /// Death by `xallocx`, its first moment; the size is the requested one.
+        XallocxDeath = 27,
         /// The process starts (or has just replaced itself by exec).
         Start = 32,
         /// A forked child starts; the address field is the parent's PID.
         Restart = 33,
         /// The process is about to fork.
         Forking = 34,
-        /// The process has forked; the address field is the child's PID.
+        /// The process has forked; the address field is the child's PID. `aux` is 1 if the child is
+        /// not recorded, since the process allows it no system calls.
         Forked = 35,
         /// An exec function is called; the address field is the PID of the caller, which differs
-        /// from the header's in a `vfork` child.
+        /// from the header's in a `vfork` child, and is 0 in a process that may not ask for it.
         Exec = 36,
         /// The process ends cleanly.
         End = 37,
+        /// A function is called that ends the process: `exit`, `_exit` and the like. The address
+        /// field is the PID of the caller, which differs from the header's in a `vfork` child, and
+        /// is 0 in a process that may not ask for it; the size is the exit code.
+        Exit = 38,
         /// Prefix: absolute ticks, the new base of the slots after it.
         Ticks = 48,
         /// Prefix: `CLOCK_MONOTONIC` nanoseconds of the `Ticks` before it.
@@ -93,6 +122,28 @@ impl Kind {
         self as u8 >= Kind::Ticks as u8
     }
 
+    /// The kind of the first moment of a call, if this is that of the second one.
+    pub const fn first_half(self) -> Option<Kind> {
+        match self {
+            Kind::Realloc => Some(Kind::ReallocDeath),
+            Kind::Reallocarray => Some(Kind::ReallocarrayDeath),
+            Kind::Rallocx => Some(Kind::RallocxDeath),
+            Kind::Xallocx => Some(Kind::XallocxDeath),
+            _ => None,
+        }
+    }
+
+    /// The kind of the second moment of a call, if this is that of the first one.
+    pub const fn second_half(self) -> Option<Kind> {
+        match self {
+            Kind::ReallocDeath => Some(Kind::Realloc),
+            Kind::ReallocarrayDeath => Some(Kind::Reallocarray),
+            Kind::RallocxDeath => Some(Kind::Rallocx),
+            Kind::XallocxDeath => Some(Kind::Xallocx),
+            _ => None,
+        }
+    }
+
     /// The function that a moment belongs to, or a word for a marker or a prefix.
     pub const fn name(self) -> &'static str {
         match self {
@@ -109,12 +160,22 @@ impl Kind {
             Kind::Cfree => "cfree",
             Kind::FreeSized => "free_sized",
             Kind::FreeAlignedSized => "free_aligned_sized",
+            Kind::OperatorNew => "operator new",
+            Kind::OperatorNewArray => "operator new[]",
+            Kind::OperatorDelete => "operator delete",
+            Kind::OperatorDeleteArray => "operator delete[]",
+            Kind::Mallocx => "mallocx",
+            Kind::Rallocx | Kind::RallocxDeath => "rallocx",
+            Kind::Xallocx | Kind::XallocxDeath => "xallocx",
+            Kind::Dallocx => "dallocx",
+            Kind::Sdallocx => "sdallocx",
             Kind::Start => "start",
             Kind::Restart => "restart",
             Kind::Forking => "forking",
             Kind::Forked => "forked",
             Kind::Exec => "exec",
             Kind::End => "end",
+            Kind::Exit => "exit",
             Kind::Ticks => "ticks",
             Kind::Nanos => "nanos",
             Kind::WideSize => "wide_size",
@@ -139,5 +200,18 @@ mod tests {
             assert_eq!(classes.iter().filter(|&&c| c).count(), 1, "{kind:?}");
         }
         assert_eq!(Kind::from_raw(0), None);
+    }
+
+    #[test]
+    fn halves_of_a_call_know_each_other() {
+        for kind in Kind::ALL {
+            assert!(kind.first_half().is_none_or(|first| first.second_half() == Some(kind)));
+            assert!(kind.second_half().is_none_or(|second| second.first_half() == Some(kind)));
+            let other = kind.first_half().or(kind.second_half());
+            assert!(other.is_none_or(|other| other.name() == kind.name()), "{kind:?}");
+            // Counts by name are counts by kind, but for the two halves.
+            let same = |it: &&Kind| it.name() == kind.name();
+            assert_eq!(Kind::ALL.iter().filter(same).count(), 1 + usize::from(other.is_some()));
+        }
     }
 }

@@ -38,6 +38,9 @@ pub const CONTROL_OFFSET: usize = 2176;
 pub const LOSS_OFFSET: usize = 2304;
 /// Number of stripes of loss counters; threads spread over them.
 pub const LOSS_STRIPES: usize = 16;
+/// Number of stripes that recorders use: those in the first page of the header, so that it is the
+/// only one that takes space.
+pub const STRIPES_IN_USE: usize = (4096 - LOSS_OFFSET) / STRIPE_SIZE;
 /// Size of a stripe: two cache lines, so that no two threads fight for one.
 pub const STRIPE_SIZE: usize = 128;
 /// Number of counters in a stripe.

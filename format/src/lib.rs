@@ -20,12 +20,12 @@
 //! | 12..16, 16..20, 20..24 | `header_size`, `block_size`, `slot_size` | 16384, 16384, 16 |
 //! | 24..28 | `mode` | 1 = full, 2 = ring ([`Mode`]) |
 //! | 28..32 | `clock` | 1 = TSC, 2 = `CLOCK_MONOTONIC`, 3 = coarse TSC ([`Clock`]) |
-//! | 32..40 | `ring_blocks` | number of blocks behind the header in a ring, 0 in full mode |
+//! | 32..40 | `ring_blocks` | number of blocks behind the header in a ring, 0 in full mode; may shrink |
 //! | 40..48 | `max_blocks` | the bound on blocks in full mode, 0 for none |
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
 //! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
 //! | 80..84 | `page_size` | bytes |
-//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec |
+//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
 //! | 128..192 | `hostname` | padded with zeros |
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
@@ -34,7 +34,7 @@
 //! | 2056..2064 | opened | blocks opened so far, by any number of uses each |
 //! | 2064..2072 | writers | threads that have written so far, or are about to; 0: not known |
 //! | 2176..2184 | control word | [`Control`] |
-//! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]) |
+//! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]); the last two stay 0 |
 //! | 4352..16384 | reserved | |
 //!
 //! # Block
@@ -57,6 +57,20 @@
 //! lists and strings will be blocks of other kinds. A reader passes over kinds that it does not
 //! know.
 //!
+//! # Length and holes
+//!
+//! The file is sized ahead of its use, and its space is reserved page by page. A reader may find
+//!
+//! * a file that is longer than its claimed blocks or its ring, by any amount: the rest is a hole,
+//!   unless the process cut it off when it ended;
+//! * pages of a block that were never reserved: holes, which read as zeros, that is as slots that
+//!   were not written. They can follow any slot, also in the middle of a block;
+//! * claimed blocks that were never opened: zeros. A thread keeps a claim that it finds no space
+//!   for and opens that block when it does; a claim that it never opens stays a hole;
+//! * a ring whose `ring_blocks` is smaller than its file: the disk was full before the first lap
+//!   was done, and the ring became what had been reserved. `ring_blocks` changes at most once, in
+//!   the first lap, while every claim is below both numbers: each has kept its place.
+//!
 //! # Slot
 //!
 //! ```text
@@ -71,11 +85,15 @@
 //! * *call moments*: one for each allocation and each release, two for each `realloc` (the old
 //!   block dies before the call, the new one is born after it; between the two another thread may
 //!   own the old address). `aux` is the binary logarithm of the alignment for the aligned
-//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. An address
-//!   of 0 is a failed allocation. The size is the requested one, saturated at `u64::MAX` for an
+//!   functions, and [`REALLOC_FRESH`] for a reallocation of `NULL`, which has no death. Of C++'s
+//!   operators and of `mallocx` and its kin it is 0 where no alignment is given, and has
+//!   [`DELETE_SIZED`] where an `operator delete` is given a size. An address of 0 is a failed
+//!   allocation. The size is the requested one, saturated at `u64::MAX` for an
 //!   overflowing `calloc`.
-//! * *markers*: start, fork, exec, end of the process. The address field holds a PID where there is
-//!   one.
+//! * *markers*: start, fork, exec, exit, end of the process. The address field holds a PID where
+//!   there is one: that of the caller, which is not the process's in a child that shares its memory
+//!   (`vfork`). An exit has its code in the size; handlers may record after it. What follows an exec
+//!   of the process itself says that it failed.
 //! * *prefixes*, which apply to the slots after them in the same block and carry a 64-bit value
 //!   ([`Slot::prefix`]: low 48 bits in the address, the others in the low bits of the size): a new
 //!   base for the ticks ([`Kind::Ticks`] followed by [`Kind::Nanos`]), a field that is too wide for
@@ -133,7 +151,7 @@ mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
-pub use header::{COARSE_EVENTS, Clock, FLAG_RESTART, FileHeader, Mode};
+pub use header::{COARSE_EVENTS, Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode};
 pub use kind::Kind;
 pub use layout::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,
@@ -143,4 +161,4 @@ pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
 pub use raw::raw_enum;
 pub use size::parse_size;
-pub use slot::{PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
+pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};

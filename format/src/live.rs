@@ -2,7 +2,7 @@
 
 use crate::layout::{
     BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET, LOSS_STRIPES,
-    OPENED_OFFSET, STRIPE_WORDS, WRITERS_OFFSET,
+    OPENED_OFFSET, STRIPE_WORDS, STRIPES_IN_USE, WRITERS_OFFSET,
 };
 use crate::loss::Loss;
 use crate::sync::{AtomicU64, Ordering};
@@ -16,6 +16,9 @@ pub const CURSOR_CLOSED: u64 = 1 << 63;
 pub struct Control {
     /// Bit 0: the process reached its clean end.
     pub ended: bool,
+    /// Bit 1: the process, or a child in its memory, called an exec function with an environment
+    /// that does not load the recorder.
+    pub unloaded: bool,
     /// Bits 8..16, cause + 1: recording stopped before the end of the process.
     pub stopped: Option<Loss>,
 }
@@ -23,6 +26,9 @@ pub struct Control {
 impl Control {
     /// Bit for a clean end.
     pub const ENDED: u64 = 1;
+
+    /// Bit for a program that was started without the recorder.
+    pub const UNLOADED: u64 = 2;
 
     /// The bits for a stop by this cause.
     pub const fn stopped_bits(cause: Loss) -> u64 {
@@ -34,6 +40,7 @@ impl Control {
         let cause = (word >> 8) as u8;
         Control {
             ended: word & Control::ENDED != 0,
+            unloaded: word & Control::UNLOADED != 0,
             stopped: cause.checked_sub(1).and_then(Loss::from_raw),
         }
     }
@@ -73,7 +80,7 @@ impl LiveWords {
     /// Counts `count` events that could not be recorded. `spread` is any number that differs
     /// between threads.
     pub fn lose(&self, cause: Loss, spread: u32, count: u64) {
-        let stripe = &self.losses[spread as usize % LOSS_STRIPES];
+        let stripe = &self.losses[spread as usize % STRIPES_IN_USE];
         stripe[cause as usize].fetch_add(count, Ordering::Relaxed);
     }
 
@@ -134,7 +141,10 @@ mod tests {
         assert_eq!(Control::from_word(0), Control::default());
         for cause in Loss::ALL {
             let word = Control::ENDED | Control::stopped_bits(cause);
-            assert_eq!(Control::from_word(word), Control { ended: true, stopped: Some(cause) });
+            let control = Control { ended: true, unloaded: false, stopped: Some(cause) };
+            assert_eq!(Control::from_word(word), control);
+            let control = Control { unloaded: true, ..control };
+            assert_eq!(Control::from_word(word | Control::UNLOADED), control);
         }
     }
 
@@ -155,7 +165,7 @@ mod tests {
         let snapshot = LiveSnapshot::from_words(&words);
         assert_eq!((snapshot.claimed(), snapshot.is_closed()), (7, true));
         assert_eq!((snapshot.opened, snapshot.writers), (5, 3));
-        assert_eq!(snapshot.control, Control { ended: true, stopped: None });
+        assert_eq!(snapshot.control, Control { ended: true, ..Control::default() });
         assert_eq!(snapshot.lost.iter().sum::<u64>(), 40);
         assert_eq!(snapshot.lost[Loss::Busy as usize], 40);
     }

@@ -13,14 +13,18 @@ raw_enum! {
         Space = 2,
         /// The file could not be mapped any further.
         Mapping = 3,
-        /// The host had closed the trace's descriptor, and the file could not be opened again.
-        Descriptor = 4,
+        /// The file could not be opened again under its name when it had to grow.
+        Name = 4,
         /// More threads at once than the recorder has room for.
         Threads = 5,
         /// Every block of the ring was in use by a living thread.
         Busy = 6,
-        /// Another thread was opening or closing the trace and did not get done.
+        /// Another thread was opening the trace, or changing its length, and did not get done.
         Waiting = 7,
+        /// The process had confined itself, and what was mapped before was full.
+        Confined = 8,
+        /// A signal handler came while its thread was in the recorder.
+        Interrupted = 9,
     }
 }
 
@@ -34,10 +38,12 @@ impl Loss {
             Loss::Limit => "MALLOOK_MAX reached",
             Loss::Space => "no space for the file to grow",
             Loss::Mapping => "the file could not be mapped further",
-            Loss::Descriptor => "the program closed the trace's descriptor",
+            Loss::Name => "the trace could not be opened again under its name",
             Loss::Threads => "too many threads at once",
             Loss::Busy => "every block of the ring in use",
-            Loss::Waiting => "while another thread opened or closed the trace",
+            Loss::Waiting => "while another thread opened the trace or changed its length",
+            Loss::Confined => "the program had confined itself",
+            Loss::Interrupted => "in a signal handler that interrupted the recorder",
         }
     }
 }

@@ -10,6 +10,9 @@ pub const REALLOC_FRESH: u8 = 1;
 /// `aux` of an aligned call whose alignment is no power of two and stands in a
 /// [`Kind::WideAlignment`] before it.
 pub const WIDE_ALIGNMENT: u8 = 0xff;
+/// Bit of `aux` of [`Kind::OperatorDelete`] and [`Kind::OperatorDeleteArray`]: the caller gave a size.
+/// The bits below are the binary logarithm of the alignment, 0 for none.
+pub const DELETE_SIZED: u8 = 0x80;
 /// Position of the parity bit in word 0.
 pub const PARITY_SHIFT: u32 = 54;
 

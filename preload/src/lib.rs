@@ -14,11 +14,14 @@
 //!
 //! Invariants:
 //!
-//! * Nothing here allocates, takes a lock, or calls into libc, except `dl_iterate_phdr` (once),
+//! * Nothing here allocates, takes a lock, or calls into libc, except
 //!   string functions, and the functions that are forwarded to. `errno` is never touched.
-//! * The slow path runs with all signals blocked, so it is never interrupted by itself.
+//! * A thread is in the slow path once at a time ([`host::slow_path`]): signals are blocked there,
+//!   but for those that it raises itself, and what a handler does all the same is counted as lost.
+//! * A process that confines itself gets no system call of ours afterwards ([`host::confined`]).
 //! * Mutable state that must not survive a fork lives in `record::wiped::Wiped`, which the kernel
-//!   zeroes in a forked child however it was forked; zero means "not started yet" everywhere.
+//!   zeroes in a forked child however it was forked, or the hook of `fork` where the kernel does not;
+//!   zero means "not started yet" everywhere.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(test, allow(dead_code, reason = "unit tests export no hooks, so nothing is reached"))]
 

@@ -21,8 +21,15 @@ int main(int count, char **arguments) {
     at_quick_exit(at_quick_handler);
     free(malloc(20001));
     if (strcmp(how, "_exit") == 0) _exit(3);
+    if (strcmp(how, "_Exit") == 0) _Exit(7);
     if (strcmp(how, "exit") == 0) exit(4);
     if (strcmp(how, "quick_exit") == 0) quick_exit(5);
+    if (strncmp(how, "exec_", 5) == 0) execl("/nonexistent", "nothing", NULL);
+    if (strcmp(how, "exec_exit") == 0) _exit(126);
+    if (strcmp(how, "exec_kill") == 0) {
+        free(malloc(20021));
+        kill(getpid(), SIGKILL);
+    }
     if (strcmp(how, "abort") == 0) abort();
     if (strcmp(how, "kill") == 0) kill(getpid(), SIGKILL);
     if (strcmp(how, "segv") == 0) raise(SIGSEGV);

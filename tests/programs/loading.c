@@ -72,6 +72,27 @@ static void release(const char *path, int flags, const char *name, int again) {
     end();
 }
 
+/* A library that looks for its functions in libc first, loaded in one of these ways. */
+static void deepbind(const char *path, int base) {
+    begin();
+    library = base ? dlmopen(LM_ID_BASE, path, RTLD_NOW | RTLD_DEEPBIND) : load(path, RTLD_DEEPBIND);
+    if (!library) die(dlerror());
+    ((void (*)(void))find("deep"))();
+    free(valloc(45121));
+    end();
+    int *wrapped = dlsym(RTLD_DEFAULT, "wrapped");
+    if (wrapped) say("wrapped %d\n", *wrapped > 2);
+}
+
+/* A library whose C++ runtime comes and goes with it. */
+static void plugin(const char *path) {
+    for (int i = 0; i < 3; i++) {
+        load(path, 0);
+        say("caught %d\n", ((int (*)(int))find("use"))(7));
+        if (dlclose(library)) die(dlerror());
+    }
+}
+
 /* A libc of its own, which does not know the preloaded libraries. */
 static void space(void) {
     library = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
@@ -119,6 +140,9 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "loop") == 0) loop(path, atol(arguments[3]));
     else if (strcmp(name, "by_name") == 0) release(path, 0, "malloc_by_name", 0);
     else if (strcmp(name, "deep") == 0) release(path, RTLD_DEEPBIND, "malloc_as_bound", 0);
+    else if (strcmp(name, "deepbind") == 0) deepbind(path, 0);
+    else if (strcmp(name, "deepbind_base") == 0) deepbind(path, 1);
+    else if (strcmp(name, "plugin") == 0) plugin(path);
     else if (strcmp(name, "again") == 0) release(path, 0, "malloc_by_name", 1);
     else if (strcmp(name, "space") == 0) space();
     else if (strcmp(name, "clear") == 0) clear();

@@ -137,8 +137,13 @@ static void lineage(void) {
     }
     FILE *maps = fopen("/proc/self/maps", "re");
     if (!maps) die("maps");
-    for (char line[4096]; fgets(line, sizeof line, maps);) mappings += strstr(line, " rw-s ") != NULL;
-    say("descriptors %d\nmappings %d\n", descriptors, mappings);
+    int lines = 0;
+    for (char line[4096]; fgets(line, sizeof line, maps); lines++) mappings += strstr(line, " rw-s ") != NULL;
+    say("descriptors %d\nmappings %d\nlines %d\n", descriptors, mappings, lines);
+    long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (!statm || fscanf(statm, "%ld", &pages) != 1) die("statm");
+    say("kib %ld\n", 4 * pages);
     _exit(0);
 }
 

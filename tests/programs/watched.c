@@ -1,8 +1,7 @@
-/* watched HOW: takes the recorder's descriptors away while it is about to allocate space, and looks at a file of
- * its own: "replace" puts that on those it has found, "close" closes those and all high ones every other time. A filter stops the thread that records at that system call, and tells another thread,
- * which records nothing. Says how often. */
+/* watched HOW: takes the recorder's descriptor away while it is about to look at what it is, every other time, and looks
+ * at a file of its own: "replace" puts that in its place, "close" closes it. A filter that our library cannot see stops
+ * the thread that records at that system call, and tells another thread, which records nothing. Says how often. */
 #include "common.h"
-#include <dirent.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -11,22 +10,8 @@
 #include <sys/stat.h>
 
 static const char text[] = "this belongs to the host\n";
-static int own, traces[64], found, closes;
+static int own, closes;
 static volatile int listener = -1, stops;
-
-/* The trace's descriptors: regular files of more than a header. */
-static void find(void) {
-    DIR *directory = opendir("/proc/self/fd");
-    if (!directory) die("opendir");
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        int descriptor = atoi(entry->d_name);
-        struct stat status;
-        if (descriptor > 2 && !fstat(descriptor, &status) && S_ISREG(status.st_mode) && status.st_size > 16384
-            && found < 64)
-            traces[found++] = descriptor;
-    }
-    closedir(directory);
-}
 
 static void *watch(void *unused) {
     while (listener < 0) usleep(100);
@@ -34,10 +19,8 @@ static void *watch(void *unused) {
         struct seccomp_notif stopped;
         memset(&stopped, 0, sizeof stopped);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &stopped)) return unused;
-        if (closes && stops % 2 == 0 && syscall(SYS_close_range, 900, ~0U, 0)) die("close_range");
-        for (int i = 0; i < found; i++)
-            if (closes ? stops % 2 == 0 && close(traces[i]) && errno != EBADF : dup2(own, traces[i]) < 0) die("own");
-        stops++;
+        int descriptor = (int)stopped.data.args[0];
+        if (stops++ % 2 == 0 && (closes ? close(descriptor) : dup2(own, descriptor)) < 0) die("descriptor");
         struct seccomp_notif_resp go_on = { .id = stopped.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on)) return unused;
     }
@@ -49,28 +32,27 @@ int main(int count, char **arguments) {
     free(malloc(20001));
     own = open("own", O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (own < 0 || write(own, text, sizeof text - 1) != sizeof text - 1) die("own");
-    find();
     pthread_t watcher;
     if (pthread_create(&watcher, NULL, watch, NULL)) die("pthread_create");
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fstat, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
     struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    int listens = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+    unseen(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
+    int listens = unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&program);
     if (listens < 0) { say("unavailable seccomp\n"); return 6; }
     listener = listens;
     for (int i = 0; i < 500000; i++) free(malloc(20003));
     struct stat file;
     char content[sizeof text] = "";
     int again = open("own", O_RDONLY);
-    if (again < 0 || fstat(again, &file) || read(again, content, sizeof content) < 0) die("own");
+    if (again < 0 || stat("own", &file) || read(again, content, sizeof content) < 0) die("own");
     if (file.st_size != sizeof text - 1 || strcmp(content, text)) die("the host's file has changed");
     if (file.st_blocks > 8) die("the host's file has grown");
     free(malloc(20005));
-    say("traces %d\nstops %d\n", found, stops);
+    say("stops %d\n", stops);
     return 6;
 }

@@ -38,8 +38,8 @@ Columns:
   lost         calls that could not be recorded
   overwritten  calls that newer ones have overwritten, in a ring
   covers       time from the first to the last event that is in the file
-  ended        exited; replaced itself by exec; killed or cut off (no end is recorded: killed,
-               left by a bare system call, or the file is a copy); running; cannot be told
+  ended        exited; by exec; cut off (no end is recorded: it was killed, or left by a bare
+               system call, or the file is an early copy); running; unknown (cannot be told)
 
 Exit codes:
   0  all was read
@@ -53,10 +53,12 @@ JSON keys:
   executable, arguments       path of the program; its arguments, if they were recorded
   hostname, pid, parent_pid   where it ran
   forked                      it was forked from its parent and has not called exec
+  other_malloc                its malloc is another one: what that did not pass on is missing
+  unloaded                    it started a program without LD_PRELOAD, which was not recorded
   start_ns, end_ns            start of the recording and last event, in Unix nanoseconds
   first_event_ns              first event that is in the file, or null
   last_event_ns               last event that is in the file, or null
-  ending                      clean, exec, abrupt, running or unknown
+  ending, exit_code           clean, exec, abrupt, running or unknown; or null
   mode, clock                 as MALLOOK_MODE and MALLOOK_CLOCK; a number if unknown
   ring_blocks, max_blocks     size of a ring; bound of a growing file, 0 for none
   file_size                   in bytes

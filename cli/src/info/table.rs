@@ -47,6 +47,9 @@ impl Row {
             covers: summary.first_event_ns.zip(summary.last_event_ns),
             ended: match summary.ending {
                 Ending::Running => "running",
+                Ending::Exec => "by exec",
+                Ending::Unknown => "unknown",
+                Ending::Abrupt => "cut off",
                 ending => ending.describe(),
             },
         }
@@ -181,7 +184,7 @@ mod tests {
             lost: 3,
             overwritten,
             covers: Some((events, events + 1_000_000)),
-            ended: "replaced itself by exec",
+            ended: "by exec",
         }
     }
 

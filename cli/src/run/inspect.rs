@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 
 use object::elf::{
-    DT_NEEDED, FileHeader64, PT_INTERP, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, Sym64,
+    DT_NEEDED, FileHeader64, PT_INTERP, SHN_UNDEF, SHT_DYNSYM, SHT_SYMTAB, STB_LOCAL, STT_FUNC,
+    Sym64,
 };
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef};
@@ -30,8 +31,11 @@ pub enum Obstacle {
     Privileged,
     /// It is for another processor than the library.
     Foreign,
-    /// It brings its own `malloc`, which comes before every library's.
+    /// It brings its own `malloc`, for itself alone. Of one that comes before every library's, ours
+    /// speaks, in any process that it is loaded into.
     OwnMalloc,
+    /// It carries an allocator whose functions have names of their own: this one is one of them.
+    Bundled(&'static str),
     /// It needs a sanitizer's runtime, which refuses to start behind another library.
     Sanitized,
 }
@@ -45,7 +49,14 @@ impl Obstacle {
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+        let text = match self {
+            Obstacle::Bundled(name) => {
+                return write!(
+                    f,
+                    "carries an allocator of its own ({name}): what goes to that is not recorded (a \
+                     build with the system's is)"
+                );
+            }
             Obstacle::Static => {
                 "statically linked, so nothing can be preloaded and nothing will be recorded"
             }
@@ -58,19 +69,20 @@ impl fmt::Display for Obstacle {
                  recorded"
             }
             Obstacle::OwnMalloc => {
-                "defines its own malloc, so little or nothing of what it allocates will be recorded"
+                "defines its own malloc, so little of what it allocates will be recorded"
             }
             Obstacle::Sanitized => {
                 "built with a sanitizer, which takes the place of malloc and aborts behind any \
                  preloaded library: not started"
             }
-        })
+        };
+        f.write_str(text)
     }
 }
 
 /// Why little or nothing of the program, named as in a shell, will be recorded by this library.
 pub fn obstacle(program: &OsStr, library: &Path) -> Option<Obstacle> {
-    let path = interpreted(search(program)?)?;
+    let path = executable(program)?;
     let (file, library) = (File::open(&path).ok()?, File::open(library).ok()?);
     if is_privileged(&path, &file) {
         return Some(Obstacle::Privileged);
@@ -80,6 +92,18 @@ pub fn obstacle(program: &OsStr, library: &Path) -> Option<Obstacle> {
     }
     let cache = ReadCache::new(file);
     in_elf(&cache)
+}
+
+/// The executable that is run for a program, named as in a shell.
+pub fn executable(program: &OsStr) -> Option<PathBuf> {
+    interpreted(search(program)?)
+}
+
+/// The allocator that an executable which was run carries along.
+pub fn own_allocator(path: &Path) -> Option<Obstacle> {
+    let file = path.is_file().then(|| File::open(path).ok()).flatten()?;
+    let found = in_elf(&ReadCache::new(file))?;
+    matches!(found, Obstacle::OwnMalloc | Obstacle::Bundled(_)).then_some(found)
 }
 
 /// Finds a program as execvp(3) does.
@@ -150,8 +174,25 @@ fn in_elf<'data>(data: impl ReadRef<'data>) -> Option<Obstacle> {
     if needs_sanitizer(header, endian, data) == Some(true) {
         return Some(Obstacle::Sanitized);
     }
-    defines_malloc(header, endian, data)?.then_some(Obstacle::OwnMalloc)
+    allocator_in(header, endian, data)
 }
+
+/// Functions of allocators that programs are linked with under names of their own, as those of
+/// Rust's crates: jemalloc, mimalloc, tcmalloc, snmalloc and rpmalloc.
+const BUNDLED: [&str; 12] = [
+    "_rjem_malloc",
+    "_rjem_mallocx",
+    "_rjem_sdallocx",
+    "je_malloc",
+    "je_mallocx",
+    "mi_malloc",
+    "mi_malloc_aligned",
+    "mi_free",
+    "tc_malloc",
+    "sn_rust_alloc",
+    "sn_malloc",
+    "rpmalloc",
+];
 
 /// Whether one of the libraries that the program names is a sanitizer's.
 fn needs_sanitizer<'data>(
@@ -172,30 +213,36 @@ fn needs_sanitizer<'data>(
 }
 
 /// Reads a symbol table in one piece and its strings in another: there can be millions of symbols.
-fn defines_malloc<'data>(
+fn allocator_in<'data>(
     header: &FileHeader64<Endianness>,
     endian: Endianness,
     data: impl ReadRef<'data>,
-) -> Option<bool> {
+) -> Option<Obstacle> {
     let sections = header.section_headers(endian, data).ok()?;
+    let mut found = None;
     for section in sections {
-        if !matches!(section.sh_type(endian), SHT_SYMTAB | SHT_DYNSYM) {
+        let kind = section.sh_type(endian);
+        if !matches!(kind, SHT_SYMTAB | SHT_DYNSYM) {
             continue;
         }
         let symbols: &[Sym64<Endianness>] = section.data_as_array(endian, data).ok()?;
         let names = sections.get(section.sh_link(endian) as usize)?.data(endian, data).ok()?;
-        let defined = symbols.iter().any(|symbol| {
-            symbol.st_shndx(endian) != SHN_UNDEF
-                && symbol.st_bind() != STB_LOCAL
-                && names
-                    .get(symbol.st_name(endian) as usize..)
-                    .is_some_and(|name| name.starts_with(b"malloc\0"))
-        });
-        if defined {
-            return Some(true);
+        for symbol in symbols.iter().filter(|symbol| symbol.st_shndx(endian) != SHN_UNDEF) {
+            let name = names.get(symbol.st_name(endian) as usize..).unwrap_or_default();
+            let is = |wanted: &str| {
+                name.strip_prefix(wanted.as_bytes()).is_some_and(|rest| rest.first() == Some(&0))
+            };
+            if is("malloc") && symbol.st_bind() != STB_LOCAL {
+                if kind == SHT_DYNSYM {
+                    return None;
+                }
+                found = Some(Obstacle::OwnMalloc);
+            } else if found.is_none() && symbol.st_type() == STT_FUNC {
+                found = BUNDLED.into_iter().find(|name| is(name)).map(Obstacle::Bundled);
+            }
         }
     }
-    Some(false)
+    found
 }
 
 #[cfg(test)]
@@ -236,6 +283,9 @@ mod tests {
     #[test]
     fn compiled_programs() {
         let sandbox = tempfile::tempdir().unwrap();
+        let bundled = "__attribute__((noinline)) void *_rjem_malloc(unsigned long n) {
+            static char heap[64]; return heap + n; } int main(int c, char **v) {
+            return _rjem_malloc(c) == v; }";
         let own = "void *malloc(unsigned long n) { return (void *)(n & 0); } int main() {}";
         for (source, flags, expected) in [
             ("int main() {}", &[][..], None),
@@ -243,8 +293,14 @@ mod tests {
             ("int main() {}", &["-static-pie"], Some(Obstacle::Static)),
             ("int main() {}", &["-fsanitize=address"], Some(Obstacle::Sanitized)),
             ("static int malloc; int main() { return malloc; }", &["-fno-builtin"], None),
-            (own, &["-fno-builtin"], Some(Obstacle::OwnMalloc)),
-            (own, &["-fno-builtin", "-rdynamic", "-s"], Some(Obstacle::OwnMalloc)),
+            // Then the library says it.
+            (own, &["-fno-builtin"], None),
+            (own, &["-fno-builtin", "-fvisibility=hidden"], Some(Obstacle::OwnMalloc)),
+            (own, &["-fno-builtin", "-fvisibility=hidden", "-s"], None),
+            (bundled, &[], Some(Obstacle::Bundled("_rjem_malloc"))),
+            (bundled, &["-O2", "-flto"], Some(Obstacle::Bundled("_rjem_malloc"))),
+            (bundled, &["-s"], None),
+            ("extern int mi_free; int main() { return &mi_free == 0; } int mi_free;", &[], None),
         ] {
             let Some(path) = compile(&sandbox, source, flags) else { continue };
             assert_eq!(of(&path), expected, "{source} {flags:?}");

@@ -6,7 +6,7 @@
 //! options library  the options; the preloaded library, on disk
 //! interpreter      the file that a program cannot be started without
 //! inspect signals  why a program cannot be recorded; signals on their way to it
-//! traces           the files that it has left
+//! traces unseen    the files that it has left; what is missing from them
 //! ```
 
 pub mod inspect;
@@ -15,6 +15,7 @@ pub mod library;
 mod options;
 mod signals;
 mod traces;
+mod unseen;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -91,6 +92,10 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
 
     if !options.quiet {
         list(&traces, &prefix, messages);
+        let found = traces.open_new().into_iter().flatten();
+        for sentence in unseen::sentences(found, program) {
+            messages.say(format_args!("{sentence}"));
+        }
     }
     Ok(pass_on(status))
 }

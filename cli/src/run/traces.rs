@@ -16,6 +16,8 @@ use unicode_width::UnicodeWidthStr;
 use crate::escape::escape;
 use crate::{shell, units};
 
+/// More traces than this are not opened for what is missing from them.
+const OPENED: usize = 1_000;
 /// More traces than this are only counted.
 const LISTED: usize = 20;
 
@@ -115,6 +117,12 @@ impl Traces {
         let _ = write!(text, "\nsummary: mallook info {all}{older}");
         let _ = write!(text, "\nevents:  mallook dump {largest}");
         Ok(text)
+    }
+
+    /// The traces that have come since, opened; no more than are looked at in a moment.
+    pub fn open_new(&self) -> io::Result<impl Iterator<Item = Trace<'static>>> {
+        let names = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
+        Ok(names.take(OPENED).filter_map(|(name, _)| Trace::open(&self.prefix.path(&name)).ok()))
     }
 
     /// The traces that have come since, by the number of blocks of events that they took.

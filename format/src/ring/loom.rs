@@ -36,7 +36,7 @@ impl Ring {
     /// The writer's claim.
     fn claim(&self, tries: u64) -> Option<(&BlockCell, State)> {
         let (block, state) =
-            take_next(&self.cursor, tries, |sequence| self.block(sequence), |_| false)?;
+            take_next(&self.cursor, tries, |sequence| Some(self.block(sequence)), |_| false)?;
         block.open(state, &OPENING);
         Some((block, state))
     }

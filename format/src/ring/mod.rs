@@ -59,6 +59,12 @@ impl SlotCell {
         // Release: pairs with the Acquire of word 0 in `BlockCell::snapshot`.
         self.word0.store(word0, Ordering::Release);
     }
+
+    /// Its first word, for a reader that only asks whether it is written.
+    pub fn peek(&self) -> Slot {
+        // Relaxed: the reader copies the block if it is.
+        Slot { word0: self.word0.load(Ordering::Relaxed), word1: 0 }
+    }
 }
 
 /// A block in the shared mapping: a [`BlockHeader`] and its slots.
@@ -133,7 +139,7 @@ impl BlockCopy {
 }
 
 /// Takes the next free block of a ring, after at most `tries` attempts. `block` maps a number of
-/// the cursor to its block. `evict` gets the owner of a block that is in use, and returns `true` if
+/// the cursor to its block, if there is one now. `evict` gets the owner of a block that is in use, and returns `true` if
 /// the owner was dead and the block is free now.
 ///
 /// The cursor leaves a number only when the block is taken or skipped. A thread that stops in this
@@ -142,13 +148,13 @@ impl BlockCopy {
 pub fn take_next<'a>(
     cursor: &AtomicU64,
     tries: u64,
-    block: impl Fn(u64) -> &'a BlockCell,
+    block: impl Fn(u64) -> Option<&'a BlockCell>,
     evict: impl Fn(u64) -> bool,
 ) -> Option<(&'a BlockCell, State)> {
     (0..tries).find_map(|_| {
         // Acquire: pairs with the Release below.
         let sequence = cursor.load(Ordering::Acquire);
-        let block = block(sequence);
+        let block = block(sequence)?;
         let mut taken = block.take(sequence);
         if let Err(Refusal::InUse(owner)) = taken
             && evict(owner)
@@ -334,8 +340,12 @@ impl State {
 impl SlotCell {
     /// Makes the slot one that is not written.
     fn wipe(&self) {
-        // Relaxed: a reader that sees a slot of an earlier use instead ignores it for its parity.
-        self.word0.store(0, Ordering::Relaxed);
+        // Relaxed: only the owner writes. A reader that sees a slot of an earlier use instead
+        // ignores it for its parity. Slots that were never written may lie in pages that have no
+        // space: those must not be touched.
+        if self.word0.load(Ordering::Relaxed) != 0 {
+            self.word0.store(0, Ordering::Relaxed);
+        }
     }
 }
 

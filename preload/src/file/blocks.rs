@@ -1,12 +1,16 @@
 //! The open file, and the claims of its blocks.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
-use mallook_format::ring::{self, BlockCell};
+use mallook_format::ring::BlockCell;
 use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, Mode, State};
 
-use super::descriptor::Descriptor;
+use crate::host::memory::PAGE;
+
+use super::growth::Growth;
+use super::lap::Lap;
+use super::reserve::{BY_PAGE, Place, Reserved, offset};
 use super::windows::{FIRST_MAPPING, Windows};
 
 /// The open file of a process, in memory that is wiped on fork: all zero while no file is open. The
@@ -17,13 +21,13 @@ pub struct TraceFile {
     base: AtomicUsize,
     /// Raw [`Mode`].
     mode: AtomicU32,
-    /// Number of blocks of a ring, without the header; 0 in full mode.
-    ring_blocks: AtomicU64,
     /// Largest number of blocks in full mode, without the header; 0 for no bound.
     max_blocks: AtomicU64,
-    /// Our descriptor; a ring needs none.
-    pub descriptor: Descriptor,
-    /// The mappings in full mode. Last: a process that records nothing touches the fields above
+    /// The blocks of a ring.
+    lap: Lap,
+    pub growth: Growth,
+    pub reserved: Reserved,
+    /// The mappings in full mode. Last: a process that records little touches the fields above
     /// only.
     windows: Windows,
 }
@@ -42,8 +46,17 @@ impl Shape {
     /// Length in bytes of the first mapping: all of a ring.
     pub fn first_mapping(&self) -> usize {
         match self.mode {
-            Mode::Ring => (self.ring_blocks as usize + 1) * BLOCK_SIZE,
+            Mode::Ring => offset(self.ring_blocks) as usize,
             Mode::Full => FIRST_MAPPING,
+        }
+    }
+
+    /// The largest length of the file, in bytes.
+    pub fn most(&self) -> u64 {
+        match (self.mode, self.max_blocks) {
+            (Mode::Ring, _) => offset(self.ring_blocks),
+            (Mode::Full, 0) => i64::MAX as u64,
+            (Mode::Full, blocks) => offset(blocks),
         }
     }
 }
@@ -52,19 +65,42 @@ impl Shape {
 pub struct Claimed {
     pub block: &'static BlockCell,
     pub state: State,
+    /// The number of its bytes that may be written.
+    pub reserved: usize,
+}
+
+/// A claim that failed.
+#[derive(Clone, Copy)]
+pub struct Failed {
+    pub cause: Loss,
+    /// The number that the thread has claimed, and for which there is no block yet: its next claim
+    /// is for this one.
+    pub kept: Option<u64>,
+}
+
+impl From<Loss> for Failed {
+    fn from(cause: Loss) -> Failed {
+        Failed { cause, kept: None }
+    }
+}
+
+fn block_at(address: usize) -> &'static BlockCell {
+    // SAFETY: callers have the address of a block that is mapped until its owner has closed it.
+    // Blocks are atomics.
+    unsafe { &*(address as *const BlockCell) }
 }
 
 impl TraceFile {
     /// Enters a file whose header is mapped here, [`Shape::first_mapping`] bytes long, for the life
     /// of the process.
-    pub fn enter(&self, header: *mut u8, shape: Shape) {
+    pub fn enter(&self, header: usize, shape: Shape, copies_on_write: bool) {
         self.mode.store(shape.mode as u32, Relaxed);
-        self.ring_blocks.store(shape.ring_blocks, Relaxed);
         self.max_blocks.store(shape.max_blocks, Relaxed);
-        if shape.mode == Mode::Full {
-            self.windows.set_first(header);
+        match shape.mode {
+            Mode::Full => self.windows.set_first(header),
+            Mode::Ring => self.lap.set(header, shape.ring_blocks, copies_on_write),
         }
-        self.base.store(header as usize, Relaxed);
+        self.base.store(header, Relaxed);
     }
 
     /// How the file is filled.
@@ -82,61 +118,158 @@ impl TraceFile {
         (base != 0).then(|| unsafe { &*words })
     }
 
-    /// Claims the next block for the calling thread. `is_closing` says whether the end of the file
-    /// is being cut off at the moment. `evict` is as in [`ring::take_next`].
+    /// Claims the next block for the calling thread. `kept` is what its last claim left. `evict` is
+    /// as in [`mallook_format::ring::take_next`].
     ///
     /// # Errors
-    /// The file may not or cannot grow, or every block of a ring is in use.
-    pub fn claim(
-        &self,
-        is_closing: impl FnOnce() -> bool,
-        evict: impl Fn(u64) -> bool,
-    ) -> Result<Claimed, Loss> {
+    /// There is no block for it now.
+    pub fn claim(&self, kept: Option<u64>, evict: impl Fn(u64) -> bool) -> Result<Claimed, Failed> {
         match self.mode() {
-            Mode::Full => self.claim_next(is_closing),
-            Mode::Ring => self.claim_free(evict),
+            Mode::Full => self.claim_next(kept),
+            Mode::Ring => Ok(self.claim_free(evict)?),
         }
     }
 
-    fn claim_next(&self, is_closing: impl FnOnce() -> bool) -> Result<Claimed, Loss> {
+    fn claim_next(&self, kept: Option<u64>) -> Result<Claimed, Failed> {
         let live = self.live().ok_or(Loss::Mapping)?;
-        // Relaxed: the number alone is the entitlement; a block in full mode is used once.
-        let cursor = live.cursor.fetch_add(1, Relaxed);
-        let (sequence, given_back) = (cursor & !CURSOR_CLOSED, cursor & CURSOR_CLOSED != 0);
         let max = self.max_blocks.load(Relaxed);
-        if max != 0 && sequence >= max {
-            return Err(Loss::Limit);
+        let next = || {
+            // The number alone is the entitlement; a block in full mode is used once.
+            // SeqCst: as in `Growth::length`.
+            let sequence = live.cursor.fetch_add(1, SeqCst) & !CURSOR_CLOSED;
+            if max != 0 && sequence >= max { Err(Loss::Limit) } else { Ok(sequence) }
+        };
+        let sequence = kept.map_or_else(next, Ok)?;
+        self.back(sequence).map_err(|cause| Failed { cause, kept: Some(sequence) })
+    }
+
+    /// The block of a claim in full mode.
+    fn back(&self, sequence: u64) -> Result<Claimed, Loss> {
+        self.growth.reach(offset(sequence + 1))?;
+        let (name, header) = (&self.growth.name, self.base.load(Relaxed));
+        let place = self.windows.block(name, header, sequence)?;
+        let length = self.growth.length();
+        let taken = (self.reserved.next(name, sequence, place, 0, length))
+            .and_then(|reserved| Ok((reserved, take(place.address, sequence)?)));
+        match taken {
+            Ok((reserved, state)) => {
+                Ok(Claimed { block: block_at(place.address), state, reserved })
+            }
+            Err(cause) => {
+                self.windows.release(sequence, place.address);
+                Err(cause)
+            }
         }
-        if given_back && is_closing() {
-            return Err(Loss::Waiting);
-        }
-        let block = self.windows.block(&self.descriptor, sequence, max, given_back)?;
-        let state = block.take(sequence).map_err(|_| Loss::Mapping)?;
-        Ok(Claimed { block, state })
     }
 
     fn claim_free(&self, evict: impl Fn(u64) -> bool) -> Result<Claimed, Loss> {
         let live = self.live().ok_or(Loss::Mapping)?;
-        let blocks = self.ring_blocks.load(Relaxed);
-        if blocks == 0 {
-            return Err(Loss::Mapping);
+        let (block, state) = self.lap.take(live, &self.growth.name, &self.reserved, evict)?;
+        let address = core::ptr::from_ref(block) as usize;
+        // The first page is there.
+        let reserved = self.reserve_in_ring(address, 0).unwrap_or(PAGE);
+        Ok(Claimed { block, state, reserved })
+    }
+
+    /// Reserves more of a block of a ring.
+    fn reserve_in_ring(&self, address: usize, have: usize) -> Result<usize, Loss> {
+        let position = (address - self.base.load(Relaxed)) / BLOCK_SIZE - 1;
+        self.lap.reserve_more(&self.growth.name, &self.reserved, position as u64, address, have)
+    }
+
+    /// Reserves more of a block of the calling thread, of which this many bytes are reserved.
+    /// Returns how many are now.
+    ///
+    /// # Errors
+    /// There is no space.
+    pub fn extend(&self, address: usize, have: usize) -> Result<usize, Loss> {
+        if self.mode() == Mode::Ring {
+            return self.reserve_in_ring(address, have);
         }
-        let block = |sequence: u64| {
-            let position = (sequence % blocks) as usize + 1;
-            let address = self.base.load(Relaxed) + position * BLOCK_SIZE;
-            // SAFETY: all blocks of a ring are mapped with the header, for the life of the process.
-            unsafe { &*(address as *const BlockCell) }
-        };
-        let tries = blocks.saturating_mul(2);
-        let (block, state) =
-            ring::take_next(&live.cursor, tries, block, evict).ok_or(Loss::Busy)?;
-        Ok(Claimed { block, state })
+        let sequence = block_at(address).own_state().map_or(0, |state| state.sequence);
+        // A block that is alone is not told from one in a window: so only its next page.
+        self.reserved.page(&self.growth.name, sequence, address, have)
     }
 
     /// Notes that the block of this claim was closed: nobody writes there again.
-    pub fn note_closed(&self, sequence: u64) {
+    pub fn note_closed(&self, sequence: u64, address: usize) {
         if self.mode() == Mode::Full {
-            self.windows.note_closed(sequence);
+            self.windows.release(sequence, address);
         }
     }
+
+    /// The length that the file has to have for the claims so far.
+    fn used(&self) -> u64 {
+        // SeqCst: as in `Growth::length`.
+        self.live().map_or(0, |live| offset(live.cursor.load(SeqCst) & !CURSOR_CLOSED))
+    }
+
+    /// Cuts off what is not in use. Claims may follow.
+    pub fn give_back(&self) {
+        if self.mode() == Mode::Full {
+            self.growth.give_back(|| self.used(), || self.reserved.forget_ahead());
+        }
+    }
+
+    /// Makes the file this many bytes longer than it is in use, as far as that goes.
+    pub fn lengthen(&self, ahead: u64) {
+        if self.mode() == Mode::Full {
+            self.growth.prepare(self.used(), ahead);
+        }
+    }
+
+    /// Maps and reserves this many bytes ahead of the claims, as far as that goes.
+    pub fn reserve_ahead(&self, ahead: u64) {
+        let blocks = ahead / BLOCK_SIZE as u64;
+        let (name, header) = (&self.growth.name, self.base.load(Relaxed));
+        if self.mode() == Mode::Ring {
+            self.lap.reserve_ahead(name, &self.reserved, blocks);
+            return;
+        }
+        for block in 0..BY_PAGE {
+            let place = Place { address: header + offset(block) as usize, is_alone: false };
+            if offset(block) < self.used() {
+                reserve_whole(&self.reserved, self, block, place, self.growth.length());
+            }
+        }
+        self.growth.prepare(self.used(), 2 * ahead);
+        let from = self.used() / BLOCK_SIZE as u64 - 1;
+        let length = self.growth.length();
+        let to = (from + blocks).min(length / BLOCK_SIZE as u64 - 1);
+        self.windows.map_ahead(name, header, from, to);
+        let mut next = from;
+        while next < to {
+            let Ok(place) = self.windows.block(name, header, next) else { break };
+            let reserved = reserve_whole(&self.reserved, self, next, place, length);
+            self.windows.release(next, place.address);
+            if !reserved || place.is_alone {
+                break;
+            }
+            next += 1;
+        }
+        self.reserved.set_ahead(from, next);
+    }
+}
+
+/// Takes the block of a claim in full mode, where no other thread can want it.
+fn take(address: usize, sequence: u64) -> Result<State, Loss> {
+    block_at(address).take(sequence).map_err(|_| Loss::Mapping)
+}
+
+/// Reserves all of a block; whether that went well.
+fn reserve_whole(
+    reserved: &Reserved,
+    file: &TraceFile,
+    block: u64,
+    place: Place,
+    length: u64,
+) -> bool {
+    let mut have = 0;
+    while have < BLOCK_SIZE {
+        match reserved.next(&file.growth.name, block, place, have, length) {
+            Ok(more) => have = more,
+            Err(_) => return false,
+        }
+    }
+    true
 }

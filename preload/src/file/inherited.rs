@@ -1,61 +1,106 @@
-//! The parent's trace, as a forked child finds it: this memory is not wiped on fork.
+//! The mappings of the parent's trace, as a forked child finds them: this memory is not wiped on
+//! fork.
 
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicUsize};
 
-use crate::host::files::{self, Fd, Identity};
-use crate::host::memory;
+use mallook_format::BLOCK_SIZE;
 
-/// No descriptor.
-const NONE: u32 = u32::MAX;
+use crate::host::memory::{self, PAGE};
 
-/// The first mapping and the descriptor of the trace that was opened last.
-struct Inherited {
-    /// Address of the mapping, 0 for none.
-    base: AtomicUsize,
-    /// Length of the mapping in bytes.
+/// Mappings that are noted; a child keeps those that are not.
+const MAPPINGS: usize = 512;
+/// Blocks with unwritten slots that a thread can leave to the child that it forks.
+pub const UNFINISHED: usize = 3;
+/// Such blocks that are noted: of a child that has not recorded, and of its own child.
+const KEPT: usize = 2 * UNFINISHED;
+
+/// A mapping of the file, without its guards.
+struct Mapping {
+    /// 0 for none.
+    address: AtomicUsize,
+    /// In bytes. Written before the address.
     length: AtomicUsize,
-    descriptor: AtomicU32,
-    device: AtomicU64,
-    inode: AtomicU64,
 }
 
-static INHERITED: Inherited = Inherited {
-    base: AtomicUsize::new(0),
-    length: AtomicUsize::new(0),
-    descriptor: AtomicU32::new(NONE),
-    device: AtomicU64::new(0),
-    inode: AtomicU64::new(0),
-};
+static NOTED: [Mapping; MAPPINGS] =
+    [const { Mapping { address: AtomicUsize::new(0), length: AtomicUsize::new(0) } }; MAPPINGS];
 
-/// Notes the first mapping and the descriptor, for forked children to release.
-pub fn remember(base: usize, length: usize, descriptor: u32, identity: Identity) {
-    INHERITED.length.store(length, Relaxed);
-    INHERITED.descriptor.store(descriptor, Relaxed);
-    INHERITED.device.store(identity.device, Relaxed);
-    INHERITED.inode.store(identity.inode, Relaxed);
-    INHERITED.base.store(base, Relaxed);
-}
+/// This process was forked by libc's function, whose hook has noted the unfinished blocks.
+static IS_KNOWN: AtomicBool = AtomicBool::new(false);
+/// Addresses of unfinished blocks, 0 for none.
+static KEEP: [AtomicUsize; KEPT] = [const { AtomicUsize::new(0) }; KEPT];
 
-/// Notes another descriptor of the same file.
-pub fn remember_descriptor(descriptor: u32) {
-    INHERITED.descriptor.store(descriptor, Relaxed);
-}
-
-/// Releases the descriptor of the parent's trace and the mapping that starts with the header. A
-/// hook that was interrupted by the signal handler which forked may still write one slot there, so
-/// private zeros take the place of the mapping.
-pub fn release() {
-    let base = INHERITED.base.swap(0, Relaxed);
-    if base == 0 {
-        return;
+/// Notes a mapping.
+pub fn note(address: usize, length: usize) {
+    for place in &NOTED {
+        let free = place.address.load(Relaxed) == 0;
+        // Acquire: pairs with the Release in `forget`. Address 1 is nobody's: the place is taken.
+        if free && place.address.compare_exchange(0, 1, Acquire, Relaxed).is_ok() {
+            place.length.store(length, Relaxed);
+            // Release: pairs with the Acquire in `release`, where another thread forked meanwhile.
+            place.address.store(address, Release);
+            return;
+        }
     }
-    // SAFETY: the parent's trace. A slot that this process may still write there belongs to no
-    // file.
-    unsafe { memory::detach(base, INHERITED.length.load(Relaxed)) };
-    let descriptor = Fd(INHERITED.descriptor.load(Relaxed) as i32);
-    let (device, inode) = (INHERITED.device.load(Relaxed), INHERITED.inode.load(Relaxed));
-    if files::identity(descriptor) == Ok(Identity { device, inode }) {
-        files::close(descriptor);
+}
+
+/// Forgets a mapping, before it is unmapped: its addresses may be another's soon.
+pub fn forget(address: usize) {
+    if let Some(place) = NOTED.iter().find(|place| place.address.load(Relaxed) == address) {
+        // Release: pairs with the Acquire in `note`.
+        place.address.store(0, Release);
+    }
+}
+
+/// Notes the blocks that this thread was writing to when it forked. In the child, before anything
+/// is recorded there.
+pub fn keep(unfinished: [usize; UNFINISHED]) {
+    let mut places = KEEP.iter().filter(|place| place.load(Relaxed) == 0);
+    for block in unfinished.into_iter().filter(|&block| block != 0) {
+        if let Some(place) = places.next() {
+            place.store(block, Relaxed);
+        }
+    }
+    IS_KNOWN.store(true, Relaxed);
+}
+
+/// Releases the mappings of the parent's trace.
+///
+/// A hook that was interrupted by the signal handler which forked may still write one slot into an
+/// unfinished block, so private zeros take its place. After a fork that was not seen, that may be
+/// any block.
+pub fn release() {
+    let is_known = IS_KNOWN.swap(false, Relaxed);
+    for place in &NOTED {
+        // Acquire: pairs with the Release in `note`.
+        let address = place.address.swap(0, Acquire);
+        let length = place.length.load(Relaxed);
+        if address <= 1 {
+            continue;
+        }
+        if is_known {
+            unmap_but_kept(address, length);
+        } else {
+            // SAFETY: the parent's trace. A slot that this process may still write there belongs
+            // to no file.
+            unsafe { memory::detach(address, length) };
+        }
+    }
+    KEEP.iter().for_each(|place| place.store(0, Relaxed));
+}
+
+/// Unmaps a mapping and its guards, but for the blocks to be kept, which become private zeros.
+fn unmap_but_kept(address: usize, length: usize) {
+    let (mut start, end) = (address - PAGE, address + length + PAGE);
+    while start < end {
+        let kept = KEEP.iter().map(|place| place.load(Relaxed));
+        let next = kept.filter(|block| (start..end).contains(block)).min();
+        // SAFETY: the parent's trace, of which this process uses nothing but the blocks to be kept.
+        unsafe { memory::unmap(start, next.unwrap_or(end) - start) };
+        let Some(block) = next else { return };
+        // SAFETY: as in `release`.
+        unsafe { memory::detach(block, BLOCK_SIZE) };
+        start = block + BLOCK_SIZE;
     }
 }

@@ -4,16 +4,22 @@
 //! in its row.
 //!
 //! ```text
-//! path inherited   the path of the trace; the parent's trace in a forked child
-//! create           a new file
-//! descriptor       our descriptor of the file, which the host may close
-//! windows          the mappings of a growing file
-//! blocks           the open file, and the claims of its blocks
+//! path create       the path of the trace; a new file
+//! by_name           the file under its name, without a descriptor
+//! inherited         the mappings of the parent's trace in a forked child
+//! mapping           mappings between pages that nobody may touch
+//! growth reserve    the length of the file, ahead of its use; the space of its blocks
+//! windows lap       the mappings of a growing file; the first lap of a ring
+//! blocks            the open file, and the claims of its blocks
 //! ```
 
 pub mod blocks;
+pub mod by_name;
 pub mod create;
-pub mod descriptor;
+pub mod growth;
 pub mod inherited;
+pub mod lap;
+pub mod mapping;
 pub mod path;
+pub mod reserve;
 pub mod windows;

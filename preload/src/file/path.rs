@@ -30,6 +30,14 @@ unsafe impl Sync for Shared {}
 static PATH: Shared =
     Shared(UnsafeCell::new(Path { bytes: [0; PATH_BYTES + NUMBER_BYTES], prefix: 0 }));
 
+/// The directory of the traces, with a slash and a zero.
+struct Directory(UnsafeCell<[u8; PATH_BYTES + 1]>);
+
+// SAFETY: only the thread that opens the process's session uses it.
+unsafe impl Sync for Directory {}
+
+static DIRECTORY: Directory = Directory(UnsafeCell::new([0; PATH_BYTES + 1]));
+
 /// Sets the prefix; a relative one counts from the current directory.
 ///
 /// # Safety
@@ -103,21 +111,41 @@ pub unsafe fn with_new_path<T>(
     }
 }
 
-/// Calls `work` with the directory of the traces.
+/// Calls `work` with the directory of the traces. A copy of it: a child may be forked meanwhile, and
+/// finds the path as it is here.
 ///
 /// # Safety
 /// The caller is the thread that opens the session.
 pub unsafe fn in_directory<T>(work: impl FnOnce(&CStr) -> T) -> T {
     // SAFETY: by contract nobody else uses it now.
-    let path = unsafe { &mut *PATH.0.get() };
+    let path = unsafe { &*PATH.0.get() };
+    // SAFETY: likewise.
+    let copy = unsafe { &mut *DIRECTORY.0.get() };
     let prefix = path.bytes.get(..path.prefix).unwrap_or_default();
     let Some(slash) = prefix.iter().rposition(|&byte| byte == b'/') else { return work(c".") };
-    let Some(after_slash) = path.bytes.get_mut(slash + 1) else { return work(c".") };
-    // The path ends after the slash while `work` runs.
-    let first = core::mem::replace(after_slash, 0);
-    let result = work(CStr::from_bytes_until_nul(&path.bytes).unwrap_or_default());
-    if let Some(after_slash) = path.bytes.get_mut(slash + 1) {
-        *after_slash = first;
+    let mut length = 0;
+    append(copy, &mut length, prefix.get(..=slash).unwrap_or_default());
+    append(copy, &mut length, b"\0");
+    work(CStr::from_bytes_until_nul(copy).unwrap_or(c"."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A child that is forked meanwhile goes on with this memory.
+    #[test]
+    fn the_path_is_whole_while_its_directory_is_used() {
+        // SAFETY: no other test uses the path.
+        unsafe { set_prefix(b"/some/where/prefix") };
+        // SAFETY: as above.
+        let bytes = || unsafe { &(*PATH.0.get()).bytes };
+        // SAFETY: as above.
+        unsafe {
+            in_directory(|directory| {
+                assert_eq!(directory, c"/some/where/");
+                assert!(bytes().starts_with(b"/some/where/prefix\0"));
+            });
+        };
     }
-    result
 }

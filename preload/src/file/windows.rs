@@ -1,209 +1,262 @@
 //! The mappings of a growing file: windows, which double from 64 KiB to 32 MiB, so that a short
-//! process costs little and a long one seldom grows.
+//! process costs little and a long one seldom maps.
 //!
-//! Space is allocated before it is mapped, so a full disk ends recording with a count and not with
-//! SIGBUS in the host. Growing needs no lock: allocating twice and mapping twice is harmless, and
-//! one mapping wins. A new window reclaims the older ones: it unmaps those whose blocks are all
-//! closed, and gives back the pages of the others. The host's memory holds two windows and the
-//! pages that the slowest threads have touched since.
+//! Mapping needs no lock: mapping twice is harmless, and one mapping wins. A new window reclaims
+//! the older ones: it unmaps those that nobody writes to, and gives back the pages of the others.
+//! The host's memory holds two windows and the pages that the slowest threads have touched since.
+//! Where a window cannot be mapped, or its place in the table is taken, a block is mapped alone.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 
-use mallook_format::ring::BlockCell;
 use mallook_format::{BLOCK_SIZE, Loss};
 
-use crate::host::files::{self, Fd};
-use crate::host::{memory, task};
+use crate::host::confined::is_confined;
+use crate::host::memory::{self, PAGE};
+use crate::host::syscall::Errno;
 
-use super::descriptor::Descriptor;
+use super::by_name::ByName;
+use super::mapping;
+use super::reserve::{Place, offset};
 
 const FIRST_BLOCKS: u64 = 4;
 const DOUBLINGS: u32 = 9;
 const MOST_BLOCKS: u64 = FIRST_BLOCKS << DOUBLINGS;
 /// Number of the first block in a window of full size.
 const FIRST_FULL: u64 = MOST_BLOCKS - FIRST_BLOCKS;
-/// Windows of 32 MiB: a trace of 1 TiB.
-const WINDOWS: usize = 1 << 15;
-
-/// Number of blocks whose pages are prefaulted by one call, instead of a fault each: 64 KiB.
-const PREFAULT_BLOCKS: u64 = 4;
+/// Windows that can be mapped at once; each has one place, at its number modulo this.
+const PLACES: usize = 512;
 
 /// Length in bytes of the first mapping: the header and the first window.
 pub const FIRST_MAPPING: usize = (1 + FIRST_BLOCKS as usize) * BLOCK_SIZE;
 
-/// Bit of [`Window::entry`]: space is allocated block by block, since there was not enough for all.
-const PIECEWISE: usize = 1;
-
-/// States of [`Window::reclaiming`]: no thread is at it, one is, the window is unmapped.
-const IDLE: u32 = 0;
-const BUSY: u32 = 1;
-const GONE: u32 = 2;
-
-/// A window: a row of blocks that is mapped at once.
+/// A place for a window: a row of blocks that is mapped at once.
 struct Window {
-    /// Address of the mapping, with [`PIECEWISE`]; 0 while not mapped. Set once.
-    entry: AtomicUsize,
-    /// Number of blocks that were closed.
-    closed: AtomicU32,
-    /// [`IDLE`], [`BUSY`] or [`GONE`]. The thread that moves this from idle to busy may unmap the
-    /// window or give its pages back.
-    reclaiming: AtomicU32,
+    /// Number of the window + 1 in bits 24..64, the number of its users in the others; 0 for a free
+    /// place, [`SETTING`] while a thread maps or unmaps. A user is a thread that has a block there.
+    state: AtomicU64,
+    /// Address of the mapping. Written by the thread that is setting.
+    address: AtomicUsize,
 }
+
+const USER_BITS: u32 = 24;
+const SETTING: u64 = u64::MAX;
 
 /// All windows of a file.
+#[repr(C)]
 pub struct Windows {
-    windows: [Window; WINDOWS],
-    /// Every window before this one is unmapped.
+    /// The number of the newest window that was ever mapped.
+    newest: AtomicU64,
+    /// Every window before this one is unmapped, and will not be mapped again.
     oldest: AtomicU64,
+    places: [Window; PLACES],
 }
 
-/// The window that holds a block: its number, its first block and its number of blocks.
-fn geometry(block: u64) -> (usize, u64, u64) {
-    if block < FIRST_FULL {
-        let number = (block / FIRST_BLOCKS + 1).ilog2();
-        let blocks = FIRST_BLOCKS << number;
-        (number as usize, blocks - FIRST_BLOCKS, blocks)
-    } else {
-        let number = (block - FIRST_FULL) / MOST_BLOCKS;
-        let first = FIRST_FULL + number * MOST_BLOCKS;
-        ((number + u64::from(DOUBLINGS)) as usize, first, MOST_BLOCKS)
+/// A window: its number, its first block and its number of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Geometry {
+    number: u64,
+    first: u64,
+    blocks: u64,
+}
+
+impl Geometry {
+    /// Of the window that holds a block.
+    fn of_block(block: u64) -> Geometry {
+        if block < FIRST_FULL {
+            let number = (block / FIRST_BLOCKS + 1).ilog2();
+            let blocks = FIRST_BLOCKS << number;
+            Geometry { number: number.into(), first: blocks - FIRST_BLOCKS, blocks }
+        } else {
+            let number = (block - FIRST_FULL) / MOST_BLOCKS;
+            let first = FIRST_FULL + number * MOST_BLOCKS;
+            Geometry { number: number + u64::from(DOUBLINGS), first, blocks: MOST_BLOCKS }
+        }
     }
-}
 
-/// The offset of a block in the file, in bytes.
-fn offset(block: u64) -> u64 {
-    (block + 1) * BLOCK_SIZE as u64
-}
-
-/// Allocates the space of some blocks. Fails at the file size limit, for which the kernel would
-/// send a signal.
-fn allocate(file: Fd, first: u64, blocks: u64) -> Result<(), Loss> {
-    if offset(first + blocks) > task::soft_limit(libc::RLIMIT_FSIZE) {
-        return Err(Loss::Space);
+    /// Of a window.
+    fn of_window(number: u64) -> Geometry {
+        let blocks = FIRST_BLOCKS << number.min(DOUBLINGS.into());
+        let full = number.saturating_sub(DOUBLINGS.into());
+        Geometry { number, first: blocks - FIRST_BLOCKS + full * MOST_BLOCKS, blocks }
     }
-    files::allocate(file, offset(first), blocks * BLOCK_SIZE as u64).map_err(|_| Loss::Space)
+
+    /// In bytes.
+    fn length(self) -> usize {
+        self.blocks as usize * BLOCK_SIZE
+    }
+
+    /// The offset of its end in the file.
+    fn end(self) -> u64 {
+        offset(self.first + self.blocks)
+    }
+
+    /// The distance of a block from the start of the window, in bytes.
+    fn distance(self, block: u64) -> usize {
+        (block - self.first) as usize * BLOCK_SIZE
+    }
 }
 
 impl Windows {
-    /// Enters the first window, which shares the mapping of the header.
-    pub fn set_first(&self, header: *mut u8) {
+    /// Enters the first window, which shares the mapping of the header and stays.
+    pub fn set_first(&self, header: usize) {
         // Relaxed: published with the session.
-        self.windows[0].entry.store(header as usize + BLOCK_SIZE, Ordering::Relaxed);
+        self.places[0].address.store(header + BLOCK_SIZE, Relaxed);
+        self.places[0].state.store(1 << USER_BITS | 1, Relaxed);
     }
 
-    /// The block with this number, mapped and backed by the file. `max` is the largest number of
-    /// blocks of the file, 0 for no bound. `given_back`: the file may end before the end of the
-    /// window.
+    fn place(&self, number: u64) -> &Window {
+        &self.places[number as usize % PLACES]
+    }
+
+    /// Where the block with this number is mapped, for a thread that has claimed it. The file is
+    /// long enough. `header` is where the file's start is mapped, [`FIRST_MAPPING`] bytes long.
     ///
     /// # Errors
-    /// The file cannot grow, or cannot be mapped.
-    pub fn block(
-        &self,
-        file: &Descriptor,
-        block: u64,
-        max: u64,
-        given_back: bool,
-    ) -> Result<&'static BlockCell, Loss> {
-        let (number, first, blocks) = geometry(block);
-        let window = self.windows.get(number).ok_or(Loss::Limit)?;
-        // Acquire: pairs with the Release in `grow`.
-        let mut entry = window.entry.load(Ordering::Acquire);
-        if entry == 0 {
-            entry = window.grow(file, first, blocks, max)?;
-            self.reclaim(number);
+    /// It cannot be mapped.
+    pub fn block(&self, name: &ByName, header: usize, block: u64) -> Result<Place, Loss> {
+        let window = Geometry::of_block(block);
+        let within = |start| Place { address: start + window.distance(block), is_alone: false };
+        if let Some(start) = self.use_window(window.number) {
+            return Ok(within(start));
         }
-        if given_back || entry & PIECEWISE != 0 {
-            file.with_file(|file| allocate(file, block, 1))?;
+        if is_confined() {
+            return Err(Loss::Confined);
         }
-        let address = (entry & !PIECEWISE) + (block - first) as usize * BLOCK_SIZE;
-        // A short process pays only for the pages that it touches.
-        if block >= FIRST_BLOCKS
-            && block.is_multiple_of(PREFAULT_BLOCKS)
-            && entry & PIECEWISE == 0
-            && !given_back
+        // Relaxed: a hint. Older windows may be gone for good.
+        if window.number >= self.newest.load(Relaxed)
+            && let Ok(start) = self.map_window(name, header, window)
         {
-            let length = PREFAULT_BLOCKS as usize * BLOCK_SIZE;
-            // SAFETY: pages of blocks that are allocated, mapped, and about to be written. A
-            // failure, as before Linux 5.14, only costs time.
-            let _ =
-                unsafe { memory::advise(address as *const _, length, libc::MADV_POPULATE_WRITE) };
+            self.reclaim(window.number);
+            return Ok(within(start));
         }
-        // SAFETY: the window is mapped and stays so until all of its blocks were closed, this one
-        // included, whose claim the caller has; its space is allocated; blocks are atomics.
-        Ok(unsafe { &*(address as *const BlockCell) })
+        let alone = self.map(name, header, offset(block), BLOCK_SIZE);
+        alone.map(|address| Place { address, is_alone: true }).map_err(|_| Loss::Mapping)
     }
 
-    /// Notes that a block was closed: nobody writes there again.
-    pub fn note_closed(&self, block: u64) {
-        if let Some(window) = self.windows.get(geometry(block).0) {
-            // Release: pairs with the Acquire in `reclaim`: all writes into the window come
-            // before it is unmapped.
-            window.closed.fetch_add(1, Ordering::Release);
+    /// Maps all windows up to the one that holds this block, as far as that goes.
+    pub fn map_ahead(&self, name: &ByName, header: usize, from: u64, to: u64) {
+        let mut number = Geometry::of_block(from).number;
+        while number <= Geometry::of_block(to).number {
+            let window = Geometry::of_window(number);
+            if self.use_window(number).is_none() && self.map_window(name, header, window).is_err() {
+                return;
+            }
+            self.stop_using(number);
+            number += 1;
         }
     }
 
-    /// Unmaps the windows that are finished, and gives back the pages of the others.
-    fn reclaim(&self, newest: usize) {
-        let oldest = self.oldest.load(Ordering::Relaxed) as usize;
-        // The first window shares its mapping with the header and stays.
-        let mut all_gone = true;
-        for number in oldest.max(1)..newest {
-            let Some(window) = self.windows.get(number) else { return };
-            let blocks = FIRST_BLOCKS << (number as u32).min(DOUBLINGS);
-            all_gone &= window.reclaim(blocks);
-            if all_gone {
-                self.oldest.fetch_max(number as u64 + 1, Ordering::Relaxed);
+    /// Where a window is mapped, whose user the caller is from here on.
+    fn use_window(&self, number: u64) -> Option<usize> {
+        let window = self.place(number);
+        // Acquire: pairs with the Release in `map_window`.
+        let mut state = window.state.load(Acquire);
+        while state != SETTING && state >> USER_BITS == number + 1 {
+            match window.state.compare_exchange_weak(state, state + 1, Acquire, Acquire) {
+                Ok(_) => return Some(window.address.load(Relaxed)),
+                Err(now) => state = now,
             }
         }
+        None
     }
-}
 
-impl Window {
-    /// Allocates and maps the window; returns the entry.
+    /// The caller is no user of the window any more.
+    fn stop_using(&self, number: u64) {
+        // Release: pairs with the Acquire in `reclaim`: all writes into the window come before it
+        // is unmapped.
+        self.place(number).state.fetch_sub(1, Release);
+    }
+
+    /// Gives up a block of the caller's, which nobody writes to any more.
+    pub fn release(&self, block: u64, address: usize) {
+        let window = Geometry::of_block(block);
+        let place = self.place(window.number);
+        // Relaxed: if the block is in the window, the caller is a user of it, and it stays.
+        let is_there = place.state.load(Relaxed) >> USER_BITS == window.number + 1;
+        if is_there && place.address.load(Relaxed) + window.distance(block) == address {
+            self.stop_using(window.number);
+        } else if !is_confined() {
+            // SAFETY: the block was mapped alone, for the caller.
+            unsafe { mapping::unmap(address, BLOCK_SIZE) };
+        }
+    }
+
+    /// Maps a part of the file, from the nearest page before it that is mapped, or else by its
+    /// name.
+    fn map(&self, name: &ByName, header: usize, from: u64, length: usize) -> Result<usize, Errno> {
+        let newest = Geometry::of_window(self.newest.load(Relaxed));
+        let near = (newest.end() <= from).then(|| self.use_window(newest.number)).flatten();
+        let (end, behind) = match near {
+            Some(start) => (start + newest.length(), from - newest.end()),
+            None => (header + FIRST_MAPPING, from - FIRST_MAPPING as u64),
+        };
+        // SAFETY: the last page of a window that the caller uses, or of the first mapping.
+        let mapped = unsafe { mapping::map_behind(end - PAGE, behind as usize + PAGE, length) };
+        if near.is_some() {
+            self.stop_using(newest.number);
+        }
+        // What emulates the kernel may refuse that, with any error.
+        mapped.or_else(|errno| {
+            let map = |file| mapping::map_part(file, from, length).map_err(|_| Loss::Mapping);
+            name.with_file(map).map_err(|_| errno)
+        })
+    }
+
+    /// Maps a window, whose user the caller is from here on; returns its address.
     #[cold]
-    fn grow(&self, file: &Descriptor, first: u64, blocks: u64, max: u64) -> Result<usize, Loss> {
-        let wanted = if max == 0 { blocks } else { blocks.min(max.saturating_sub(first)) };
-        let length = blocks as usize * BLOCK_SIZE;
-        let (mapped, piecewise) = file.with_file(|file| {
-            let piecewise = if allocate(file, first, wanted).is_ok() { 0 } else { PIECEWISE };
-            let mapped = memory::map(file, offset(first), length).map_err(|_| Loss::Mapping)?;
-            Ok((mapped, piecewise))
-        })?;
-        let entry = mapped as usize | piecewise;
-        // Release: pairs with the Acquire in `Windows::block`; Acquire on failure likewise.
-        let (release, acquire) = (Ordering::Release, Ordering::Acquire);
-        match self.entry.compare_exchange(0, entry, release, acquire) {
-            Ok(_) => Ok(entry),
-            Err(winner) => {
-                // SAFETY: our own mapping, which nobody has seen.
-                unsafe { memory::unmap(mapped, length) };
-                Ok(winner)
+    fn map_window(&self, name: &ByName, header: usize, window: Geometry) -> Result<usize, ()> {
+        let place = self.place(window.number);
+        // Relaxed: a hint; an older window may still be there.
+        if place.state.load(Relaxed) != 0 {
+            return Err(());
+        }
+        let from = offset(window.first);
+        let mapped = self.map(name, header, from, window.length()).map_err(drop)?;
+        // Acquire: pairs with the Release in `reclaim`.
+        if place.state.compare_exchange(0, SETTING, Acquire, Relaxed).is_ok() {
+            place.address.store(mapped, Relaxed);
+            self.newest.fetch_max(window.number, Relaxed);
+            // Release: pairs with the Acquire in `use_window`.
+            place.state.store((window.number + 1) << USER_BITS | 1, Release);
+            return Ok(mapped);
+        }
+        // SAFETY: our own mapping, which nobody has seen.
+        unsafe { mapping::unmap(mapped, window.length()) };
+        self.use_window(window.number).ok_or(())
+    }
+
+    /// Unmaps the windows that nobody uses, and gives back the pages of the others.
+    fn reclaim(&self, newest: u64) {
+        let mut all_gone = true;
+        for number in self.oldest.load(Relaxed).max(1)..newest {
+            all_gone &= self.reclaim_window(Geometry::of_window(number));
+            if all_gone {
+                self.oldest.fetch_max(number + 1, Relaxed);
             }
         }
     }
 
-    /// Unmaps the window if it is finished, else gives its pages back. `true`: it is unmapped.
-    fn reclaim(&self, blocks: u64) -> bool {
-        // Acquire: pairs with the Release below; one thread at a time reclaims a window.
-        let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-        if let Err(state) = self.reclaiming.compare_exchange(IDLE, BUSY, acquire, relaxed) {
-            return state == GONE;
+    /// Unmaps a window if nobody uses it, else gives its pages back. `true`: it is not there.
+    fn reclaim_window(&self, window: Geometry) -> bool {
+        let place = self.place(window.number);
+        let unused = (window.number + 1) << USER_BITS;
+        // Acquire: pairs with the Release in `stop_using`.
+        if place.state.compare_exchange(unused, SETTING, Acquire, Relaxed).is_ok() {
+            let address = place.address.swap(0, Relaxed);
+            // SAFETY: nobody uses the window, and nobody can from here on.
+            unsafe { mapping::unmap(address, window.length()) };
+            // Release: pairs with the Acquire in `map_window`.
+            place.state.store(0, Release);
+            return true;
         }
-        let address = self.entry.load(Ordering::Relaxed) & !PIECEWISE;
-        let length = blocks as usize * BLOCK_SIZE;
-        // Acquire: pairs with the Release in `note_closed`.
-        let finished = u64::from(self.closed.load(Ordering::Acquire)) == blocks;
-        if finished {
-            // SAFETY: every block was claimed, filled and closed, so nobody uses any of them again.
-            unsafe { memory::unmap(address as *mut u8, length) };
-        } else if address != 0 {
-            // SAFETY: shared pages of a file: they stay in the page cache and come back when they
-            // are touched. The window stays mapped while this thread reclaims it.
-            let _ = unsafe { memory::advise(address as *const _, length, libc::MADV_DONTNEED) };
-        }
-        // Release: pairs with the Acquire above.
-        self.reclaiming.store(if finished { GONE } else { IDLE }, Ordering::Release);
-        finished
+        let Some(address) = self.use_window(window.number) else { return true };
+        // SAFETY: shared pages of a file: they stay in the page cache and come back when they are
+        // touched. The window stays mapped while this thread uses it.
+        let _ =
+            unsafe { memory::advise(address as *const _, window.length(), libc::MADV_DONTNEED) };
+        self.stop_using(window.number);
+        false
     }
 }
 
@@ -213,16 +266,15 @@ mod tests {
 
     #[test]
     fn windows_follow_each_other_without_gap() {
-        let mut expected = (0, 0);
+        let (mut number, mut end) = (0, 0);
         for block in 0..100_000 {
-            let (number, first, blocks) = geometry(block);
-            assert!((first..first + blocks).contains(&block));
-            assert_eq!(blocks, FIRST_BLOCKS << (number as u32).min(DOUBLINGS));
-            if block == expected.1 {
-                assert_eq!((number, first), expected);
-                expected = (number + 1, first + blocks);
+            let window = Geometry::of_block(block);
+            assert!((window.first..window.first + window.blocks).contains(&block));
+            if block == end {
+                assert_eq!((window.number, window.first), (number, end));
+                assert_eq!(window, Geometry::of_window(number));
+                (number, end) = (number + 1, end + window.blocks);
             }
         }
-        assert!(geometry(u64::MAX >> 8).0 > WINDOWS);
     }
 }

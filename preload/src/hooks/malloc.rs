@@ -6,10 +6,11 @@ use core::ptr;
 
 use mallook_format::{Kind, REALLOC_FRESH, Slot};
 
+use crate::host::errno;
 use crate::record::cold::{record_cold, record_odd_alignment};
 use crate::record::hot::{record, record_hot};
 
-use super::next::{self, set_errno};
+use super::next;
 
 type Pointer = *mut c_void;
 
@@ -84,7 +85,7 @@ pub unsafe extern "C" fn reallocarray(old: Pointer, count: usize, size: usize) -
             record(death, 0, old as usize, usize::MAX);
         }
         record(birth, fresh, 0, usize::MAX);
-        set_errno(libc::ENOMEM);
+        errno::set(libc::ENOMEM);
         return ptr::null_mut();
     };
     // SAFETY: by contract.

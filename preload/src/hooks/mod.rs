@@ -4,10 +4,28 @@
 //! in its row.
 //!
 //! ```text
-//! next             the next definition of each hooked function
-//! malloc process   allocation; start, fork, exec and the end
+//! symbols optional     changes to symbol tables; the functions that a process may have or not
+//! shadow musl          a `malloc` that comes before ours; functions of musl that call each other
+//! next                 the next definition of each hooked function
+//! malloc               allocation
+//! operators jemalloc   C++'s operators; jemalloc's own functions
+//! deepbind             `dlopen`
+//! unloaded             programs that are started without us
+//! process              start, fork, exec and the end
+//! departure            the process gives up rights, or its view of the file system
+//! control              how a process restricts itself; names of threads
 //! ```
 
+mod control;
+mod deepbind;
+mod departure;
+mod jemalloc;
 mod malloc;
+mod musl;
 mod next;
+mod operators;
+mod optional;
 mod process;
+mod shadow;
+mod symbols;
+mod unloaded;

@@ -10,8 +10,10 @@ use core::ops::ControlFlow;
 use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use crate::host::elf::{self, Object};
-use crate::host::{clock, libc_thread};
+use crate::host::elf::Object;
+use crate::host::{clock, errno, libc_thread, objects};
+
+use super::{musl, optional, shadow};
 
 /// The next definition of a function of type `F`.
 #[repr(C)]
@@ -108,6 +110,34 @@ next! {
     EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    EXIT exit: (c_int), else nothing::exit;
+    QUICK_EXIT quick_exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT _exit: (c_int), else nothing::exit;
+    UNDERSCORE_EXIT_OF_C _Exit: (c_int), else nothing::exit;
+    PRCTL prctl: (c_int) -> c_int, else nothing::prctl;
+    SYSCALL syscall: (libc::c_long) -> libc::c_long, else nothing::syscall;
+    PTHREAD_SETNAME_NP pthread_setname_np: (libc::pthread_t, *const c_char) -> c_int,
+        else nothing::pthread_setname_np;
+    SETUID setuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETGID setgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEUID seteuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETEGID setegid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSUID setfsuid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETFSGID setfsgid: (libc::uid_t) -> c_int, else nothing::one_id;
+    SETREUID setreuid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETREGID setregid: (libc::uid_t, libc::uid_t) -> c_int, else nothing::two_ids;
+    SETRESUID setresuid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETRESGID setresgid: (libc::uid_t, libc::uid_t, libc::uid_t) -> c_int, else nothing::three_ids;
+    SETGROUPS setgroups: (usize, *const libc::gid_t) -> c_int, else nothing::setgroups;
+    INITGROUPS initgroups: (*const c_char, libc::gid_t) -> c_int, else nothing::initgroups;
+    CHROOT chroot: (*const c_char) -> c_int, else nothing::chroot;
+    UNSHARE unshare: (c_int) -> c_int, else nothing::unshare;
+    SETNS setns: (c_int, c_int) -> c_int, else nothing::setns;
+    PIVOT_ROOT pivot_root: (*const c_char, *const c_char) -> c_int, else nothing::pivot_root;
+    SETRLIMIT setrlimit: (c_int, *const c_void) -> c_int, else nothing::setrlimit;
+    SETRLIMIT64 setrlimit64: (c_int, *const c_void) -> c_int, else nothing::setrlimit;
+    PRLIMIT prlimit: (libc::pid_t, c_int, *const c_void, Pointer) -> c_int, else nothing::prlimit;
+    PRLIMIT64 prlimit64: (libc::pid_t, c_int, *const c_void, Pointer) -> c_int, else nothing::prlimit;
     PTHREAD_GETCPUCLOCKID pthread_getcpuclockid: (libc::pthread_t, *mut libc::clockid_t) -> c_int,
         else nothing::pthread_getcpuclockid;
 }
@@ -115,10 +145,11 @@ next! {
 /// Stand-ins for functions that nobody defines: composed from others where that is possible, a
 /// failure otherwise.
 mod nothing {
-    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int};
+    use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int, c_void};
+    use crate::host::syscall;
 
     fn out_of_memory() -> Pointer {
-        super::set_errno(libc::ENOMEM);
+        super::errno::set(libc::ENOMEM);
         core::ptr::null_mut()
     }
     pub unsafe extern "C" fn malloc(_size: usize) -> Pointer {
@@ -147,7 +178,7 @@ mod nothing {
     }
 
     fn not_there() -> c_int {
-        super::set_errno(libc::ENOSYS);
+        super::errno::set(libc::ENOSYS);
         -1
     }
     pub unsafe extern "C" fn fork() -> libc::pid_t {
@@ -165,9 +196,20 @@ mod nothing {
     ) -> c_int {
         // SAFETY: as the caller's; glibc before 2.34 has the call but no function for it.
         let result = unsafe {
-            libc::syscall(libc::SYS_execveat, directory, path, arguments, environment, flags)
+            syscall::call(
+                libc::SYS_execveat,
+                [
+                    directory as usize,
+                    path as usize,
+                    arguments as usize,
+                    environment as usize,
+                    flags as usize,
+                    0,
+                ],
+            )
         };
-        result as c_int
+        super::errno::set(result.err().map_or(0, |errno| errno.0));
+        -1
     }
     pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
         not_there()
@@ -175,11 +217,62 @@ mod nothing {
     pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
         not_there()
     }
+    pub unsafe extern "C" fn one_id(_: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn two_ids(_: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn three_ids(_: libc::uid_t, _: libc::uid_t, _: libc::uid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setgroups(_: usize, _: *const libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn initgroups(_: *const c_char, _: libc::gid_t) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn chroot(_: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn unshare(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setns(_: c_int, _: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn pivot_root(_: *const c_char, _: *const c_char) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn setrlimit(_: c_int, _: *const c_void) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn prlimit(
+        _: libc::pid_t,
+        _: c_int,
+        _: *const c_void,
+        _: Pointer,
+    ) -> c_int {
+        not_there()
+    }
     pub unsafe extern "C" fn pthread_getcpuclockid(
         _: libc::pthread_t,
         _: *mut libc::clockid_t,
     ) -> c_int {
         libc::ESRCH
+    }
+    pub unsafe extern "C" fn exit(code: c_int) {
+        // SAFETY: ends the process.
+        let _ = unsafe { syscall::call(libc::SYS_exit_group, [code as usize, 0, 0, 0, 0, 0]) };
+    }
+    pub unsafe extern "C" fn prctl(_: c_int) -> c_int {
+        not_there()
+    }
+    pub unsafe extern "C" fn syscall(_: libc::c_long) -> libc::c_long {
+        not_there().into()
+    }
+    pub unsafe extern "C" fn pthread_setname_np(_: libc::pthread_t, _: *const c_char) -> c_int {
+        libc::ENOSYS
     }
     pub unsafe extern "C" fn execl(_: *const c_char, _: *const c_char) -> c_int {
         not_there()
@@ -192,14 +285,6 @@ mod nothing {
 pub static PLAIN_REALLOC: Next<unsafe extern "C" fn(Pointer, usize) -> Pointer> = Next::new();
 /// The `free` that goes with [`PLAIN_REALLOC`].
 pub static PLAIN_FREE: Next<unsafe extern "C" fn(Pointer)> = Next::new();
-
-/// Sets `errno` for a call that fails without any allocator below us having seen it.
-pub fn set_errno(value: c_int) {
-    // SAFETY: returns the address of the thread's errno.
-    let place = unsafe { libc::__errno_location() };
-    // SAFETY: as above.
-    unsafe { *place = value };
-}
 
 /// Resolves every function, unless that was done.
 pub fn resolve_once() {
@@ -215,33 +300,41 @@ pub fn resolve_once() {
 fn resolve() {
     let table = table();
     let mut found = [0; FUNCTIONS];
-    let here = &raw const FREE as usize;
     let mut behind_us = false;
+    let (mut allocator, mut plain_malloc) = (None, None);
     let (mut plain_realloc, mut plain_free) = (0, 0);
-    elf::for_each_object(&mut |object| {
-        if object.contains(here) {
+    objects::for_each_object(&mut |object| {
+        if object.is_ours() {
             behind_us = true;
         } else if behind_us {
-            look(object, &table, &mut found);
+            look(object, &table, &mut found, &mut allocator);
         } else {
+            if plain_malloc.is_none() && object.function(c"malloc").is_some() {
+                plain_malloc = Some(*object);
+            }
             plain_realloc = or_function(plain_realloc, object, c"realloc");
             plain_free = or_function(plain_free, object, c"free");
-        }
-        if let Some(address) = object.function(c"__vdso_clock_gettime") {
-            clock::set_vdso(address);
         }
         ControlFlow::Continue(())
     });
     if !behind_us {
         (plain_realloc, plain_free) = (0, 0);
+    } else if let Some(object) = plain_malloc {
+        shadow::found(&object);
     }
     // Loaded late, by dlopen, everything is before us.
-    elf::for_each_object(&mut |object| {
-        if !object.contains(here) {
-            look(object, &table, &mut found);
+    objects::for_each_object(&mut |object| {
+        if !object.is_ours() {
+            look(object, &table, &mut found, &mut allocator);
         }
         ControlFlow::Continue(())
     });
+    if let Some(libc) = allocator.filter(musl::is_musl) {
+        compose(&libc, &table, &mut found);
+    }
+    if let Some(address) = objects::vdso().and_then(|it| it.function(c"__vdso_clock_gettime")) {
+        clock::set_vdso(address);
+    }
     for ((_, place, stand_in), address) in table.iter().zip(found) {
         place.store(if address == 0 { *stand_in } else { address }, Relaxed);
     }
@@ -250,8 +343,28 @@ fn resolve() {
         if address == 0 { next.load(Relaxed) } else { address }
     };
     PLAIN_REALLOC.address.store(or_next(plain_realloc, &REALLOC.address), Relaxed);
+    optional::resolve(allocator);
     // Release: pairs with the Acquire in `resolve_once`: all others are there.
     PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+}
+
+/// Puts ours in the place of the functions of musl that call another public one.
+fn compose(libc: &Object, table: &[Entry], found: &mut [usize]) {
+    let musls = |name| libc.function(name).unwrap_or(0);
+    let composed = musl::composed(musls(c"malloc"), musls(c"aligned_alloc"));
+    for ((name, ..), address) in table.iter().zip(found) {
+        let ours = composed.iter().find(|(composed, _)| composed == name);
+        if let Some((_, ours)) = ours.filter(|_| *address == musls(name)) {
+            *address = *ours;
+        }
+    }
+}
+
+/// Calls `visit` with the name and the next definition of each function here.
+pub fn for_each(visit: &mut dyn FnMut(&CStr, usize)) {
+    for (name, place, _) in table() {
+        visit(name, place.load(Relaxed));
+    }
 }
 
 /// The address, or that of the object's function if there is none yet.
@@ -259,8 +372,13 @@ fn or_function(address: usize, object: &Object, name: &CStr) -> usize {
     if address == 0 { object.function(name).unwrap_or(0) } else { address }
 }
 
-fn look(object: &Object, table: &[Entry], found: &mut [usize]) {
-    for ((name, ..), address) in table.iter().zip(found) {
+/// Looks for what is not found yet; `allocator` becomes the object that defines `malloc`.
+fn look(object: &Object, table: &[Entry], found: &mut [usize], allocator: &mut Option<Object>) {
+    let had_malloc = found.first().is_some_and(|&malloc| malloc != 0);
+    for ((name, ..), address) in table.iter().zip(&mut *found) {
         *address = or_function(*address, object, name);
+    }
+    if !had_malloc && found.first().is_some_and(|&malloc| malloc != 0) {
+        *allocator = Some(*object);
     }
 }

@@ -2,11 +2,11 @@
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use mallook_format::Clock;
 
-use super::task;
+use super::{slow_path, task};
 
 /// Address of the vDSO's `clock_gettime`, 0 until it is known. Libc's may be interposed, and an
 /// interposed one may allocate.
@@ -16,6 +16,25 @@ static VDSO: AtomicUsize = AtomicUsize::new(0);
 pub fn set_vdso(address: usize) {
     VDSO.store(address, Relaxed);
 }
+
+/// Bit of a thread's state: it may not read the time-stamp counter, nor does the vDSO, which does.
+const NO_COUNTER: u64 = 1;
+/// Bit of a thread's state: it cannot ask the kernel either, so its time stands still.
+const STANDS_STILL: u64 = 2;
+
+/// The counter was forbidden before the trace was opened, so the vDSO is not to be used. Not wiped
+/// on fork, like all of these: a child inherits what its parent may not do.
+static FORBIDDEN_BEFORE: AtomicBool = AtomicBool::new(false);
+/// A thread has forbidden itself the counter: those that it starts may not read it either.
+static FORBIDDEN_SINCE: AtomicBool = AtomicBool::new(false);
+
+/// Nanoseconds and ticks of the first clock sync of the program, 0 before it.
+static FIRST: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+/// Nanoseconds and ticks when the counter was forbidden, and ticks in 2^20 nanoseconds.
+static LAST: [AtomicU64; 3] = [AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0)];
+const RATE_BITS: u32 = 20;
+/// The time that stands still, in nanoseconds.
+static STILL: AtomicU64 = AtomicU64::new(0);
 
 /// One moment on the trace's clock and on the system's.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +46,9 @@ pub struct ClockSync {
 /// The time-stamp counter.
 #[inline(always)]
 pub fn tsc() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction. If the process has forbidden it to
-    // itself, `tsc_is_readable` says so, its trace uses the other clock, and its thread buffers
-    // have no room for the hot path (`ThreadBuffer::hot_limit`).
+    // SAFETY: every x86-64 processor has the instruction. A thread that has forbidden it to itself
+    // has no room for the hot path (`ThreadBuffer::hot_limit`), and elsewhere this is asked for
+    // with `is_counter_forbidden` only.
     unsafe { _rdtsc() }
 }
 
@@ -37,9 +56,63 @@ pub fn tsc() -> u64 {
 #[inline]
 pub fn now(clock: Clock) -> u64 {
     match clock {
-        Clock::Tsc | Clock::Coarse => tsc(),
+        Clock::Tsc | Clock::Coarse if !is_counter_forbidden() => tsc(),
+        Clock::Tsc | Clock::Coarse => ticks_at(nanoseconds(libc::CLOCK_MONOTONIC)),
         Clock::Monotonic => nanoseconds(libc::CLOCK_MONOTONIC),
     }
+}
+
+/// Whether the calling thread has forbidden itself the counter.
+pub fn is_counter_forbidden() -> bool {
+    slow_path::flags() & NO_COUNTER != 0
+}
+
+/// The ticks of a moment, as of the clock syncs before the counter was forbidden.
+fn ticks_at(monotonic_ns: u64) -> u64 {
+    let [ns, ticks, rate] = LAST.each_ref().map(|word| word.load(Relaxed));
+    let since = u128::from(monotonic_ns.saturating_sub(ns));
+    ticks.wrapping_add(((since * u128::from(rate)) >> RATE_BITS) as u64)
+}
+
+/// Before the calling thread forbids itself the counter: from here on it asks the kernel for the
+/// time, or, if it `stands_still`, nobody.
+pub fn forbid_counter(stands_still: bool) {
+    if !is_counter_forbidden() && task::tsc_is_readable() && LAST[2].load(Relaxed) == 0 {
+        let now = sync(Clock::Tsc);
+        let [first_ns, first_ticks] = FIRST.each_ref().map(|word| word.load(Relaxed));
+        let ticks = now.ticks.saturating_sub(first_ticks);
+        let rate = rate(ticks, now.monotonic_ns.saturating_sub(first_ns));
+        for (word, value) in LAST.iter().zip([now.monotonic_ns, now.ticks, rate]) {
+            word.store(value, Relaxed);
+        }
+    }
+    if stands_still {
+        STILL.store(nanoseconds(libc::CLOCK_MONOTONIC), Relaxed);
+    } else {
+        FORBIDDEN_SINCE.store(true, Relaxed);
+    }
+    slow_path::set_flags(NO_COUNTER | if stands_still { STANDS_STILL } else { 0 });
+}
+
+/// Ticks in 2^20 nanoseconds.
+fn rate(ticks: u64, nanoseconds: u64) -> u64 {
+    let shift = ticks.leading_zeros().min(RATE_BITS);
+    let quotient = (ticks << shift).checked_div(nanoseconds);
+    quotient.map_or(1 << RATE_BITS, |quotient| quotient << (RATE_BITS - shift))
+}
+
+/// For a thread that has not recorded yet: it may have inherited that the counter is forbidden.
+pub fn inherit() {
+    if FORBIDDEN_SINCE.load(Relaxed) {
+        slow_path::set_flags(NO_COUNTER);
+    }
+}
+
+/// Before a trace is opened: a clock that works, this one if it does.
+pub fn choose(wanted: Clock) -> Clock {
+    let readable = task::tsc_is_readable();
+    FORBIDDEN_BEFORE.store(!readable, Relaxed);
+    if readable { wanted } else { Clock::Monotonic }
 }
 
 /// A system clock in nanoseconds.
@@ -47,7 +120,10 @@ pub fn nanoseconds(clock: libc::clockid_t) -> u64 {
     type GetTime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let function = VDSO.load(Relaxed);
-    if function == 0 {
+    if slow_path::flags() & STANDS_STILL != 0 {
+        return STILL.load(Relaxed);
+    }
+    if function == 0 || FORBIDDEN_BEFORE.load(Relaxed) || is_counter_forbidden() {
         time = task::clock(clock);
     } else {
         // SAFETY: the address of the vDSO's function of this type.
@@ -62,10 +138,14 @@ pub fn nanoseconds(clock: libc::clockid_t) -> u64 {
 pub fn sync(clock: Clock) -> ClockSync {
     let before = now(clock);
     let monotonic_ns = nanoseconds(libc::CLOCK_MONOTONIC);
+    if FIRST[1].load(Relaxed) == 0 && clock != Clock::Monotonic {
+        FIRST[0].store(monotonic_ns, Relaxed);
+        FIRST[1].store(before, Relaxed);
+    }
     match clock {
         Clock::Monotonic => ClockSync { ticks: monotonic_ns, monotonic_ns },
         Clock::Tsc | Clock::Coarse => {
-            let span = tsc().saturating_sub(before);
+            let span = now(clock).saturating_sub(before);
             ClockSync { ticks: before.saturating_add(span / 2), monotonic_ns }
         }
     }
@@ -78,4 +158,17 @@ pub fn tsc_is_invariant() -> bool {
     __cpuid(0x8000_0000).eax >= POWER_MANAGEMENT
         && __cpuid(POWER_MANAGEMENT).edx & (1 << 8) != 0
         && task::tsc_is_readable()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_of_any_span() {
+        assert_eq!(rate(0, 0), 1 << 20, "one tick a nanosecond, for want of a span");
+        assert_eq!(rate(3_000, 1_000), 3 << 20);
+        assert_eq!(rate(3 << 50, 1 << 50), 3 << 20);
+        assert_eq!(rate(u64::MAX, u64::MAX), 1 << 20);
+    }
 }

@@ -47,13 +47,6 @@ pub fn link_descriptor(number: &[u8], path: &CStr) -> Result<()> {
     unsafe { call(libc::SYS_linkat, args) }.map(drop)
 }
 
-/// Duplicates the descriptor to the lowest free one from `least` on, closed on exec.
-pub fn duplicate_from(fd: Fd, least: i32) -> Result<Fd> {
-    let args = [fd.0 as usize, libc::F_DUPFD_CLOEXEC as usize, least as usize, 0, 0, 0];
-    // SAFETY: no memory is involved.
-    unsafe { call(libc::SYS_fcntl, args) }.map(|fd| Fd(fd as i32))
-}
-
 pub fn close(fd: Fd) {
     // SAFETY: callers close only descriptors that they opened or whose identity they checked.
     let _ = unsafe { call(libc::SYS_close, [fd.0 as usize, 0, 0, 0, 0, 0]) };
@@ -62,6 +55,54 @@ pub fn close(fd: Fd) {
 pub fn identity(fd: Fd) -> Result<Identity> {
     let stat = status(fd)?;
     Ok(Identity { device: stat.st_dev, inode: stat.st_ino })
+}
+
+/// Whether the file's length takes space although nothing was written: its file system knows no
+/// holes.
+pub fn has_no_holes(fd: Fd) -> bool {
+    status(fd).is_ok_and(|stat| stat.st_blocks.saturating_mul(512) >= stat.st_size)
+}
+
+/// Whether the file system may put what overwrites a page elsewhere, so that the page needs new
+/// space: in doubt it does.
+pub fn copies_on_write(fd: Fd) -> bool {
+    /// ext2 to ext4, tmpfs, ramfs (`include/uapi/linux/magic.h`).
+    const IN_PLACE: [i64; 3] = [0xef53, 0x0102_1994, 0x8584_58f6];
+    !kind(fd).is_some_and(|kind| IN_PLACE.contains(&kind))
+}
+
+/// Asks btrfs to overwrite an empty file in place: else each page that was written back, as after
+/// some seconds, needs new space for its next slot, and on a full disk that is SIGBUS.
+pub fn overwrite_in_place(fd: Fd) {
+    const BTRFS: i64 = 0x9123_683e;
+    /// `FS_IOC_GETFLAGS`, `FS_IOC_SETFLAGS`, `FS_NOCOW_FL` (`include/uapi/linux/fs.h`).
+    const GET: usize = 0x8008_6601;
+    const SET: usize = 0x4008_6602;
+    const NO_COPY: usize = 0x0080_0000;
+    if kind(fd) != Some(BTRFS) {
+        return;
+    }
+    let mut flags = 0usize;
+    let control = |request: usize, flags: &mut usize| {
+        let args = [fd.0 as usize, request, core::ptr::from_mut(flags) as usize, 0, 0, 0];
+        // SAFETY: both read or write an int, though their numbers say a long.
+        unsafe { call(libc::SYS_ioctl, args) }
+    };
+    if control(GET, &mut flags).is_ok() {
+        flags |= NO_COPY;
+        // Without it the trace is as good while there is space.
+        let _ = control(SET, &mut flags);
+    }
+}
+
+/// The magic number of the file system.
+fn kind(fd: Fd) -> Option<i64> {
+    let mut stat = MaybeUninit::<libc::statfs>::uninit();
+    let args = [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the buffer has the size of the structure.
+    unsafe { call(libc::SYS_fstatfs, args) }.ok()?;
+    // SAFETY: the call succeeded, so the kernel filled it.
+    Some(unsafe { stat.assume_init() }.f_type)
 }
 
 fn status(fd: Fd) -> Result<libc::stat> {
@@ -79,6 +120,15 @@ pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     uninterrupted(|| unsafe { call(libc::SYS_read, args) })
 }
 
+/// Whether a short write would not wait.
+pub fn takes_bytes(fd: Fd) -> bool {
+    let mut look = libc::pollfd { fd: fd.0, events: libc::POLLOUT, revents: 0 };
+    let args = [&raw mut look as usize, 1, 0, 0, 0, 0];
+    // SAFETY: one structure, which the kernel reads and writes. It does not wait.
+    let ready = unsafe { call(libc::SYS_poll, args) };
+    ready == Ok(1) && look.revents & libc::POLLOUT != 0
+}
+
 /// Writes as many of the bytes as it can. With signals blocked.
 pub fn write(fd: Fd, bytes: &[u8]) {
     let args = [fd.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
@@ -93,17 +143,15 @@ pub fn allocate(fd: Fd, offset: u64, length: u64) -> Result<()> {
     without_write_signals(|| uninterrupted(|| unsafe { call(libc::SYS_fallocate, args) })).map(drop)
 }
 
-/// Cuts the file, if it is longer.
+/// Sets the length of the file. With signals blocked.
 ///
 /// # Safety
-/// Nobody may touch a mapping of the part that is cut off.
-pub unsafe fn truncate(fd: Fd, length: u64) -> Result<()> {
-    if status(fd)?.st_size as u64 <= length {
-        return Ok(());
-    }
+/// Nobody may touch a mapping of a part that is cut off.
+pub unsafe fn set_length(fd: Fd, length: u64) -> Result<()> {
     let args = [fd.0 as usize, length as usize, 0, 0, 0, 0];
     // SAFETY: by contract.
-    uninterrupted(|| unsafe { call(libc::SYS_ftruncate, args) }).map(drop)
+    let set = || uninterrupted(|| unsafe { call(libc::SYS_ftruncate, args) });
+    without_write_signals(set).map(drop)
 }
 
 /// The current directory, with its terminating zero; returns its length with the zero.

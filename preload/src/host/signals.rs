@@ -2,7 +2,30 @@
 
 use super::syscall::{Errno, Result, call};
 
-/// The calling thread gets no signal while this lives.
+/// Signals that a thread raises by what it does: a fault while one is blocked ends the process,
+/// whatever handler the host has.
+const SYNCHRONOUS: u64 = bits(&[
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGTRAP,
+    libc::SIGSYS,
+    libc::SIGABRT,
+]);
+
+/// A set of signals.
+const fn bits(signals: &[i32]) -> u64 {
+    let mut set = 0;
+    let mut rest = signals;
+    while let [signal, others @ ..] = rest {
+        set |= 1 << (*signal - 1);
+        rest = others;
+    }
+    set
+}
+
+/// The calling thread gets no asynchronous signal while this lives.
 pub struct SignalsBlocked {
     before: u64,
 }
@@ -10,7 +33,7 @@ pub struct SignalsBlocked {
 impl SignalsBlocked {
     pub fn new() -> SignalsBlocked {
         let mut before = 0;
-        set_mask(libc::SIG_SETMASK, &u64::MAX, Some(&mut before));
+        set_mask(libc::SIG_BLOCK, &!SYNCHRONOUS, Some(&mut before));
         SignalsBlocked { before }
     }
 }
@@ -30,7 +53,7 @@ fn set_mask(how: i32, new: &u64, old: Option<&mut u64>) {
 }
 
 /// The signals that a failing write sends to its own process, as bits of a signal set.
-const WRITE_SIGNALS: u64 = 1 << (libc::SIGPIPE - 1) | 1 << (libc::SIGXFSZ - 1);
+const WRITE_SIGNALS: u64 = bits(&[libc::SIGPIPE, libc::SIGXFSZ]);
 
 /// Makes a call, with signals blocked, and takes back the signal that a failing write sends: the
 /// host has written nothing and must not die of it.

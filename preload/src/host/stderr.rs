@@ -1,7 +1,10 @@
 //! One clear line on stderr.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::cell::UnsafeCell;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
+use super::confined::is_confined;
 use super::files::{self, Fd};
 
 const STDERR: Fd = Fd(2);
@@ -12,6 +15,16 @@ const LONGEST: usize = 512;
 static DEVICE: AtomicU64 = AtomicU64::new(0);
 static INODE: AtomicU64 = AtomicU64::new(0);
 
+/// Room for a line: not on the host's stack, which may be small.
+struct Room(UnsafeCell<[u8; LONGEST]>);
+
+// SAFETY: only the thread that has set `WRITING` uses it.
+unsafe impl Sync for Room {}
+
+static ROOM: Room = Room(UnsafeCell::new([0; LONGEST]));
+/// A thread writes a line.
+static WRITING: AtomicBool = AtomicBool::new(false);
+
 /// A kind of line, which a process and its forked children say once in all.
 pub struct Line(AtomicBool);
 
@@ -19,6 +32,9 @@ pub struct Line(AtomicBool);
 pub static BAD_ENVIRONMENT: Line = Line(AtomicBool::new(false));
 /// Recording did not start, or stopped.
 pub static STOPPED: Line = Line(AtomicBool::new(false));
+
+/// Allocations of the process go another way.
+pub static UNSEEN: Line = Line(AtomicBool::new(false));
 
 /// Remembers the identity of stderr. To be called once, early.
 pub fn remember_stderr() {
@@ -29,17 +45,24 @@ pub fn remember_stderr() {
 }
 
 impl Line {
-    /// Writes `mallook: ` and the parts as one line, unless it has been said.
+    /// Writes `mallook: ` and the parts as one line, unless it has been said. Where stderr would
+    /// not take it at once, as a full pipe that nobody reads, nothing is said: the host must not
+    /// wait.
     pub fn say<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) {
-        if self.0.swap(true, Relaxed) {
+        if is_confined() || self.0.swap(true, Relaxed) {
             return;
         }
         let now = files::identity(STDERR);
-        if now.map(|now| (now.device, now.inode)) != Ok((DEVICE.load(Relaxed), INODE.load(Relaxed)))
-        {
+        let known = (DEVICE.load(Relaxed), INODE.load(Relaxed));
+        if now.map(|now| (now.device, now.inode)) != Ok(known) || !files::takes_bytes(STDERR) {
             return;
         }
-        let mut line = [0; LONGEST];
+        // Acquire: pairs with the Release below.
+        if WRITING.swap(true, Acquire) {
+            return;
+        }
+        // SAFETY: this thread has set `WRITING`.
+        let line = unsafe { &mut *ROOM.0.get() };
         let mut end = 0;
         let parts = core::iter::once(&b"mallook: "[..]).chain(parts);
         for &byte in parts.into_iter().flatten() {
@@ -52,5 +75,7 @@ impl Line {
             *place = b'\n';
             files::write(STDERR, line.get(..=end).unwrap_or_default());
         }
+        // Release: pairs with the Acquire above.
+        WRITING.store(false, Release);
     }
 }

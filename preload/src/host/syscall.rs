@@ -23,6 +23,12 @@ impl Errno {
             _ => b"error",
         }
     }
+
+    /// Whether what is missing may be there later.
+    pub fn may_pass(self) -> bool {
+        let passing = [libc::ENOSPC, libc::EDQUOT, libc::ENOMEM, libc::EAGAIN];
+        passing.contains(&self.0) || matches!(self.0, libc::EMFILE | libc::ENFILE)
+    }
 }
 
 /// The result of a system call.

@@ -4,6 +4,7 @@
 
 use mallook_format::{Clock, Kind, SLOT_SIZE, Slot, WIDE_ALIGNMENT};
 
+use crate::host::confined::is_confined;
 use crate::host::{clock, task};
 use crate::session::lifecycle::Stage;
 
@@ -59,20 +60,28 @@ pub fn record_odd_alignment(kind: Kind, alignment: usize, address: usize, size: 
     });
 }
 
-/// Records a marker, if the process has recorded anything: otherwise it leaves no file.
-#[cold]
-#[inline(never)]
-pub fn mark(kind: Kind, pid: u32) {
-    if WIPED.session.stage() != Stage::Unopened {
-        // A marker is not part of a burst.
-        WIPED.buffers.current().end_burst();
-        colder(Slot::word0(kind, 0, 0), pid as usize, 0);
+/// Opens the trace, if that is possible and was not done.
+pub fn open() {
+    if WIPED.session.stage() == Stage::Unopened {
+        // What cannot be opened is said when there is something to record.
+        let _ = refill(&WIPED.buffers, &WIPED.session, wipe_on_fork);
     }
 }
 
-/// Records a marker with the PID of the caller.
-pub fn mark_self(kind: Kind) {
-    mark(kind, task::pid());
+/// Records a marker, if the process has recorded anything: otherwise it leaves no file.
+#[cold]
+#[inline(never)]
+pub fn mark(kind: Kind, aux: u8, pid: u32, number: u32) {
+    if WIPED.session.stage() != Stage::Unopened {
+        // A marker is not part of a burst.
+        WIPED.buffers.current().end_burst();
+        colder(Slot::word0(kind, aux, 0), pid as usize, number as usize);
+    }
+}
+
+/// Records a marker with the PID of the caller, 0 in a process that may not ask for it.
+pub fn mark_self(kind: Kind, number: u32) {
+    mark(kind, 0, if is_confined() { 0 } else { task::pid() }, number);
 }
 
 fn record_slowly(moment: &Moment) {

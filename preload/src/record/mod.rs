@@ -5,12 +5,13 @@
 //! paths below it name the static.
 //!
 //! ```text
-//! burst           the slots that share a read of the coarse clock
+//! burst names     the slots that share a read of the coarse clock; names of threads
 //! thread_buffer   a thread's block, and its next slot
 //! reclaim         closes the blocks of a buffer, of a dead thread too
-//! owner           the table of thread buffers, and which thread owns which
+//! table owner     the memory of the thread buffers, and which thread owns which
 //! moment refill   the slots of an event; where the next block comes from
 //! wiped           all memory of a process, which the kernel zeroes in a forked child
+//! since           what a thread has recorded since a moment
 //! cold hot        one event: what is rare, and what is frequent
 //! ```
 
@@ -18,8 +19,11 @@ pub mod burst;
 pub mod cold;
 pub mod hot;
 pub mod moment;
+pub mod names;
 pub mod owner;
 pub mod reclaim;
 pub mod refill;
+pub mod since;
+pub mod table;
 pub mod thread_buffer;
 pub mod wiped;

@@ -1,14 +1,18 @@
 //! Closes the blocks of a thread buffer: its owner's full one, and those of a dead thread.
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use mallook_format::ring::BlockCell;
 use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Mode, SLOT_SIZE};
 
 use crate::file::blocks::TraceFile;
+use crate::file::inherited::UNFINISHED;
 use crate::host::task;
 
 use super::thread_buffer::ThreadBuffer;
+
+/// Counts the times that a buffer was taken.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 impl ThreadBuffer {
     /// Finishes the block, and the deferred ones if their slots are written. With signals blocked.
@@ -33,14 +37,31 @@ impl ThreadBuffer {
         }
     }
 
-    /// Takes the buffer over, for the thread `tid`, from a dead thread of the process `pid`, or
-    /// from none; `false` if its owner lives, or another thread was faster.
+    /// The blocks that an interrupted hook of this thread may still write to, 0 for none.
+    pub fn unfinished_blocks(&self) -> [usize; UNFINISHED] {
+        let block = self.block.load(Ordering::Relaxed);
+        let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
+        let is_whole = block == 0 || block_at(block).is_whole(handed_out);
+        let [newer, older] = &self.deferred;
+        let deferred = [newer, older].map(|address| address.load(Ordering::Relaxed));
+        [if is_whole { 0 } else { block }, deferred[0], deferred[1]]
+    }
+
+    /// Takes the buffer over, for the thread `tid`, which has none, from a dead thread of the
+    /// process `pid`, or from none; `false` if its owner lives, or another thread was faster.
     pub fn adopt(&self, file: &TraceFile, pid: u32, tid: u32) -> bool {
         let owner = self.owner.load(Ordering::Relaxed);
-        let dead = owner as u32;
-        if dead != 0 && !task::thread_is_dead(pid, dead) {
-            return false;
-        }
+        let last = owner as u32;
+        // A thread that had the ID of the caller is dead.
+        let is_free = last == 0 || last == tid || task::thread_is_dead(pid, last);
+        is_free && self.take_over(file, owner, tid)
+    }
+
+    /// Takes the buffer over from the last owner, which is dead, or from none.
+    fn take_over(&self, file: &TraceFile, owner: u64, tid: u32) -> bool {
+        // Before the owner changes: a buffer never seems older than one of a dead thread with the
+        // same ID.
+        self.taken.store(TAKEN.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
         let next = ((owner >> 32).wrapping_add(1) << 32) | u64::from(tid);
         // Acquire: pairs with the Release in `evict`; a dead thread's stores are visible since the
         // kernel has switched away from it for good. The count of owners makes the exchange fail if
@@ -64,9 +85,12 @@ impl ThreadBuffer {
     }
 
     /// Closes the blocks of a dead thread, so that a ring can use them again; `false` if the owner
-    /// lives.
-    pub fn evict(&self, file: &TraceFile, pid: u32) -> bool {
-        if !self.adopt(file, pid, pid) {
+    /// lives. `is_reused` says whether a living thread with this ID is another one.
+    pub fn evict(&self, file: &TraceFile, pid: u32, is_reused: impl FnOnce(u32) -> bool) -> bool {
+        let owner = self.owner.load(Ordering::Relaxed);
+        let last = owner as u32;
+        let is_free = last == 0 || task::thread_is_dead(pid, last) || is_reused(last);
+        if !is_free || !self.take_over(file, owner, pid) {
             return false;
         }
         close_abandoned(file, self.forget());
@@ -88,7 +112,7 @@ fn close(file: &TraceFile, address: usize, cursor: usize) -> bool {
     let sequence = block.own_state().map_or(0, |state| state.sequence);
     let closed = block.close(slots_before(address, cursor));
     if closed {
-        file.note_closed(sequence);
+        file.note_closed(sequence, address);
     }
     closed
 }
@@ -99,7 +123,7 @@ fn close_abandoned(file: &TraceFile, address: usize) {
         let block = block_at(address);
         let sequence = block.own_state().map_or(0, |state| state.sequence);
         block.close_abandoned();
-        file.note_closed(sequence);
+        file.note_closed(sequence, address);
     }
 }
 

@@ -5,8 +5,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use mallook_format::{Kind, Loss, Mode, Slot};
 
 use crate::host::clock;
-use crate::host::signals::SignalsBlocked;
-use crate::host::syscall::Errno;
+use crate::host::confined::is_confined;
+use crate::host::own_stack;
+use crate::host::slow_path::SlowPath;
 use crate::session::lifecycle::{Session, Stage};
 use crate::session::open::{self, Opened};
 
@@ -19,8 +20,6 @@ const EVENT_SLOTS: usize = 4;
 const BASE_SLOTS: usize = 2;
 /// Slots of a new owner.
 const OWNER_SLOTS: usize = 3;
-/// Events that a full ring loses before it is searched for a free block again.
-const BACK_OFF: u32 = 256;
 
 /// Makes room for an event of the calling thread, and opens the trace if need be. `wipe_on_fork` is
 /// as in [`Session::identify`].
@@ -31,14 +30,25 @@ const BACK_OFF: u32 = 256;
 pub fn refill(
     buffers: &'static ThreadBuffers,
     session: &Session,
-    wipe_on_fork: fn() -> Result<(), Errno>,
+    wipe_on_fork: fn(),
 ) -> Result<(), Loss> {
     let has_room = || buffers.current().room() >= EVENT_SLOTS + BASE_SLOTS;
     if session.stage() == Stage::Stopped && !has_room() {
         return Err(session.stopped_by());
     }
-    let _signals = SignalsBlocked::new();
-    let opened = open::ensure(session, wipe_on_fork, || buffers.start())?;
+    // A thread without a buffer may find one that has room.
+    let is_new = session.file.live().is_some() && !buffers.current().has_owner();
+    if !is_new
+        && !has_room()
+        && let Some(cause) = session.back_off()
+    {
+        return Err(cause);
+    }
+    let _inside = SlowPath::enter().ok_or(Loss::Interrupted)?;
+    let opened = match session.stage() {
+        Stage::Unopened | Stage::Opening => open(buffers, session, wipe_on_fork)?,
+        _ => Opened::Before,
+    };
     match session.stage() {
         Stage::Unopened | Stage::Opening => return Err(Loss::Waiting),
         Stage::Stopped if session.file.live().is_none() => return Err(session.stopped_by()),
@@ -53,8 +63,19 @@ pub fn refill(
     Ok(())
 }
 
+/// Opens the trace, which needs more of a stack than a coroutine may have.
+#[cold]
+#[inline(never)]
+fn open(buffers: &ThreadBuffers, session: &Session, wipe_on_fork: fn()) -> Result<Opened, Loss> {
+    let ensure = || open::ensure(session, wipe_on_fork, || buffers.start());
+    if is_confined() {
+        return ensure();
+    }
+    own_stack::run(ensure).unwrap_or(Err(Loss::Mapping))
+}
+
 fn make_room(
-    buffers: &ThreadBuffers,
+    buffers: &'static ThreadBuffers,
     session: &Session,
     buffer: &ThreadBuffer,
     adopted: bool,
@@ -70,26 +91,44 @@ fn make_room(
         }
         return Ok(());
     }
-    if session.back_off() {
-        return Err(Loss::Busy);
+    if let Some((block, reserved)) = buffer.partly_reserved() {
+        match session.file.extend(block, reserved) {
+            Ok(more) => {
+                buffer.set_reserved(more, clock);
+                return make_room(buffers, session, buffer, adopted);
+            }
+            Err(cause) if session.file.mode() == Mode::Full => return Err(fail(session, cause)),
+            // The block of a ring stays that small.
+            Err(_) => {}
+        }
     }
     buffer.finish(&session.file);
     if session.stage() == Stage::Stopped {
         return Err(session.stopped_by());
     }
-    let is_closing = || session.settled_stage() == Stage::Closing;
     let evict = |owner: u64| buffers.evict(session, (owner >> 32) as usize);
-    let claimed = session.file.claim(is_closing, evict).inspect_err(|&cause| {
-        match (session.file.mode(), cause) {
-            (Mode::Full, Loss::Waiting) => {}
-            (Mode::Full, _) => session.stop(cause),
-            (Mode::Ring, Loss::Busy) => session.set_back_off(BACK_OFF),
-            (Mode::Ring, _) => {}
-        }
+    let claimed = session.file.claim(buffer.kept(), evict).map_err(|failed| {
+        buffer.keep(failed.kept);
+        fail(session, failed.cause)
     })?;
-    buffer.start(buffers.index(buffer), &claimed, clock::sync(clock), clock);
+    buffer.keep(None);
+    session.succeed();
+    buffer.start(&claimed, clock::sync(clock), clock);
     if let Some(live) = session.file.live() {
         live.opened.fetch_add(1, Relaxed);
     }
     Ok(())
+}
+
+/// Notes a failure, and says it; returns its cause.
+fn fail(session: &Session, cause: Loss) -> Loss {
+    match cause {
+        Loss::Limit => session.stop(cause),
+        Loss::Busy | Loss::Waiting => session.fail(cause),
+        _ => {
+            session.fail(cause);
+            session.say_pause(cause);
+        }
+    }
+    cause
 }

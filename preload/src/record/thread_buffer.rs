@@ -27,16 +27,17 @@
 //! starts anew. There is no destructor: the buffer of a dead thread, with its half-filled block,
 //! goes to the next thread that needs one ([`super::owner`]).
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
 use mallook_format::ring::{Opening, SlotCell};
 use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Clock, Kind, PARITY_SHIFT, SLOT_SIZE, Slot};
 
 use crate::file::blocks::Claimed;
+use crate::host::clock;
 use crate::host::clock::ClockSync;
-use crate::host::task;
 
 use super::burst::Burst;
+use super::names;
 
 /// The largest delta of ticks of a new thread buffer. Each rebasing multiplies it by 16, up to the
 /// most that a slot can hold, so that even a short trace that is cut off has two clock syncs well
@@ -65,15 +66,25 @@ pub struct ThreadBuffer {
     parity_bits: AtomicU64,
     /// [`Burst`]: the slots that need no read of the coarse clock, and their time.
     burst: AtomicU64,
-    /// The end of the cursor: of the block.
+    /// The end of the cursor: of what is reserved of the block.
     limit: AtomicUsize,
     /// Thread ID in bits 0..32, 0 for none; the number of owners so far above it.
     pub(super) owner: AtomicU64,
     /// Address of the block, 0 for none.
     pub(super) block: AtomicUsize,
+    /// The number of a block that was claimed and could not be had, + 1; 0 for none.
+    kept: AtomicU64,
     /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for
     /// none.
     pub(super) deferred: [AtomicUsize; DEFERRED],
+    /// The thread's name, padded with zeros.
+    name: [AtomicU64; 2],
+    /// The number of times that any buffer was taken when this one was.
+    pub(super) taken: AtomicU64,
+    /// The number of the buffer in the table.
+    pub(super) index: AtomicU32,
+    /// The state of all names when this one was asked for ([`names`]).
+    named: AtomicU32,
 }
 
 /// The next slot, as one look at a thread buffer shows it.
@@ -193,34 +204,83 @@ impl ThreadBuffer {
     /// Records the owner of the slots from here on in three slots. As [`ThreadBuffer::push`].
     pub fn push_owner(&self) {
         self.push(Slot::prefix(Kind::Thread, 0, self.tid().into()));
-        for (half, name) in (0..).zip(task::thread_name()) {
+        for (half, name) in (0..).zip(self.name()) {
             self.push(Slot::prefix(Kind::Name, half, name));
         }
         self.end_burst();
     }
 
-    /// Goes on in a new block. `index` is this buffer's place in the table, where others find it.
-    pub fn start(&self, index: usize, claimed: &Claimed, sync: ClockSync, clock: Clock) {
+    /// The name of the owner, which the kernel is asked for once, and again after the process has
+    /// changed one.
+    fn name(&self) -> [u64; 2] {
+        if let Some(name) = names::ask(&self.named) {
+            self.set_name(name);
+        }
+        self.name.each_ref().map(|half| half.load(Ordering::Relaxed))
+    }
+
+    fn set_name(&self, name: [u64; 2]) {
+        for (half, value) in self.name.iter().zip(name) {
+            half.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// The buffer is a new owner's, who has a name of its own.
+    pub(super) fn forget_name(&self) {
+        self.named.store(0, Ordering::Relaxed);
+        self.set_name(names::latest());
+    }
+
+    /// The owner may not read the counter any more: every event goes the slow path.
+    pub fn leave_hot_path(&self) {
+        self.hot_limit.store(0, Ordering::Relaxed);
+    }
+
+    /// Goes on in a new block.
+    pub fn start(&self, claimed: &Claimed, sync: ClockSync, clock: Clock) {
         let address = core::ptr::from_ref(claimed.block) as usize;
         claimed.block.open(
             claimed.state,
             &Opening {
                 base_ticks: sync.ticks,
                 base_ns: sync.monotonic_ns,
-                owner: u64::from(self.tid()) | (index as u64) << 32,
-                name: task::thread_name(),
+                owner: u64::from(self.tid()) | u64::from(self.index.load(Ordering::Relaxed)) << 32,
+                name: self.name(),
             },
         );
-        let limit = address + BLOCK_SIZE;
         self.block.store(address, Ordering::Relaxed);
         self.base.store(sync.ticks, Ordering::Relaxed);
         self.max_delta.fetch_max(FIRST_MAX_DELTA, Ordering::Relaxed);
         self.parity_bits.store(claimed.state.parity << PARITY_SHIFT, Ordering::Relaxed);
-        self.limit.store(limit, Ordering::Relaxed);
         self.cursor.store(address + BLOCK_HEADER_SIZE, Ordering::Relaxed);
         self.end_burst();
-        let hot_limit = if clock == Clock::Tsc { limit } else { 0 };
+        self.set_reserved(claimed.reserved, clock);
+    }
+
+    /// The block and the number of its bytes that are reserved, if that is not all of it.
+    pub fn partly_reserved(&self) -> Option<(usize, usize)> {
+        let block = self.block.load(Ordering::Relaxed);
+        let reserved = self.limit.load(Ordering::Relaxed).saturating_sub(block);
+        (block != 0 && reserved < BLOCK_SIZE).then_some((block, reserved))
+    }
+
+    /// Lets slots be written in this many bytes of the block, which were reserved.
+    pub fn set_reserved(&self, bytes: usize, clock: Clock) {
+        let limit = self.block.load(Ordering::Relaxed) + bytes;
+        self.limit.store(limit, Ordering::Relaxed);
+        let is_hot = clock == Clock::Tsc && !clock::is_counter_forbidden();
+        let hot_limit = if is_hot { limit } else { 0 };
         self.hot_limit.store(hot_limit, Ordering::Relaxed);
+    }
+
+    /// The number that was claimed and could not be had.
+    pub fn kept(&self) -> Option<u64> {
+        self.kept.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Keeps a number that was claimed and could not be had.
+    pub fn keep(&self, sequence: Option<u64>) {
+        self.kept.store(sequence.map_or(0, |sequence| sequence + 1), Ordering::Relaxed);
     }
 
     /// Leaves the block; returns its address.

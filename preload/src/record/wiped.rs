@@ -1,9 +1,9 @@
 //! All memory of the recorder that belongs to one process, assembled: zero in a forked child, by
 //! the kernel's doing (`MADV_WIPEONFORK`, Linux 4.14), whatever any thread was doing when it
-//! forked, and whether or not libc knew about it. Zero means "not started yet" everywhere.
+//! forked, and whether or not libc knew about it. Zero means "not started yet" everywhere. Thread
+//! buffers beyond the first ones lie in pieces of their own ([`super::table`]).
 
-use crate::host::memory;
-use crate::host::syscall::Errno;
+use crate::host::{memory, wiped_memory};
 use crate::session::lifecycle::Session;
 
 use super::owner::ThreadBuffers;
@@ -21,13 +21,11 @@ pub struct Wiped {
 // SAFETY: all-zero bytes are valid for every field, which are atomics.
 pub static WIPED: Wiped = unsafe { core::mem::MaybeUninit::zeroed().assume_init() };
 
-/// Makes the kernel zero the memory in forked children.
-///
-/// # Errors
-/// It cannot do that.
-pub fn wipe_on_fork() -> Result<(), Errno> {
-    let start = (&raw const WIPED).cast();
+/// Makes the kernel zero the memory in forked children. Where it refuses, the hook of `fork` does.
+pub fn wipe_on_fork() {
+    let start = &raw const WIPED;
     // SAFETY: the range is a static of our own, aligned to pages and a multiple of them in size;
     // the advice changes nothing in this process.
-    unsafe { memory::advise(start, size_of::<Wiped>(), libc::MADV_WIPEONFORK) }
+    let _ = unsafe { memory::advise(start.cast(), size_of::<Wiped>(), libc::MADV_WIPEONFORK) };
+    wiped_memory::keep(start.cast_mut().cast(), size_of::<Wiped>());
 }

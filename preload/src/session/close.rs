@@ -1,10 +1,10 @@
-//! The clean end of a session.
+//! The end of a session, or of what looks like one: space that is not used goes back.
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, Control, Loss, Mode};
+use mallook_format::{CURSOR_CLOSED, Control};
 
-use crate::host::files;
+use crate::host::confined::is_confined;
 use crate::host::signals::SignalsBlocked;
 
 use super::lifecycle::{Session, Stage};
@@ -13,17 +13,15 @@ use super::lifecycle::{Session, Stage};
 pub fn close(session: &Session) {
     let Some(live) = session.file.live() else { return };
     live.control.fetch_or(Control::ENDED, Relaxed);
-    if session.file.mode() == Mode::Full {
+    live.cursor.fetch_or(CURSOR_CLOSED, Relaxed);
+    give_back(session);
+}
+
+/// Gives back the space after the last claimed block, before the process ends or execs. It may go
+/// on all the same.
+pub fn give_back(session: &Session) {
+    if !is_confined() && matches!(session.stage(), Stage::Recording | Stage::Stopped) {
         let _signals = SignalsBlocked::new();
-        if session.advance(Stage::Recording, Stage::Closing) {
-            // From here on a claim allocates its own block, and waits for the stage to change.
-            let claimed = live.cursor.fetch_or(CURSOR_CLOSED, Relaxed) & !CURSOR_CLOSED;
-            let length = (claimed + 1) * BLOCK_SIZE as u64;
-            let _ = session.file.descriptor.with_file(|file| {
-                // SAFETY: blocks after the last claimed one are not in use.
-                unsafe { files::truncate(file, length) }.map_err(|_| Loss::Space)
-            });
-            session.set_stage(Stage::Closed);
-        }
+        session.file.give_back();
     }
 }

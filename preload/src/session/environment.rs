@@ -1,9 +1,8 @@
 //! The environment of the process.
 
-use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 
-use crate::host::files;
+use crate::host::{files, memory};
 
 /// The environment of the process.
 pub enum Environment {
@@ -14,30 +13,26 @@ pub enum Environment {
 }
 
 /// Room for the environment of the kernel.
-struct Copy(UnsafeCell<[u8; 1 << 17]>);
-
-// SAFETY: only used by `Environment::get`, before any session is open, when the process has one
-// thread.
-unsafe impl Sync for Copy {}
-
-static COPY: Copy = Copy(UnsafeCell::new([0; 1 << 17]));
+const ROOM: usize = 1 << 17;
 
 impl Environment {
+    /// The one that libc has now; empty if it has none.
+    pub fn now() -> Environment {
+        Environment::List(libcs())
+    }
+
     /// The environment of the process; `None` if libc has none yet and the kernel does not tell it.
     pub fn get() -> Option<Environment> {
-        unsafe extern "C" {
-            static environ: *const *const c_char;
-        }
-        // SAFETY: a word of libc's. A host that changes its environment does so after start-up,
-        // when we have read it.
-        let list = unsafe { environ };
+        // A host that changes its environment does so after start-up, when we have read it.
+        let list = libcs();
         if !list.is_null() {
             return Some(Environment::List(list));
         }
         // Too early for libc, or `clearenv` was called before the first allocation.
         let file = files::open(c"/proc/self/environ", libc::O_RDONLY | libc::O_CLOEXEC, 0).ok()?;
-        // SAFETY: see `Copy`.
-        let copy = unsafe { &mut *COPY.0.get() };
+        let room = memory::map_private(ROOM).ok()?;
+        // SAFETY: a fresh mapping, which stays for the life of the process.
+        let copy = unsafe { core::slice::from_raw_parts_mut(room, ROOM) };
         let mut length = 0;
         while let Some(rest) = copy.get_mut(length..)
             && let Ok(count @ 1..) = files::read(file, rest)
@@ -52,10 +47,20 @@ impl Environment {
     pub fn value(&self, name: &[u8]) -> Option<&'static [u8]> {
         let value = |entry: &'static [u8]| entry.strip_prefix(name)?.strip_prefix(b"=");
         match *self {
+            Environment::List(list) if list.is_null() => None,
             Environment::List(list) => (0..).map_while(|i| entry(list, i)).find_map(value),
             Environment::Block(block) => block.split(|&byte| byte == 0).find_map(value),
         }
     }
+}
+
+/// libc's list.
+fn libcs() -> *const *const c_char {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    // SAFETY: a word of libc's.
+    unsafe { environ }
 }
 
 fn entry(list: *const *const c_char, index: usize) -> Option<&'static [u8]> {

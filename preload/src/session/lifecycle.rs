@@ -5,12 +5,14 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use mallook_format::{Clock, Control, Loss, raw_enum};
 
 use crate::file::blocks::TraceFile;
-use crate::host::syscall::Errno;
+use crate::host::confined::is_confined;
 use crate::host::{stderr, task};
 
-/// The number of times that the threads of a process yield, in all, to one that opens or closes the
-/// trace.
+/// The number of times that the threads of a process yield, in all, to one that opens the trace.
 const PATIENCE: u32 = 10_000;
+/// Events to lose before the next try after a failure, and the most after several in a row.
+const FIRST_BACK_OFF: u32 = 256;
+const LAST_BACK_OFF: u32 = 1 << 16;
 
 /// A number that differs between most threads: where their stacks lie.
 fn stack_number() -> u32 {
@@ -27,18 +29,14 @@ raw_enum! {
         Opening = 1,
         /// Events are recorded.
         Recording = 2,
-        /// A thread gives unused space back.
-        Closing = 3,
-        /// Space was given back; events are still recorded.
-        Closed = 4,
-        /// Recording could not start, or go on.
-        Stopped = 5,
+        /// Recording could not start, or has reached its bound.
+        Stopped = 3,
     }
 }
 
 /// The session, in memory that is wiped on fork: all zero means that nothing was recorded yet.
 /// Fields are written in the stage `Opening`, by the thread that has entered it, and published when
-/// it leaves it; afterwards only the descriptor, the counters and the windows change.
+/// it leaves it; afterwards only the counters and the file's own state change.
 #[repr(C)]
 pub struct Session {
     /// Raw [`Stage`].
@@ -53,10 +51,16 @@ pub struct Session {
     clock: AtomicU32,
     /// The number of times that a thread has yielded to another one.
     waited: AtomicU32,
-    /// Events to lose before a full ring is searched again.
+    /// Events to lose before the next try.
     back_off: AtomicU32,
-    /// Events lost before there was a header to count them in.
-    lost_early: AtomicU64,
+    /// 1: this process has forked. In a child that is not 0 where the memory was not wiped.
+    pub has_forked: AtomicU32,
+    /// The number of events that were lost after the last failure; 0 after a success.
+    last_back_off: AtomicU32,
+    /// The cause for which they are lost: raw [`Loss`].
+    back_off_cause: AtomicU32,
+    /// Events lost before there was a header to count them in, by cause.
+    lost_early: [AtomicU64; Loss::ALL.len()],
     /// The file. Last, for the order of its own fields.
     pub file: TraceFile,
 }
@@ -68,13 +72,11 @@ impl Session {
         Stage::from_raw(self.stage.load(Ordering::Acquire)).unwrap_or(Stage::Stopped)
     }
 
-    /// The stage, after waiting for a bounded time for a thread that opens or closes the trace.
+    /// The stage, after waiting for a bounded time for a thread that opens the trace.
     pub fn settled_stage(&self) -> Stage {
         loop {
             match self.stage() {
-                Stage::Opening | Stage::Closing
-                    if self.waited.load(Ordering::Relaxed) < PATIENCE =>
-                {
+                Stage::Opening if self.waited.load(Ordering::Relaxed) < PATIENCE => {
                     self.waited.fetch_add(1, Ordering::Relaxed);
                     task::yield_now();
                 }
@@ -113,6 +115,14 @@ impl Session {
         stderr::STOPPED.say(words.iter().copied());
     }
 
+    /// Says that events are lost for a while, or more.
+    pub fn say_pause(&self, cause: Loss) {
+        if !is_confined() {
+            let words = [&b"events are lost for now: "[..], cause.describe().as_bytes()];
+            stderr::STOPPED.say(words);
+        }
+    }
+
     /// The cause for which recording has stopped.
     pub fn stopped_by(&self) -> Loss {
         let raw = self.stopped_by.load(Ordering::Relaxed);
@@ -123,21 +133,44 @@ impl Session {
     pub fn lose(&self, cause: Loss) {
         match self.file.live() {
             Some(live) => live.lose(cause, stack_number(), 1),
-            None => drop(self.lost_early.fetch_add(1, Ordering::Relaxed)),
+            None => drop(self.lost_early[cause as usize].fetch_add(1, Ordering::Relaxed)),
         }
     }
 
-    /// Loses this many events before the next search for a free block.
-    pub fn set_back_off(&self, events: u32) {
+    /// Notes that there was no room for an event: the next try comes after some more, twice as
+    /// many after each failure in a row.
+    pub fn fail(&self, cause: Loss) {
+        let events = match cause {
+            Loss::Waiting => 0,
+            Loss::Busy => FIRST_BACK_OFF,
+            _ => {
+                let last = self.last_back_off.load(Ordering::Relaxed);
+                let next = last.saturating_mul(2).clamp(FIRST_BACK_OFF, LAST_BACK_OFF);
+                self.last_back_off.store(next, Ordering::Relaxed);
+                next
+            }
+        };
+        self.back_off_cause.store(cause as u32, Ordering::Relaxed);
         self.back_off.store(events, Ordering::Relaxed);
     }
 
-    /// Whether to lose this event without a search.
-    pub fn back_off(&self) -> bool {
+    /// Notes that there was room.
+    pub fn succeed(&self) {
+        if self.last_back_off.load(Ordering::Relaxed) != 0 {
+            self.last_back_off.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The cause for which this event is to be lost without a try.
+    pub fn back_off(&self) -> Option<Loss> {
         let left = self.back_off.load(Ordering::Relaxed);
-        // A race loses one event more or less before the next search: harmless.
-        self.back_off.store(left.saturating_sub(1), Ordering::Relaxed);
-        left != 0
+        if left == 0 {
+            return None;
+        }
+        // A race loses one event more or less before the next try: harmless.
+        self.back_off.store(left - 1, Ordering::Relaxed);
+        let cause = self.back_off_cause.load(Ordering::Relaxed);
+        Some(u8::try_from(cause).ok().and_then(Loss::from_raw).unwrap_or(Loss::Waiting))
     }
 
     /// Sets the clock of the trace. By the thread that opens the session.
@@ -153,15 +186,11 @@ impl Session {
     /// Notes which process this memory belongs to, unless that was done: at the start of a process,
     /// before it can have a child that shares its memory, and at the latest before anything else is
     /// written here. `wipe_on_fork` makes the kernel zero the memory in forked children.
-    ///
-    /// # Errors
-    /// The kernel cannot do that.
-    pub fn identify(&self, wipe_on_fork: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    pub fn identify(&self, wipe_on_fork: impl FnOnce()) {
         if self.pid() == 0 {
-            wipe_on_fork()?;
+            wipe_on_fork();
             self.belongs_to(task::pid(), task::parent_pid());
         }
-        Ok(())
     }
 
     /// Notes the process that this memory belongs to, and its parent.
@@ -180,8 +209,14 @@ impl Session {
         self.parent.load(Ordering::Relaxed)
     }
 
-    /// The events that were lost before there was a header to count them in.
-    pub fn lost_early(&self) -> u64 {
-        self.lost_early.load(Ordering::Relaxed)
+    /// Counts in the header the events that were lost before there was one.
+    pub fn count_lost_early(&self) {
+        let Some(live) = self.file.live() else { return };
+        for (cause, lost) in Loss::ALL.into_iter().zip(&self.lost_early) {
+            let lost = lost.swap(0, Ordering::Relaxed);
+            if lost != 0 {
+                live.lose(cause, 0, lost);
+            }
+        }
     }
 }

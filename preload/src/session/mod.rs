@@ -5,14 +5,17 @@
 //!
 //! ```text
 //! environment config   the environment, and the settings in it
+//! other_malloc         whether the process has another `malloc`
 //! fork                 the settings and ancestry that forked children inherit
 //! lifecycle            the stages of a session, from the first event to the end
-//! open close           how it begins and ends
+//! open close confine   how it begins and ends, and goes on in a closed world
 //! ```
 
 pub mod close;
 pub mod config;
+pub mod confine;
 pub mod environment;
 pub mod fork;
 pub mod lifecycle;
 pub mod open;
+pub mod other_malloc;

@@ -1,20 +1,25 @@
 //! Opens the session of a process: settings, file, header.
 
 use bytemuck::Zeroable;
-use mallook_format::Mode;
-use mallook_format::{BLOCK_SIZE, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION};
+use mallook_format::{
+    BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION,
+};
 
-use crate::file::create::{self, Created};
-use crate::file::{inherited, path};
+use crate::file::blocks::Shape;
+use crate::file::create::{self, Created, Way};
+use crate::file::growth::FIRST_LENGTH;
+use crate::file::{inherited, mapping, path};
+use crate::host::confined::is_confined;
 use crate::host::decimal::Decimal;
-use crate::host::files::{self, Fd};
+use crate::host::files;
 use crate::host::syscall::Errno;
-use crate::host::{clock, memory, stderr, task};
+use crate::host::{clock, stderr, task};
 
 use super::config::{self, Config};
 use super::environment::{self, Environment};
 use super::fork;
 use super::lifecycle::{Session, Stage};
+use super::other_malloc;
 
 /// The result of an attempt to open a session.
 pub enum Opened {
@@ -45,10 +50,17 @@ fn failed(what: &'static [u8]) -> impl FnOnce(Errno) -> Failure {
 /// It is too early: the environment is not set up.
 pub fn ensure(
     session: &Session,
-    wipe_on_fork: impl FnOnce() -> Result<(), Errno>,
+    wipe_on_fork: impl FnOnce(),
     prepare: impl FnOnce(),
 ) -> Result<Opened, Loss> {
     if session.settled_stage() != Stage::Unopened {
+        return Ok(Opened::Before);
+    }
+    if is_confined() {
+        // A child of a process that allows us no system calls: it is not recorded.
+        if session.advance(Stage::Unopened, Stage::Opening) {
+            session.set_stage(Stage::Stopped);
+        }
         return Ok(Opened::Before);
     }
     let environment = Environment::get();
@@ -56,16 +68,13 @@ pub fn ensure(
         return Err(Loss::Early);
     }
     // Before anything is written there: another thread may fork at any time.
-    let wiped = session
-        .identify(wipe_on_fork)
-        .map_err(failed(b"needs MADV_WIPEONFORK, which is in Linux since 4.14"));
+    session.identify(wipe_on_fork);
     if !session.advance(Stage::Unopened, Stage::Opening) {
         session.settled_stage();
         return Ok(Opened::Before);
     }
     let parent = fork::last_pid();
-    let settings = wiped.and_then(|()| settings(environment));
-    match settings.and_then(|config| create(session, &config, parent)) {
+    match settings(environment).and_then(|config| create(session, &config, parent)) {
         Ok(()) => {
             prepare();
             session.set_stage(Stage::Recording);
@@ -79,6 +88,12 @@ pub fn ensure(
             let (number, reason) = (number.bytes(), errno.describe());
             let start: &[u8] = b"nothing is recorded: the trace ";
             let words = [start, what, b" (", reason, b", errno ", number, b"): ", path];
+            if errno.may_pass() {
+                stderr::STOPPED.say(words);
+                session.fail(Loss::Space);
+                session.set_stage(Stage::Unopened);
+                return Err(Loss::Space);
+            }
             session.stop_saying(Loss::Space, &words);
         }
     }
@@ -104,27 +119,47 @@ fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
     unsafe { fork::settings() }.ok_or(Failure::Failed(b"has no settings", Errno(libc::EINVAL)))
 }
 
-/// Creates and maps the file, and fills the header and the session.
+/// Creates the file and enters it into the session. A file without a name that cannot be given one
+/// is followed by one that has its name from the start.
 fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(), Failure> {
     inherited::release();
+    let config = &Config { clock: clock::choose(config.clock), ..*config };
+    create_in(Way::Unnamed, session, config, parent)
+        .or_else(|_| create_in(Way::Named, session, config, parent))
+}
+
+/// Creates and maps the file, and fills the header and the session.
+fn create_in(
+    way: Way,
+    session: &Session,
+    config: &Config,
+    parent: Option<u32>,
+) -> Result<(), Failure> {
     let realtime_ns = clock::nanoseconds(libc::CLOCK_REALTIME);
     let sync = clock::sync(config.clock);
     let pid = session.pid();
     let epoch = realtime_ns / 1_000_000_000;
     // SAFETY: this thread is the one that is opening.
-    let mut created =
-        unsafe { create::create(pid, epoch) }.map_err(failed(b"cannot be created"))?;
-    let discard = |created: &Created| {
-        // SAFETY: as above.
+    let created =
+        unsafe { create::create(way, pid, epoch) }.map_err(failed(b"cannot be created"))?;
+    let shape = config.shape();
+    let length = shape.first_mapping();
+    let discard = |created: &Created, mapped: Option<usize>| {
+        if let Some(address) = mapped {
+            // SAFETY: nobody else knows the mapping.
+            unsafe { mapping::unmap(address, length) };
+        }
+        // SAFETY: this thread is the one that is opening.
         unsafe { created.discard() };
     };
-    let shape = config.shape();
-    let mapped = map_first(session, shape.first_mapping(), created.file)
-        .inspect_err(|_| discard(&created))?;
+    let mapped = map_first(session, shape, &created).inspect_err(|_| discard(&created, None))?;
+    (session.file.reserved.header(mapped, created.file))
+        .map_err(failed(b"cannot be allocated"))
+        .inspect_err(|_| discard(&created, Some(mapped)))?;
 
     // SAFETY: a fresh mapping of a fresh file, zeros, longer than a header and properly aligned;
-    // nobody else knows it.
-    let header = unsafe { &mut *mapped.cast::<FileHeader>() };
+    // nobody else knows it. Its first page, which is longer than a header, has its space.
+    let header = unsafe { &mut *(mapped as *mut FileHeader) };
     *header = FileHeader {
         magic: MAGIC,
         version: VERSION,
@@ -141,7 +176,7 @@ fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(),
         pid,
         parent_pid: parent.unwrap_or_else(|| session.parent()),
         page_size: page_size() as u32,
-        flags: if parent.is_some() { FLAG_RESTART } else { 0 },
+        flags: flags(parent),
         epoch,
         hostname: task::hostname(),
         ..FileHeader::zeroed()
@@ -154,22 +189,19 @@ fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(),
     // SAFETY: as above.
     unsafe { created.give_name(pid, epoch) }
         .map_err(failed(b"cannot be given its name"))
-        .inspect_err(|_| discard(&created))?;
-    let descriptor = &session.file.descriptor;
-    match config.mode {
-        Mode::Full => descriptor.keep(created.file),
-        Mode::Ring => descriptor.give_up(created.file),
-    }
+        .inspect_err(|_| discard(&created, Some(mapped)))?;
     session.set_clock(config.clock);
-    session.file.enter(mapped, shape);
-    let length = shape.first_mapping();
-    inherited::remember(mapped as usize, length, descriptor.number(), descriptor.identity());
+    session.file.enter(mapped, shape, files::copies_on_write(created.file));
+    files::close(created.file);
     fork::set_last_pid(pid);
-    let early = session.lost_early();
-    if let Some(live) = session.file.live().filter(|_| early != 0) {
-        live.lose(Loss::Early, 0, early);
-    }
+    session.count_lost_early();
     Ok(())
+}
+
+/// [`FileHeader::flags`] of a process with this parent, if it was forked without exec.
+fn flags(parent: Option<u32>) -> u32 {
+    let restart = if parent.is_some() { FLAG_RESTART } else { 0 };
+    restart | if other_malloc::is_found() { FLAG_OTHER_MALLOC } else { 0 }
 }
 
 /// The size of a page in bytes.
@@ -178,15 +210,22 @@ fn page_size() -> u64 {
     unsafe { libc::getauxval(libc::AT_PAGESZ) }
 }
 
-/// Allocates the first part of the file, and maps it.
-fn map_first(session: &Session, length: usize, file: Fd) -> Result<*mut u8, Failure> {
-    if task::soft_limit(libc::RLIMIT_FSIZE) < length as u64 {
+/// Gives the file its first length, and maps its start.
+fn map_first(session: &Session, shape: Shape, created: &Created) -> Result<usize, Failure> {
+    let (file, mapped) = (created.file, shape.first_mapping());
+    let limit = task::soft_limit(libc::RLIMIT_FSIZE);
+    if limit < mapped as u64 {
         return Err(Failure::Failed(b"is larger than the file size limit", Errno(libc::EFBIG)));
     }
-    files::allocate(file, 0, length as u64).map_err(failed(b"cannot be allocated"))?;
+    let most = shape.most().min(limit) / BLOCK_SIZE as u64 * BLOCK_SIZE as u64;
+    let length = (mapped as u64).max(FIRST_LENGTH.min(most));
+    files::overwrite_in_place(file);
+    // SAFETY: nobody has mapped the file.
+    unsafe { files::set_length(file, length) }.map_err(failed(b"cannot be sized"))?;
     let identity = files::identity(file).map_err(failed(b"cannot be looked at"))?;
-    session.file.descriptor.set_identity(identity);
-    memory::map(file, 0, length).map_err(failed(b"cannot be mapped shared and writable"))
+    session.file.growth.name.set(identity);
+    session.file.growth.set(length, most, files::has_no_holes(file));
+    mapping::map_start(file, mapped).map_err(failed(b"cannot be mapped shared and writable"))
 }
 
 fn read_command_line(buffer: &mut [u8]) {

@@ -43,6 +43,8 @@ pub struct Counts {
     pub oldest: Option<u64>,
     /// The last moment or marker.
     pub newest: Option<Newest>,
+    /// The last call of a function that ends the process: its ticks, and the exit code.
+    pub exit: Option<(u64, u8)>,
     /// The starts of the blocks on both clocks.
     pub clock_syncs: Vec<ClockSync>,
     /// The line of the clock up to here.
@@ -102,14 +104,27 @@ impl Counts {
         self.clock_syncs.push(block.clock_sync());
         if trace.copy(block, copy) {
             match Plain::of(copy, block) {
-                Some(plain) => self.add_plain(&plain, copy),
+                Some(plain) => {
+                    self.add_plain(&plain, copy);
+                    if plain.counts[Kind::Exit as usize] != 0 {
+                        decode::copied(trace, block, copy, |it, _| self.see_exit(trace, &it));
+                    }
+                }
                 None => decode::copied(trace, block, copy, |moment, decoder| {
                     self.add_moment(&moment, || decoder.thread_name());
+                    self.see_exit(trace, &moment);
                 }),
             }
         }
         let others = copy.header.totals[(block.parity ^ 1) as usize];
         self.overwritten = self.overwritten.saturating_add(others);
+    }
+
+    fn see_exit(&mut self, trace: &Trace, moment: &Moment) {
+        // 0: the process was not allowed to ask for its PID.
+        if moment.kind == Kind::Exit && [0, trace.pid().into()].contains(&moment.address) {
+            self.exit = self.exit.max(Some((moment.ticks, moment.size as u8)));
+        }
     }
 
     fn add_moment(&mut self, moment: &Moment, name: impl FnOnce() -> [u64; 2]) {
@@ -172,6 +187,7 @@ impl Counts {
             let on = |ticks: &mut u64| *ticks = ticks.wrapping_add(shift);
             later.clock_syncs.iter_mut().for_each(|sync| on(&mut sync.ticks));
             later.oldest.as_mut().map(on);
+            later.exit.as_mut().map(|(ticks, _)| on(ticks));
             later.newest.as_mut().map(|newest| on(&mut newest.ticks));
         }
         self.blocks += later.blocks;
@@ -186,6 +202,7 @@ impl Counts {
         self.overwritten = self.overwritten.saturating_add(later.overwritten);
         self.requested = self.requested.saturating_add(later.requested);
         self.failed += later.failed;
+        self.exit = self.exit.max(later.exit);
         later.oldest.zip(later.newest).inspect(|&(oldest, newest)| self.see(oldest, newest));
         self.clock_syncs.extend(later.clock_syncs);
         self.opened += later.opened;

@@ -13,5 +13,5 @@ pub fn clock_name(clock: Clock) -> &'static str {
 
 /// The kind is the first moment of a call that has two.
 pub fn is_first_half(kind: Kind) -> bool {
-    matches!(kind, Kind::ReallocDeath | Kind::ReallocarrayDeath)
+    kind.second_half().is_some()
 }

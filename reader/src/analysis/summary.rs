@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use mallook_format::{Clock, FLAG_RESTART, Kind, Loss, Mode};
+use mallook_format::{Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, Kind, Loss, Mode};
 
 use super::check::Check;
 use super::counts::{Counts, Newest};
@@ -83,6 +83,11 @@ pub struct Summary {
     pub parent_pid: u32,
     /// It was forked from its parent and has not called exec.
     pub forked: bool,
+    /// The program, or a library before the recorder, defines `malloc`: what that did not pass on is
+    /// not in the trace.
+    pub other_malloc: bool,
+    /// It started a program with an environment that does not load the recorder.
+    pub unloaded: bool,
     /// Start of the recording, in Unix nanoseconds.
     pub start_ns: u64,
     /// The last event, or the start of the recording, in Unix nanoseconds.
@@ -94,6 +99,8 @@ pub struct Summary {
     pub last_event_ns: Option<u64>,
     /// How the process ended.
     pub ending: Ending,
+    /// The code that it exited with, if that is known.
+    pub exit_code: Option<u8>,
     /// The recording mode; `Err` has the raw value of an unknown one.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::mode"))]
     pub mode: Result<Mode, u32>,
@@ -155,16 +162,18 @@ impl Ending {
         }
     }
 
-    fn of(trace: &Trace, last: Option<Newest>) -> Ending {
-        let exec = last.is_some_and(|last| {
-            last.kind == Kind::Exec && last.address == u64::from(trace.header().pid)
-        });
+    /// `exits`: it called a function that ends the process.
+    fn of(trace: &Trace, last: Option<Newest>, exits: bool) -> Ending {
+        // 0: the process was not allowed to ask for its PID.
+        let is_own = |pid| [0, u64::from(trace.pid())].contains(&pid);
+        let exec = last.is_some_and(|last| last.kind == Kind::Exec && is_own(last.address));
         if trace.ended() {
             return Ending::Clean;
         }
         // An exec that fails is the last thing that a process has said, until it says more.
         match trace.liveness() {
             Liveness::Running => Ending::Running,
+            _ if exits => Ending::Clean,
             _ if exec => Ending::Exec,
             Liveness::Gone => Ending::Abrupt,
             Liveness::Unknown => Ending::Unknown,
@@ -200,11 +209,14 @@ impl Summary {
             pid: header.pid,
             parent_pid: header.parent_pid,
             forked: header.flags & FLAG_RESTART != 0,
+            other_malloc: header.flags & FLAG_OTHER_MALLOC != 0,
+            unloaded: trace.unloaded(),
             start_ns,
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
             last_event_ns,
-            ending: Ending::of(trace, counts.newest),
+            ending: Ending::of(trace, counts.newest, counts.exit.is_some()),
+            exit_code: counts.exit.map(|(_, code)| code),
             mode: Mode::from_raw(header.mode).ok_or(header.mode),
             ring_blocks: header.ring_blocks,
             max_blocks: header.max_blocks,
@@ -264,10 +276,19 @@ impl fmt::Display for Summary {
         writeln!(f, "host: {}", escape(&self.hostname))?;
         let origin = if self.forked { "forked from" } else { "child of" };
         writeln!(f, "process: {}, {origin} {}", self.pid, self.parent_pid)?;
+        if self.other_malloc {
+            writeln!(f, "malloc: another one; what it did not pass on is missing")?;
+        }
+        if self.unloaded {
+            writeln!(f, "unrecorded: a program that it started without LD_PRELOAD")?;
+        }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
         writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;
-        writeln!(f, "ended: {}", self.ending.describe())?;
+        match self.exit_code.filter(|_| self.ending == Ending::Clean) {
+            Some(code) => writeln!(f, "ended: exited with code {code}")?,
+            None => writeln!(f, "ended: {}", self.ending.describe())?,
+        }
         match self.mode {
             Ok(Mode::Ring) => writeln!(f, "mode: ring of {} blocks", self.ring_blocks)?,
             Ok(Mode::Full) if self.max_blocks != 0 => {

@@ -64,4 +64,9 @@ impl Batch {
 pub trait Moments {
     /// Appends the next moments; `false` if there are none now.
     fn more(&mut self, batch: &mut Batch) -> bool;
+
+    /// Where there are no moments now, there will be later ones.
+    fn goes_on(&self) -> bool {
+        false
+    }
 }

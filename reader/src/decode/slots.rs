@@ -92,6 +92,11 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// The position of the next slot.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
     /// The name of the thread that the last moment belongs to.
     pub fn thread_name(&self) -> [u64; 2] {
         self.name

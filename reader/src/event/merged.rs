@@ -28,64 +28,134 @@ use crate::trace::Trace;
 /// assert_eq!(times.len(), 2 * 35);
 /// # Ok(()) }
 /// ```
+///
+/// A trace is read from its start on, and not before the others have come to that time; what it needs
+/// is given back when it ends.
 pub struct MergedEvents<'a> {
-    processes: Vec<Pairing<TraceMoments<'a>>>,
+    processes: Vec<Process<'a>>,
     /// The time of the next event of each process, if there are several.
     heap: BinaryHeap<Reverse<(u64, usize)>>,
     /// The first event of the heap was lent out.
     lent: bool,
+    /// Repairs of the processes that have ended.
+    repairs: u64,
 }
+
+/// The events of one process.
+enum Process<'a> {
+    Coming(&'a Trace<'a>),
+    /// Another thread decodes already.
+    Prefetched(Box<Pairing<TraceMoments<'a>>>),
+    Open(Box<Pairing<TraceMoments<'a>>>),
+    Ended,
+}
+
+/// How much earlier than its header says an event of a trace may be, in nanoseconds: the clocks are
+/// read when the file is made, which the first event has to wait for.
+const EARLIER: u64 = 1_000_000_000;
 
 impl<'a> MergedEvents<'a> {
     /// Merges the events of these traces.
     pub fn of(traces: &'a [Trace<'a>]) -> MergedEvents<'a> {
-        MergedEvents::new(traces, traces.iter().map(TraceMoments::direct).collect())
+        MergedEvents::new(traces.iter().map(Process::Coming).collect(), traces)
     }
 
     /// As [`MergedEvents::of`], with the largest traces decoded on threads of the scope.
     pub fn prefetching<'s>(traces: &'a [Trace<'a>], scope: &'s Scope<'s, 'a>) -> MergedEvents<'a> {
-        MergedEvents::new(traces, TraceMoments::prefetched(traces, scope))
+        let moments = TraceMoments::prefetched(traces, scope);
+        let process = |(trace, moments): (&'a Trace<'a>, Option<TraceMoments<'a>>)| match moments {
+            Some(moments) => Process::Prefetched(Box::new(Pairing::of(trace, moments))),
+            None => Process::Coming(trace),
+        };
+        MergedEvents::new(traces.iter().zip(moments).map(process).collect(), traces)
     }
 
-    fn new(traces: &'a [Trace<'a>], moments: Vec<TraceMoments<'a>>) -> MergedEvents<'a> {
-        let of_trace = |(position, (trace, moments))| Pairing::of(trace, moments).at(position);
-        let mut processes: Vec<_> = traces.iter().zip(moments).enumerate().map(of_trace).collect();
-        // One process needs no merging.
-        let several = processes.len() > 1;
-        let first = |(i, events): (usize, &mut Pairing<_>)| {
-            events.advance().map(|event| Reverse((event.time_ns, i)))
-        };
-        let heap = processes.iter_mut().enumerate().filter(|_| several).filter_map(first).collect();
-        MergedEvents { processes, heap, lent: false }
+    fn new(mut processes: Vec<Process<'a>>, traces: &'a [Trace<'a>]) -> MergedEvents<'a> {
+        let mut heap = BinaryHeap::new();
+        match &mut processes[..] {
+            // One process needs no merging.
+            [only] => _ = only.open(0),
+            _ => heap.extend((0..).zip(traces).map(|(place, trace)| {
+                Reverse((trace.header().realtime_ns.saturating_sub(EARLIER), place))
+            })),
+        }
+        MergedEvents { processes, heap, lent: false, repairs: 0 }
     }
 
     /// Number of moments so far whose order was repaired by causality.
     pub fn repairs(&self) -> u64 {
-        self.processes.iter().map(|events| events.repairs()).sum()
+        self.processes.iter().map(Process::repairs).fold(self.repairs, u64::saturating_add)
     }
 
     /// Goes on to the next event and lends it, as
     /// [`Events::advance`](crate::event::Events::advance) does.
     #[inline]
     pub fn advance(&mut self) -> Option<&Event> {
-        match self.processes.len() {
-            1 => self.processes[0].advance(),
-            _ => self.advance_several(),
+        if self.processes.len() != 1 {
+            return self.advance_several();
+        }
+        if let Some(Process::Open(only)) = self.processes.first_mut() {
+            only.advance()
+        } else {
+            None
         }
     }
 
     fn advance_several(&mut self) -> Option<&Event> {
         if std::mem::replace(&mut self.lent, true) {
-            // One sift instead of a pop and a push; none if the process stays the first.
-            let mut first = self.heap.peek_mut()?;
-            let Reverse((time_ns, process)) = &mut *first;
-            match self.processes[*process].advance() {
-                Some(event) => *time_ns = event.time_ns,
-                None => drop(PeekMut::pop(first)),
+            self.advance_first();
+        }
+        // A process that was not open stands in the heap with a time that is none of an event.
+        loop {
+            let Reverse((_, place)) = *self.heap.peek()?;
+            if !self.processes.get_mut(place)?.open(place) {
+                break;
+            }
+            self.advance_first();
+        }
+        let Reverse((_, place)) = *self.heap.peek()?;
+        match &self.processes[place] {
+            Process::Open(events) => Some(events.current()),
+            _ => None,
+        }
+    }
+
+    /// Goes on to the next event of the process that is the first.
+    fn advance_first(&mut self) {
+        // One sift instead of a pop and a push; none if the process stays the first.
+        let Some(mut first) = self.heap.peek_mut() else { return };
+        let Reverse((time_ns, place)) = &mut *first;
+        let process = &mut self.processes[*place];
+        let next = if let Process::Open(events) = process { events.advance() } else { None };
+        match next {
+            Some(event) => *time_ns = event.time_ns,
+            None => {
+                PeekMut::pop(first);
+                self.repairs += process.repairs();
+                *process = Process::Ended;
             }
         }
-        let Reverse((_, process)) = *self.heap.peek()?;
-        Some(self.processes[process].current())
+    }
+}
+
+impl Process<'_> {
+    /// Opens a process that is coming, of the trace at this position; `false` if it is not.
+    fn open(&mut self, position: usize) -> bool {
+        let mut events = match std::mem::replace(self, Process::Ended) {
+            Process::Coming(trace) => Box::new(Pairing::of(trace, TraceMoments::direct(trace))),
+            Process::Prefetched(events) => events,
+            other => {
+                *self = other;
+                return false;
+            }
+        };
+        events.set_position(position);
+        *self = Process::Open(events);
+        true
+    }
+
+    fn repairs(&self) -> u64 {
+        if let Process::Open(events) = self { events.repairs() } else { 0 }
     }
 }
 

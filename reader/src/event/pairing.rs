@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
 
-use mallook_format::{Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
+use mallook_format::{DELETE_SIZED, Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, Event, EventKind};
@@ -87,8 +87,8 @@ impl<M: Moments> Pairing<M> {
     }
 
     /// Says the position of the trace among those that are merged, instead of 0.
-    pub fn at(self, position: usize) -> Self {
-        Pairing { trace: position.try_into().unwrap_or(u32::MAX), ..self }
+    pub fn set_position(&mut self, position: usize) {
+        self.trace = position.try_into().unwrap_or(u32::MAX);
     }
 
     /// Number of moments so far whose order was repaired by causality.
@@ -202,10 +202,14 @@ impl<M: Moments> Pairing<M> {
             return Some(EventKind::Marker(kind, moment.address as u32));
         }
         if kind.is_death() {
-            if matches!(kind, Kind::ReallocDeath | Kind::ReallocarrayDeath) {
+            if kind.second_half().is_some() {
                 return self.wait_for_birth(moment);
             }
-            let sized = matches!(kind, Kind::FreeSized | Kind::FreeAlignedSized);
+            let sized = match kind {
+                Kind::FreeSized | Kind::FreeAlignedSized | Kind::Sdallocx => true,
+                Kind::OperatorDelete | Kind::OperatorDeleteArray => moment.aux & DELETE_SIZED != 0,
+                _ => false,
+            };
             let call =
                 Call::new(kind).with_address(moment.address).with_alignment(self.alignment(moment));
             return Some(EventKind::Call(call.with_size(sized.then_some(moment.size))));
@@ -235,8 +239,7 @@ impl<M: Moments> Pairing<M> {
     fn birth(&mut self, moment: &Moment) -> EventKind {
         let kind = moment.kind;
         let death = self.death_before(moment);
-        let reallocation = matches!(kind, Kind::Realloc | Kind::Reallocarray);
-        let fresh = reallocation && moment.aux & REALLOC_FRESH != 0;
+        let fresh = kind.first_half().is_some() && moment.aux & REALLOC_FRESH != 0;
         let call = Call::new(kind).with_address(moment.address).with_size(moment.size);
         let old = death.map(|death| death.address).or(fresh.then_some(0));
         let call = call
@@ -247,11 +250,7 @@ impl<M: Moments> Pairing<M> {
 
     /// The first moment of the reallocation that ends here.
     fn death_before(&mut self, birth: &Moment) -> Option<Moment> {
-        let death = match birth.kind {
-            Kind::Realloc => Kind::ReallocDeath,
-            Kind::Reallocarray => Kind::ReallocarrayDeath,
-            _ => return None,
-        };
+        let death = birth.kind.first_half()?;
         if birth.aux & REALLOC_FRESH != 0 {
             return None;
         }
@@ -269,20 +268,27 @@ impl<M: Moments> Pairing<M> {
 
     /// A reallocation without its second moment.
     fn unfinished_call(&mut self, death: &Moment) -> Call {
-        let kind =
-            if death.kind == Kind::ReallocDeath { Kind::Realloc } else { Kind::Reallocarray };
+        let kind = death.kind.second_half().unwrap_or(death.kind);
         let call = Call::new(kind).with_size(death.size);
         call.with_old_address(death.address).with_start_ns(self.clock.unix_ns(death.ticks))
     }
 
     /// The alignment that the call asked for, where the function takes one.
     fn alignment(&mut self, moment: &Moment) -> Option<u64> {
-        let takes_one = matches!(
-            moment.kind,
-            Kind::PosixMemalign | Kind::AlignedAlloc | Kind::Memalign | Kind::FreeAlignedSized
-        );
-        match moment.aux {
-            _ if !takes_one => None,
+        let (power, always) = match moment.kind {
+            Kind::PosixMemalign | Kind::AlignedAlloc | Kind::Memalign | Kind::FreeAlignedSized => {
+                (moment.aux, true)
+            }
+            Kind::OperatorNew
+            | Kind::OperatorNewArray
+            | Kind::Mallocx
+            | Kind::Dallocx
+            | Kind::Sdallocx => (moment.aux, false),
+            Kind::OperatorDelete | Kind::OperatorDeleteArray => (moment.aux & !DELETE_SIZED, false),
+            _ => return None,
+        };
+        match power {
+            0 if !always => None,
             WIDE_ALIGNMENT => Some(self.odd_alignments.remove(&moment.tid).unwrap_or(0)),
             power => 1u64.checked_shl(power.into()),
         }

@@ -34,17 +34,17 @@ impl<'a> TraceMoments<'a> {
         TraceMoments::Direct(Box::new(Causality::of(trace)))
     }
 
-    /// The moments of each trace; threads of the scope prefetch the largest ones.
+    /// The moments of the largest traces, which threads of the scope prefetch.
     pub fn prefetched<'s>(
         traces: &'a [Trace<'a>],
         scope: &'s Scope<'s, 'a>,
-    ) -> Vec<TraceMoments<'a>> {
+    ) -> Vec<Option<TraceMoments<'a>>> {
         let mut sizes: Vec<_> = traces.iter().map(Trace::places).collect();
         sizes.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
         let least = sizes.get(MOST_THREADS).copied().unwrap_or(0);
-        let moments = |trace: &'a Trace<'a>| match trace.places() > least {
-            true => TraceMoments::Prefetched(Prefetched::of(trace, scope)),
-            false => TraceMoments::direct(trace),
+        let moments = |trace: &'a Trace<'a>| {
+            let is_large = trace.places() > least;
+            is_large.then(|| TraceMoments::Prefetched(Prefetched::of(trace, scope)))
         };
         traces.iter().map(moments).collect()
     }

@@ -60,7 +60,7 @@ fn write_call(call: &Call, out: &mut TextBuffer) {
                 write(value, out);
             }
         };
-    if matches!(call.kind, Kind::Realloc | Kind::Reallocarray) {
+    if call.kind.first_half().is_some() {
         match call.old_address() {
             Some(0) => argument(Some(0), |_, out| out.put(b"NULL"), out),
             Some(old) => argument(Some(old), hexadecimal, out),
@@ -90,8 +90,10 @@ fn write_marker(kind: Kind, pid: u32, own: u32, out: &mut TextBuffer) {
         Kind::Restart => write!(out, "--- process {own} starts, forked from {pid}"),
         Kind::Forking => write!(out, "--- about to fork"),
         Kind::Forked => write!(out, "--- forked process {pid}"),
-        Kind::Exec if pid == own => write!(out, "--- about to exec"),
+        Kind::Exec if pid == own || pid == 0 => write!(out, "--- about to exec"),
         Kind::Exec => write!(out, "--- process {pid}, which shares our memory, about to exec"),
+        Kind::Exit if pid == own || pid == 0 => write!(out, "--- about to exit"),
+        Kind::Exit => write!(out, "--- process {pid}, which shares our memory, about to exit"),
         Kind::End => write!(out, "--- ends"),
         other => write!(out, "--- {}", other.name()),
     };

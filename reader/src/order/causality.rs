@@ -117,10 +117,11 @@ impl Repair {
             let known = batch.moments.len();
             while batch.moments.len() < known + BATCH && source.more(batch) {}
             let moments = &mut batch.moments;
-            let is_all = moments.len() < known + BATCH;
+            let is_dry = moments.len() < known + BATCH;
+            let is_all = is_dry && !source.goes_on();
             self.find_suspects(&moments[known..]);
             let ordered = start + self.order(&mut moments[start..], is_all);
-            if ordered != start || is_all {
+            if ordered != start || is_dry {
                 self.waiting.extend(moments.drain(ordered..));
                 return ordered != start;
             }

@@ -108,12 +108,12 @@ impl LiveSet {
     pub fn apply(&mut self, moment: &Moment) {
         let address = moment.address;
         match moment.kind {
-            Kind::ReallocDeath | Kind::ReallocarrayDeath => {
+            kind if kind.second_half().is_some() => {
                 if self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid) {
                     self.pending.insert(moment.tid, *moment);
                 }
             }
-            Kind::Realloc | Kind::Reallocarray if moment.aux & REALLOC_FRESH == 0 => {
+            kind if kind.first_half().is_some() && moment.aux & REALLOC_FRESH == 0 => {
                 let death = self.pending.remove(&moment.tid);
                 let failed = address == 0 && moment.size != 0;
                 if let Some(death) = death.filter(|death| failed && death.size == moment.size) {

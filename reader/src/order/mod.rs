@@ -16,5 +16,5 @@ mod merge;
 mod search;
 
 pub use causality::Causality;
-pub use live_set::LiveSet;
+pub use live_set::{EARLY, LiveSet};
 pub use merge::Merge;

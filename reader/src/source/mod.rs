@@ -15,9 +15,10 @@ use std::io::Read;
 use std::path::Path;
 
 use bytemuck::Zeroable;
-use mallook_format::ring::BlockCopy;
+use mallook_format::ring::{BlockCopy, SlotCell};
 use mallook_format::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, FileHeader, HEADER_WORDS, LiveSnapshot, SLOT_SIZE,
+    Slot,
 };
 
 pub use mapped::Mapped;
@@ -144,6 +145,18 @@ impl Source<'_> {
         };
         let whole = bytes.get(..BLOCK_HEADER_SIZE);
         whole.map_or_else(BlockHeader::zeroed, bytemuck::pod_read_unaligned)
+    }
+
+    /// The header of a block, and one of its slots, which may be changing.
+    pub(crate) fn peek_slot(&self, index: u64, slot: usize) -> (BlockHeader, Slot) {
+        let place = usize::try_from(index).unwrap_or(usize::MAX);
+        if let Source::Mapped(mapped) = self
+            && let Some(map) = mapped.mapping()
+            && let Some(block) = map.block(place)
+        {
+            return (block.peek(), block.slot(slot).map_or(Slot::default(), SlotCell::peek));
+        }
+        (self.peek_block(index), Slot::default())
     }
 
     /// The part of the header that does not change, zero where the file ends before it.

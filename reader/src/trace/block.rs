@@ -2,6 +2,7 @@
 
 use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, SLOT_SIZE};
 
+use super::clock_line::ClockLine;
 use super::clock_sync::ClockSync;
 
 /// A block of events: its position, its use, and when it starts.
@@ -34,6 +35,13 @@ impl Block {
     /// The start of the block on both clocks.
     pub(crate) fn clock_sync(&self) -> ClockSync {
         ClockSync { ticks: self.base_ticks, ns: self.base_ns }
+    }
+
+    /// Puts the ticks on the line of the clock.
+    pub(super) fn on_line(&mut self, line: &mut ClockLine) {
+        self.shift = line.shift(self.clock_sync());
+        self.base_ticks = self.base_ticks.wrapping_add(self.shift);
+        self.start_ticks = self.base_ticks;
     }
 
     /// The offset in the file of a slot, in bytes.

@@ -53,6 +53,28 @@ impl<'a> Blocks<'a> {
     }
 }
 
+impl Blocks<'_> {
+    /// The block at this index, if it is one of events; the damage because of which it is left out is
+    /// reported.
+    pub(crate) fn find(trace: &Trace, index: u64, line: &mut ClockLine) -> Option<Block> {
+        let header = trace.source().peek_block(index);
+        if header.state == 0 && header.ident == 0 {
+            return None;
+        }
+        match identify(trace, index, &header) {
+            Ok(Use::Events(mut block)) => {
+                block.on_line(line);
+                Some(block)
+            }
+            Ok(_) => None,
+            Err((kind, offset)) => {
+                trace.report(kind, offset);
+                None
+            }
+        }
+    }
+}
+
 impl Iterator for Blocks<'_> {
     type Item = Block;
 
@@ -69,9 +91,7 @@ impl Iterator for Blocks<'_> {
             }
             match identify(self.trace, index, &header) {
                 Ok(Use::Events(mut block)) => {
-                    block.shift = self.line.shift(block.clock_sync());
-                    block.base_ticks = block.base_ticks.wrapping_add(block.shift);
-                    block.start_ticks = block.base_ticks;
+                    block.on_line(&mut self.line);
                     self.opened += 1;
                     self.truncated |= index == self.trace.size() / BLOCK_SIZE as u64;
                     return Some(block);

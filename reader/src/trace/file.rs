@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use bytemuck::Zeroable;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, Clock, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, Mode, State,
+    BLOCK_SIZE, Clock, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, Mode, Slot, State,
 };
 
 use super::block::Block;
@@ -46,6 +46,16 @@ impl Trace<'static> {
     /// The file cannot be read, or is no trace.
     pub fn open(path: &Path) -> Result<Trace<'static>, Error> {
         Trace::new(path, Source::open(path)?)
+    }
+
+    /// Opens the file again, which has grown. What is known of its damage stays.
+    pub(crate) fn open_again(&mut self) -> Result<(), Error> {
+        let source = Source::open(&self.path)?;
+        if source.identity() == self.source.identity() {
+            self.live = source.live();
+            self.source = source;
+        }
+        Ok(())
     }
 }
 
@@ -145,6 +155,12 @@ impl<'a> Trace<'a> {
         self.live.control.stopped
     }
 
+    /// The process, or a child in its memory, started a program with an environment that does not
+    /// load the recorder.
+    pub fn unloaded(&self) -> bool {
+        self.live.control.unloaded
+    }
+
     /// The process reached its clean end.
     pub fn ended(&self) -> bool {
         self.live.control.ended
@@ -157,6 +173,20 @@ impl<'a> Trace<'a> {
             Some((device, inode)) => process::liveness(self.pid, &self.path, device, inode),
             None => Liveness::Gone,
         }
+    }
+
+    /// As [`Trace::liveness`] of a process that was found before: where it is not there any more, it
+    /// has ended, whoever has its number now.
+    pub(crate) fn liveness_of(&self, found: &mut Option<u32>) -> Liveness {
+        let Some((device, inode)) = self.source.identity() else { return Liveness::Gone };
+        process::liveness_of(found, self.pid, &self.path, device, inode)
+    }
+
+    /// The process runs on this machine, and in our time namespace.
+    pub(crate) fn shares_our_time(&self) -> bool {
+        self.source.identity().is_some_and(|(device, inode)| {
+            process::shares_our_time(self.pid, &self.path, device, inode)
+        })
     }
 
     /// As [`Trace::liveness`]; `false` where it cannot be told.
@@ -202,6 +232,27 @@ impl<'a> Trace<'a> {
     /// The words of the header that change, as they are now.
     pub(crate) fn live_now(&self) -> LiveSnapshot {
         self.source.live()
+    }
+
+    /// The header is undamaged.
+    pub(crate) fn has_sound_header(&self) -> bool {
+        self.sound_header
+    }
+
+    /// Number of whole blocks behind the header that were in the file when it was opened.
+    pub(crate) fn blocks_there(&self) -> u64 {
+        (self.source.len() / BLOCK_SIZE as u64).saturating_sub(1)
+    }
+
+    /// The first block from this one on that was not in a hole when the file was opened.
+    pub(crate) fn next_data(&self, index: u64) -> u64 {
+        self.source.next_data(index)
+    }
+
+    /// The state of a block, and one of its slots, which may be changing.
+    pub(crate) fn peek(&self, index: u64, slot: usize) -> (Option<State>, Slot) {
+        let (header, slot) = self.source.peek_slot(index, slot);
+        (State::from_word(header.state), slot)
     }
 
     pub(crate) fn source(&self) -> &Source<'a> {

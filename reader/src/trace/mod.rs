@@ -26,7 +26,7 @@ pub use blocks::Blocks;
 pub use clock::ClockMap;
 pub(crate) use clock::Converter;
 pub(crate) use clock_line::{ClockLine, FAR};
-pub(crate) use clock_sync::ClockSync;
+pub(crate) use clock_sync::{ClockSync, syncs_within};
 pub use damage::{Damage, DamageKind};
 pub use file::Trace;
 pub use process::Liveness;

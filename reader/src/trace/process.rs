@@ -32,18 +32,61 @@ struct InMaps {
 
 /// Whether the process still has the file mapped. Its ID is that in its own PID namespace.
 pub fn liveness(pid: u32, path: &Path, device: u64, inode: u64) -> Liveness {
+    liveness_of(&mut None, pid, path, device, inode)
+}
+
+/// The same of a process that was found before, by its ID in our PID namespace.
+pub fn liveness_of(
+    found: &mut Option<u32>,
+    pid: u32,
+    path: &Path,
+    device: u64,
+    inode: u64,
+) -> Liveness {
+    if let Some(known) = *found {
+        return match maps(known, &InMaps::new(path, device, inode)) {
+            Some(true) => Liveness::Running,
+            Some(false) => Liveness::Gone,
+            None => Liveness::Unknown,
+        };
+    }
+    match find(pid, path, device, inode) {
+        Ok(Some(process)) => {
+            *found = Some(process);
+            Liveness::Running
+        }
+        Ok(None) => Liveness::Gone,
+        Err(Hidden) => Liveness::Unknown,
+    }
+}
+
+/// Whether the process runs here, with the clocks that we have.
+pub fn shares_our_time(pid: u32, path: &Path, device: u64, inode: u64) -> bool {
+    let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/time")).ok();
+    match find(pid, path, device, inode) {
+        // Kernels without time namespaces have no link.
+        Ok(Some(process)) => namespace(&process.to_string()) == namespace("self"),
+        _ => false,
+    }
+}
+
+/// We may not look.
+struct Hidden;
+
+/// The process that has the file mapped, by its ID in our PID namespace.
+fn find(pid: u32, path: &Path, device: u64, inode: u64) -> Result<Option<u32>, Hidden> {
     let file = InMaps::new(path, device, inode);
     let mut unknown = false;
     for process in [pid].into_iter().chain(in_namespaces(pid)) {
         match maps(process, &file) {
-            Some(true) => return Liveness::Running,
+            Some(true) => return Ok(Some(process)),
             Some(false) => {}
             None => unknown = true,
         }
     }
     // Where other people's processes are hidden, process 1 is.
     let hidden = || fs::metadata("/proc/1/status").is_err() && !is_own(path);
-    if unknown || hidden() { Liveness::Unknown } else { Liveness::Gone }
+    if unknown || hidden() { Err(Hidden) } else { Ok(None) }
 }
 
 fn is_own(path: &Path) -> bool {

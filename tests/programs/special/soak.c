@@ -2,7 +2,11 @@
  * to thread, start and end threads, fork, exec and spawn while all that goes on, and end in every
  * way there is. `tally.c` counts what they do. */
 #include "tally.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 enum { SLOTS = 256, WORKERS = 6 };
 static void *slot[SLOTS];
@@ -127,10 +131,84 @@ static void kill_child(uint64_t *state) {
     reap(child);
 }
 
+/* A filter as servers have it: ordinary calls on memory and time pass, any other kills. */
+static void enter_filter(void) {
+    static const int allowed[] = {
+        SYS_brk, SYS_clock_gettime, SYS_close, SYS_exit, SYS_exit_group, SYS_futex, SYS_getpid, SYS_gettid, SYS_madvise,
+        SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_nanosleep, SYS_read, SYS_rt_sigprocmask, SYS_write,
+    };
+    enum { CALLS = sizeof allowed / sizeof *allowed };
+    struct sock_filter filter[CALLS + 3] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0) };
+    for (int i = 0; i < CALLS; i++)
+        filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], CALLS - i, 0);
+    filter[CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = { CALLS + 3, filter };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) die("no_new_privs");
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) die("seccomp");
+}
+
+/* A child that locks itself in and goes on allocating. */
+static void confined(uint64_t *state) {
+    steps(state, 300);
+    tally()->exact = 1;
+    if (below(state, 2)) {
+        enter_filter();
+        steps(state, 3000);
+        _exit(0);
+    }
+    for (int i = 0; i < 100; i++) free(malloc(31));
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)) die("strict");
+    for (int i = 0; i < 100; i++) free(malloc(31));
+    syscall(SYS_exit, 0);
+}
+
+/* A child that takes all descriptors from whoever holds one, and gives up its rights. */
+static void closes(uint64_t *state) {
+    if (below(state, 2)) steps(state, 300);
+    for (int i = 0; i < 3; i++) {
+        syscall(SYS_close_range, 3, ~0u, 0);
+        int own = open("/dev/null", O_RDWR);
+        for (int number = own + 1; number < 20; number++) dup2(own, number);
+        steps(state, 2000);
+        if (i == 1 && getuid() == 0 && (setgid(65534) || setuid(65534))) die("setuid");
+    }
+    tally()->exact = 1;
+    _exit(0);
+}
+
+/* A daemon: the child of a child, in a session of its own, without descriptors. Whoever is its
+ * parent in the end waits for it. */
+static void daemonise(uint64_t *state) {
+    int number[2];
+    if (pipe(number) || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)) die("pipe, subreaper");
+    pid_t child = fork(), daemon = 0;
+    if (child == 0) {
+        if (below(state, 2)) steps(state, 100);
+        if (setsid() < 0) die("setsid");
+        daemon = fork();
+        if (daemon == 0) {
+            syscall(SYS_close_range, 0, ~0u, 0);
+            if (chdir("/")) _exit(1);
+            steps(state, 3000);
+            tally()->exact = 1;
+            if (below(state, 2)) exit(0);
+            _exit(0);
+        }
+        if (write(number[1], &daemon, sizeof daemon) != sizeof daemon) die("write");
+        tally()->exact = 1;
+        _exit(0);
+    }
+    reap(child);
+    if (read(number[0], &daemon, sizeof daemon) != sizeof daemon) die("read");
+    close(number[0]), close(number[1]);
+    reap(daemon);
+}
+
 static void act(uint64_t *state) {
     pid_t child;
     pthread_t threads[10];
-    switch (below(state, 6)) {
+    switch (below(state, 9)) {
     case 0:
         child = fork();
         if (child == 0) leaf(state);
@@ -146,6 +224,15 @@ static void act(uint64_t *state) {
         return reap(child);
     }
     case 3: return kill_child(state);
+    case 5:
+        child = fork();
+        if (child == 0) confined(state);
+        return reap(child);
+    case 6:
+        child = fork();
+        if (child == 0) closes(state);
+        return reap(child);
+    case 7: return daemonise(state);
     case 4:
         for (int i = 0; i < 10; i++) threads[i] = start(brief, below(state, 1 << 30));
         for (int i = 0; i < 10; i++) pthread_join(threads[i], NULL);

@@ -1,0 +1,249 @@
+//! Reads what was added to one growing trace.
+
+use std::path::Path;
+
+use mallook_format::ring::BlockCopy;
+use mallook_format::{Phase, State};
+use rustc_hash::FxHashMap;
+
+use super::queue::Queue;
+use crate::decode::{Decoded, Decoder, Moment};
+use crate::error::Error;
+use crate::event::pairing::Pairing;
+use crate::order::{Causality, EARLY, LiveSet};
+use crate::trace::{Block, Blocks, ClockLine, ClockMap, ClockSync, Converter, Trace, syncs_within};
+
+/// Blocks that are read at a time.
+const PIECE: u64 = 64;
+/// Claims that were not opened yet and are looked at again, at the most.
+const MOST_CLAIMED: usize = 4096;
+
+/// The events of one trace, as they are added.
+pub struct Tail {
+    pub trace: Trace<'static>,
+    pub events: Pairing<Causality<Queue>>,
+    /// The next claim to look at.
+    next: u64,
+    /// Claims that were not open when they were looked at.
+    claimed: Vec<u64>,
+    open: Vec<Open>,
+    /// The uses of a ring's places, by index.
+    places: FxHashMap<u64, Place>,
+    /// The start of the last block of each owner.
+    starts: FxHashMap<u64, u64>,
+    /// No unread block starts earlier.
+    watermark: u64,
+    /// The newest moment, and the newest one when nothing was unread the last time.
+    newest: u64,
+    settled: u64,
+    /// The process has ended: nothing is added any more.
+    is_final: bool,
+    line: ClockLine,
+    copy: Box<BlockCopy>,
+    seen: Vec<Moment>,
+    clock_syncs: Vec<ClockSync>,
+}
+
+/// A block that is being written.
+struct Open {
+    block: Block,
+    /// Moments that were read.
+    taken: usize,
+    /// The slot that is written next.
+    next_slot: usize,
+}
+
+/// The use of a ring's place that was read last.
+#[derive(Default)]
+struct Place {
+    /// Its claim, plus one; 0 for none.
+    claim: u64,
+    /// Call moments that were read from the place, or known to be overwritten.
+    accounted: u64,
+}
+
+impl Tail {
+    pub fn open(path: &Path, position: usize) -> Result<Tail, Error> {
+        let trace = Trace::open(path)?;
+        let live = LiveSet::new(trace.is_complete(), trace.is_coarse());
+        let clock = Converter::new(ClockMap::first(&trace));
+        let queue = Causality::new(Queue::default(), Some(live));
+        let mut events = Pairing::new(queue, trace.pid(), clock);
+        events.set_position(position);
+        Ok(Tail {
+            events,
+            next: 0,
+            claimed: Vec::new(),
+            open: Vec::new(),
+            places: FxHashMap::default(),
+            starts: FxHashMap::default(),
+            watermark: 0,
+            newest: 0,
+            settled: 0,
+            is_final: false,
+            line: trace.clock_line(),
+            copy: Box::new(BlockCopy::EMPTY),
+            seen: Vec::new(),
+            clock_syncs: Vec::new(),
+            trace,
+        })
+    }
+
+    /// Reads a piece of what was added, and lets go of the events that no further ones can precede.
+    /// `false`: nothing was added. While the process is `running`, a missing slot may still be filled,
+    /// and the slots after it wait.
+    pub fn read(&mut self, running: bool) -> Result<Read, Error> {
+        if !running && !std::mem::replace(&mut self.is_final, true) {
+            // Holes are where they will be.
+            self.trace.open_again()?;
+        }
+        let claimed = self.trace.live_now().claimed();
+        let claimed = if self.trace.has_sound_header() { claimed } else { u64::MAX };
+        let end = self.reachable(claimed)?;
+        let first = self.seen.len();
+        let mut open = std::mem::take(&mut self.open);
+        open.retain_mut(|open| self.is_unchanged(open) && running || self.take(open, running));
+        self.open.append(&mut open);
+        for claim in std::mem::take(&mut self.claimed) {
+            self.look(claim, running);
+        }
+        if let Some(turn) = self.trace.ring_blocks() {
+            self.next = self.next.max(end.saturating_sub(turn));
+        }
+        let until = end.min(self.next.saturating_add(PIECE));
+        while self.next < until {
+            let claim = self.next;
+            self.next += 1;
+            if self.is_final && self.trace.ring_blocks().is_none() {
+                let data = self.trace.next_data(claim + 1) - 1;
+                self.next = self.next.max(data.min(end));
+                if data != claim {
+                    continue;
+                }
+            }
+            self.look(claim, running);
+        }
+        let any = self.seen.len() != first;
+        let goes_on = self.next < end;
+        self.release(running, goes_on);
+        Ok(Read { any, goes_on })
+    }
+
+    /// The claims that the mapping of the file shows; it is mapped again if it has grown.
+    fn reachable(&mut self, claimed: u64) -> Result<u64, Error> {
+        if let Some(turn) = self.trace.ring_blocks() {
+            // What is left of a cut ring, or of one whose header is damaged, is read once.
+            let is_whole = self.trace.has_sound_header() && turn <= self.trace.blocks_there();
+            return Ok(if is_whole { claimed } else { turn.min(self.trace.blocks_there()) });
+        }
+        if claimed > self.trace.blocks_there() && self.trace.has_sound_header() {
+            self.trace.open_again()?;
+        }
+        Ok(claimed.min(self.trace.blocks_there()))
+    }
+
+    /// Looks at the block of a claim for the first time, or since it was not open.
+    fn look(&mut self, claim: u64, running: bool) {
+        let index = 1 + self.trace.ring_blocks().map_or(claim, |turn| claim % turn);
+        let Some(mut block) = Blocks::find(&self.trace, index, &mut self.line) else {
+            if running && self.claimed.len() < MOST_CLAIMED {
+                self.claimed.push(claim);
+            }
+            return;
+        };
+        if self.trace.ring_blocks().is_some() {
+            let place = self.places.entry(index).or_default();
+            if place.claim == block.sequence + 1 {
+                return;
+            }
+            place.claim = block.sequence + 1;
+            let missing = block.overwritten.saturating_sub(place.accounted);
+            place.accounted = block.overwritten;
+            if missing != 0 {
+                self.seen.push(Moment::gap(block.start_ticks, self.trace.pid(), missing));
+            }
+            // What was read of an earlier use is all that will ever be.
+            self.open.retain(|open| open.block.index != index);
+        }
+        if let Some(&before) = self.starts.get(&block.owner) {
+            block.start_ticks = block.start_ticks.max(before);
+            self.watermark = self.watermark.max(before.saturating_sub(EARLY));
+        }
+        self.starts.insert(block.owner, block.start_ticks);
+        self.clock_syncs.push(block.clock_sync());
+        let mut open = Open { block, taken: 0, next_slot: 0 };
+        if self.take(&mut open, running) {
+            self.open.push(open);
+        }
+    }
+
+    /// Nothing was written to the block since it was read.
+    fn is_unchanged(&self, open: &Open) -> bool {
+        let (state, slot) = self.trace.peek(open.block.index, open.next_slot);
+        let is_written = slot.raw_kind() != 0 && slot.parity() == open.block.parity;
+        let same =
+            |state: State| state.phase == Phase::Open && state.sequence == open.block.sequence;
+        state.is_some_and(same) && !is_written
+    }
+
+    /// Takes the new moments of a block; whether it may get more.
+    fn take(&mut self, open: &mut Open, running: bool) -> bool {
+        let block = &open.block;
+        if !self.trace.copy(block, &mut self.copy) {
+            return false;
+        }
+        let state = State::from_word(self.copy.header.state);
+        let is_open = running && state.is_some_and(|state| state.phase == Phase::Open);
+        let mut decoder = match is_open {
+            true => Decoder::until_gap(&self.copy, block),
+            false => Decoder::new(&self.copy, block),
+        };
+        let (mut position, mut calls) = (0, 0);
+        while let Some(decoded) = decoder.next() {
+            let Decoded::Moment(moment) = decoded else { continue };
+            if position >= open.taken {
+                self.newest = self.newest.max(moment.ticks);
+                calls += u64::from(moment.kind.is_moment());
+                self.seen.push(moment);
+            }
+            position += 1;
+        }
+        open.taken = position.max(open.taken);
+        open.next_slot = decoder.position();
+        if calls != 0 {
+            self.clock_syncs.extend(syncs_within(&self.copy, block.parity, block.shift));
+        }
+        if let Some(place) = self.places.get_mut(&block.index) {
+            place.accounted += calls;
+        }
+        is_open
+    }
+
+    /// Hands on what was read. Of a file that was read to its end, everything up to the newest moment of
+    /// the last reading has been written by now.
+    fn release(&mut self, running: bool, goes_on: bool) {
+        let is_all = !running && !goes_on;
+        let until = if is_all { u64::MAX } else { self.watermark.max(self.settled) };
+        let queue = self.events.source_mut().source_mut();
+        queue.add(std::mem::take(&mut self.seen), &mut self.clock_syncs);
+        queue.release(until, goes_on);
+        if !goes_on {
+            self.settled = self.newest;
+        }
+    }
+
+    /// A clock sync of now, made by the reader itself.
+    pub fn sync(&mut self, mut now: ClockSync) {
+        now.ticks = now.ticks.wrapping_add(self.line.shift(now));
+        self.clock_syncs.push(now);
+    }
+}
+
+/// What a reading has found.
+#[derive(Clone, Copy)]
+pub struct Read {
+    /// There was something new.
+    pub any: bool,
+    /// There is more.
+    pub goes_on: bool,
+}
