@@ -32,24 +32,24 @@ pub const CASES: &[(&str, &[&str])] = &[
     ("memalign_odd", &["memalign,A,10111,,48", "free,A,,,"]),
     ("memalign_odd_huge", &["memalign,A,5368709123,,48", "free,A,,,"]),
     ("malloc_fails", &["malloc,0x0,9223372036854775807,,"]),
-    ("calloc_overflow", &["calloc,0x0,18446744073709551615,,"]),
+    ("calloc_overflow", &["calloc,0x0,9223372036854775807,,"]),
     ("calloc_fails", &["calloc,0x0,9223372036854775800,,"]),
     ("realloc_fails", &["malloc,A,10007,,", "realloc,0x0,9223372036854775807,A,", "free,A,,,"]),
     (
         "reallocarray_overflow",
-        &["malloc,A,10007,,", "reallocarray,0x0,18446744073709551615,A,", "free,A,,,"],
+        &["malloc,A,10007,,", "reallocarray,0x0,9223372036854775807,A,", "free,A,,,"],
     ),
-    ("reallocarray_null_overflow", &["reallocarray,0x0,18446744073709551615,0x0,"]),
+    ("reallocarray_null_overflow", &["reallocarray,0x0,9223372036854775807,0x0,"]),
     (
         "reallocarray_fails",
         &["malloc,A,10007,,", "reallocarray,0x0,9223372036854775800,A,", "free,A,,,"],
     ),
     ("posix_memalign_bad", &["posix_memalign,0x0,10039,,24"]),
     ("posix_memalign_fails", &["posix_memalign,0x0,9223372036854775807,,64"]),
-    ("aligned_alloc_bad", &["aligned_alloc,0x0,10061,,9223372036854775809"]),
+    ("aligned_alloc_bad", &["aligned_alloc,0x0,10061,,9223372036854775807"]),
     ("memalign_fails", &["memalign,0x0,9223372036854775807,,256"]),
     ("valloc_fails", &["valloc,0x0,9223372036854775807,,"]),
-    ("pvalloc_fails", &["pvalloc,A,18446744073709551613,,", "free,A,,,"]),
+    ("pvalloc_fails", &["pvalloc,A,9223372036854775807,,", "free,A,,,"]),
 ];
 
 /// Runs a case with and without the library, with these variables, and checks all that it says.
