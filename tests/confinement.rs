@@ -103,6 +103,26 @@ fn b14_a_probe_for_seccomp_changes_nothing() {
     assert_eq!(run.trace().info().present(), 1_200_200);
 }
 
+/// What a `vfork` child forbids is not forbidden to the process whose memory it shares.
+#[test]
+fn b14_a_vfork_child_that_confines_itself() {
+    let run = confinement("vfork", 600_000, None).expect(8).sound();
+    assert!(run.trace().info().present() >= 1_200_200);
+}
+
+/// Each block says what its thread was called when it began.
+#[test]
+fn b14_names_are_asked_for_again_after_a_change() {
+    let run = confinement("named", 0, None).expect(8).sound();
+    let blocks = std::fs::read(run.trace().path()).unwrap();
+    let name =
+        |block: &[u8]| String::from_utf8_lossy(&block[56..72]).trim_end_matches('\0').to_owned();
+    let mut names: Vec<_> = blocks.chunks_exact(16 << 10).skip(1).map(name).collect();
+    names.retain(|name| !name.is_empty());
+    names.dedup();
+    assert_eq!(names, ["confinement", "second", "third", "fourth"]);
+}
+
 /// A forked child would have to create a file; a thread goes on in what is mapped.
 #[test]
 fn b14_children_and_threads_of_a_confined_process() {

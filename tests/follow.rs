@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Command, Stdio};
 
 use crate::artifacts::artifacts;
-use crate::sandbox::setup;
-use crate::trace::Row;
+use crate::sandbox::{have, setup};
+use crate::trace::{Row, Trace, rows};
 
 /// Reads lines until one has been released whose allocation had this size; returns the addresses
 /// that were given out on the way, in order, with their sizes.
@@ -70,4 +70,148 @@ fn the_command_line_is_kept_on_request() {
         let said = info.0.get("command line").map(|line| line.rsplit(' ').next().unwrap());
         assert_eq!(said, expected);
     }
+}
+
+/// What `--follow` prints of files, with these options.
+fn follow(trace: &[&Trace], options: &[&str]) -> String {
+    let mut command = Command::new(&artifacts().dump);
+    command.arg("--follow").args(options).args(trace.iter().map(|trace| trace.path()));
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Of a process that has ended, the same rows at the same times as a dump, in memory that does not
+/// grow with the trace.
+#[test]
+fn a_large_trace_of_the_past() {
+    let sandbox = setup("past");
+    let run = sandbox.program("pairs").args(["3", "1000000"]).run().expect(0);
+    let trace = run.trace();
+    let script = r#"ulimit -d 65536; exec "$0" --follow --format csv "$1""#;
+    let host = sandbox.command("sh").args(["-c", script]).arg(&artifacts().dump).arg(trace.path());
+    let output = host.run_alone();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (followed, dumped) =
+        (rows(&String::from_utf8(output.stdout).unwrap()), trace.rows());
+    let differs = followed.iter().zip(&dumped).position(|(one, other)| one != other);
+    assert_eq!((differs, followed.len()), (None, dumped.len()));
+}
+
+/// A process that replaces itself goes on in its next trace; a prefix stands for all traces that have
+/// it, and that will.
+#[test]
+fn exec_and_children() {
+    let threads = artifacts().program("threads");
+    for (script, by_prefix) in [("read x; exec $0 1 50", false), ("read x; $0 1 50; true", true)] {
+        let sandbox = setup("goes_on");
+        let host = sandbox.command("sh").args(["-c", script]).arg(&threads);
+        let mut host = host.preloaded().command.stdin(Stdio::piped()).spawn().unwrap();
+        let mut input = host.stdin.take().unwrap();
+        let first = loop {
+            match sandbox.traces("trace").pop() {
+                Some(trace) => break trace,
+                None => std::thread::yield_now(),
+            }
+        };
+        let mut follow = Command::new(&artifacts().dump);
+        follow.args(["--follow", "--format", "csv"]).current_dir(sandbox.path());
+        let file = if by_prefix { "trace".as_ref() } else { first.path().as_os_str() };
+        follow.arg(file).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut follow = follow.spawn().unwrap();
+        let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+        assert!(lines.next().unwrap().unwrap().starts_with("time_ns,"));
+        let before = lines.next().unwrap().unwrap();
+        writeln!(input, "go").unwrap();
+        let rest: Vec<_> = lines.map(|line| Row::parse(&line.unwrap())).collect();
+        assert!(host.wait().unwrap().success() && follow.wait().unwrap().success());
+        let mut found: Vec<_> = [Row::parse(&before)].into_iter().chain(rest).collect();
+        let traces = sandbox.traces("trace");
+        assert_eq!(traces.len(), 2, "{traces:?}");
+        let mut expected: Vec<_> = traces.iter().flat_map(Trace::rows).collect();
+        let key = |row: &Row| (row.pid, row.tid, row.op, row.address, row.size);
+        found.sort_by_key(key);
+        expected.sort_by_key(key);
+        let calls = |rows: &[Row]| rows.iter().map(Row::call).collect::<Vec<_>>();
+        assert_eq!(calls(&found), calls(&expected), "{script}");
+    }
+}
+
+/// Several traces of the past are merged by time, as a dump merges them.
+#[test]
+fn several_traces() {
+    let sandbox = setup("several");
+    let script = "ls / >/dev/null; ls -l / >/dev/null; true";
+    let run = sandbox.command("sh").args(["-c", script]).run();
+    let traces: Vec<_> = run.traces.iter().collect();
+    let dumped = crate::trace::dump(&["--format", "csv"], &traces).stdout;
+    assert_eq!(follow(&traces, &["--format", "csv"]), String::from_utf8(dumped).unwrap());
+}
+
+/// A process in a PID namespace of its own has another number there than here.
+#[test]
+fn a_process_in_a_pid_namespace() {
+    let test = "a_process_in_a_pid_namespace";
+    if !have(test, &["unshare"]) {
+        return;
+    }
+    let sandbox = setup("namespace");
+    let namespace = ["-p", "-f", "--mount-proc"];
+    if !sandbox.command("unshare").args(namespace).arg("true").run_alone().status.success() {
+        crate::sandbox::skip(test, "the right to make a PID namespace");
+        return;
+    }
+    let batches = artifacts().program("batches");
+    let host = sandbox.command("unshare").args(namespace).args(["env"]);
+    let library = format!("LD_PRELOAD={}", artifacts().library.display());
+    let host = host.args([library.as_str(), "MALLOOK_PREFIX=trace"]).arg(batches);
+    let mut command = host.command;
+    let mut host = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = host.stdin.take().unwrap();
+    input.write_all(&[0; 3]).unwrap();
+    let is_ours = |trace: &Trace| trace.info().get("executable").ends_with("/batches");
+    let trace = loop {
+        match sandbox.traces("trace").into_iter().find(is_ours) {
+            Some(trace) => break trace,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(trace.info().ending(), "still running");
+    let mut follow = Command::new(&artifacts().dump);
+    follow.args(["--follow", "--format", "csv"]).arg(trace.path()).stdout(Stdio::piped());
+    let mut follow = follow.spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    lines.next().unwrap().unwrap();
+    assert_eq!(read_until(&mut lines, 30_005), [30_001, 30_003, 30_005]);
+    input.write_all(&[0; 2]).unwrap();
+    assert_eq!(read_until(&mut lines, 30_009), [30_007, 30_009]);
+    drop(input);
+    assert!(host.wait().unwrap().success());
+    assert!(follow.wait().unwrap().success());
+}
+
+/// On btrfs, the device of a file is not that of its mappings.
+#[test]
+fn a_process_on_btrfs() {
+    let test = "a_process_on_btrfs";
+    if !have(test, &["mkfs.btrfs", "mount", "unshare"]) {
+        return;
+    }
+    let sandbox = setup("btrfs");
+    let script = r#"truncate -s 120M image && mkfs.btrfs -q image && mkdir -p on &&
+        mount -o loop image on || exit 9
+        mkfifo input; LD_PRELOAD="$1" MALLOOK_PREFIX=on/trace "$2" <input & exec 3>input
+        printf xxx >&3; until ls on/trace.* >/dev/null 2>&1; do :; done
+        "$0" --info on/trace.* | grep ended:
+        "$0" --follow --format csv on/trace.* >rows 3>&- & printf xx >&3; exec 3>&-; wait
+        "$0" --format csv on/trace.* | cmp - rows && echo same; umount on"#;
+    let host = sandbox.command("unshare").args(["-m", "sh", "-c", script]);
+    let host = host.arg(&artifacts().dump).arg(&artifacts().library);
+    let output = host.arg(artifacts().program("batches")).run_alone();
+    if output.status.code() == Some(9) || output.status.code() == Some(1) {
+        crate::sandbox::skip(test, "a loop device, and the right to mount it");
+        return;
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.ends_with("ended: still running\nsame\n"), "{output:?}");
 }

@@ -8,6 +8,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Output;
 
+use mallook_format::CURSOR_OFFSET;
+
 use crate::artifacts::tests;
 use crate::sandbox::{Sandbox, setup};
 use crate::trace::{Row, Trace, rows};
@@ -168,6 +170,34 @@ fn a_cut_trace_is_damaged_and_read_as_far_as_it_goes() {
         (least, most) = (least.min(rows.len()), most.max(rows.len()));
     }
     assert!(least == 0 && most > 10 && most < whole.len(), "{least} to {most} rows");
+}
+
+/// What the format says of lengths and holes: a file that is longer than its use, claims that were
+/// never opened, a ring that is smaller than its file. None of them is damage.
+#[test]
+fn a_file_that_is_longer_than_its_use() {
+    let sandbox = setup("longer");
+    let expected = golden_trace().rows();
+    let golden = fs::read(golden_trace().path()).unwrap();
+    let with_tail = |bytes: &[u8], tail: usize| [bytes, &vec![0; tail]].concat();
+    let word = |bytes: &[u8], at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+    for tail in [0, 4096, 16_384, 1 << 20] {
+        for unopened in [0, 3] {
+            let mut bytes = with_tail(&golden, tail);
+            let claimed = word(&bytes, CURSOR_OFFSET) + unopened;
+            bytes[CURSOR_OFFSET..][..8].copy_from_slice(&claimed.to_le_bytes());
+            let trace = Trace::new(sandbox.file("tail.1.1.0", bytes));
+            assert_eq!(trace.rows(), expected, "{tail} bytes, {unopened} claims");
+            trace.check();
+        }
+    }
+    let run = sandbox.program("exact").ring("1M").run().expect(0);
+    let mut ring = fs::read(run.trace().path()).unwrap();
+    for (blocks, tail) in [(63u64, 1 << 20), (4, 0), (4, 5 * 4096)] {
+        ring[32..40].copy_from_slice(&blocks.to_le_bytes());
+        let trace = Trace::new(sandbox.file("ring.1.1.0", with_tail(&ring, tail)));
+        assert_eq!(trace.rows(), run.trace().rows(), "{blocks} blocks, {tail} bytes");
+    }
 }
 
 #[test]

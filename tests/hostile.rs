@@ -3,12 +3,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use mallook_format::{BlockHeader, Kind, Phase, Slot, State};
 use mallook_reader::export::Format;
 
 use crate::artifacts::tests;
 use crate::counting::peak;
 use crate::fuzz::{expand, read, shorten};
 use crate::sandbox::{Random, number, setup};
+use crate::trace::Trace;
 
 const BLOCK: usize = 16_384;
 const FORMATS: [Format; 4] = [Format::Text, Format::Csv, Format::Jsonl, Format::Sizes];
@@ -160,4 +162,148 @@ fn the_corpus_of_the_fuzz_target() {
         readable += usize::from(bounded(&trace, &FORMATS, &seed.file_name().to_string_lossy()) > 0);
     }
     assert!(readable > 50, "only {readable} seeds show events");
+}
+
+/// A trace of this many blocks, with these slots in each.
+fn invented(blocks: usize, owner: impl Fn(usize) -> u64, slots: impl Fn(usize) -> Vec<Slot>) -> Vec<u8> {
+    let golden = std::fs::read(tests().join("golden/v1.trace")).unwrap();
+    let mut bytes = golden[..BLOCK].to_vec();
+    for (offset, word) in [(2_048, blocks as u64), (2_056, blocks as u64), (2_064, 2)] {
+        bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
+    }
+    for block in 0..blocks {
+        let header = BlockHeader {
+            state: State { sequence: block as u64, parity: 0, phase: Phase::Closed }.word(),
+            totals: [0; 2],
+            ident: BlockHeader::EVENTS,
+            base_ticks: 1_000,
+            base_ns: 1_000,
+            owner: owner(block),
+            name: [0; 2],
+            reserved: [0; 7],
+        };
+        bytes.extend_from_slice(bytemuck::bytes_of(&header));
+        for slot in slots(block) {
+            bytes.extend_from_slice(bytemuck::bytes_of(&slot));
+        }
+        bytes.resize((block + 2) * BLOCK, 0);
+    }
+    bytes
+}
+
+fn slot(kind: Kind, address: u64, size: u64, ticks: u32) -> Slot {
+    Slot { word0: Slot::word0(kind, 0, address), word1: Slot::word1(size, ticks) }
+}
+
+/// The bound that the library states for any trace.
+fn stated_bound(bytes: &[u8]) -> usize {
+    (32 << 20) + 4 * bytes.len()
+}
+
+/// A trace in which every second slot is another thread that begins a reallocation, and one whose
+/// blocks all last from the first to the last moment.
+#[test]
+fn memory_is_bounded_by_the_size_of_the_file() {
+    let threads = invented(1_500, |block| block as u64, |block| {
+        let pair = |i: usize| {
+            let number = (block * 500 + i) as u64;
+            [
+                slot(Kind::Thread, number, 0, 0),
+                slot(Kind::ReallocDeath, 0x1000 + number * 16, 8, i as u32),
+            ]
+        };
+        (0..500).flat_map(pair).collect()
+    });
+    let overlapping = invented(1_500, |block| block as u64 + 1, |_| {
+        let at = |i: u32| if i == 0 { 0 } else { 0xffff_0000 + i };
+        (0..1_000).map(|i| slot(Kind::Malloc, 0x10000 + u64::from(i) * 16, 8, at(i))).collect()
+    });
+    for (name, bytes) in [("threads", threads), ("overlapping", overlapping)] {
+        let mut events = 0;
+        let held = peak(|| events = read(&bytes, &[Format::Csv]));
+        assert!(events > 500_000, "{name}: {events}");
+        let bound = stated_bound(&bytes);
+        assert!(held <= bound, "{name}: {held} bytes held of {bound}");
+    }
+}
+
+/// A file of a terabyte that is a hole but for its header.
+#[test]
+fn holes_are_passed_over() {
+    let sandbox = setup("sparse");
+    let mut bytes = std::fs::read(tests().join("golden/v1.trace")).unwrap();
+    bytes[2_048..2_056].copy_from_slice(&(1_u64 << 26).to_le_bytes());
+    let path = sandbox.file("sparse", &bytes);
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let dump = &crate::artifacts::artifacts().dump;
+    for option in ["--info", "--check", "--follow", "--format=csv"] {
+        let host = sandbox.command("timeout").arg("60").arg(dump).arg(option).arg(&path);
+        let output = host.run_alone();
+        assert_eq!(output.status.code(), Some(0), "{option}: {output:?}");
+        assert!(output.stdout.len() > 100);
+    }
+}
+
+/// Names from a trace, and of files, do not steer the terminal or forge lines, wherever they are said.
+#[test]
+fn names_are_escaped_everywhere() {
+    let sandbox = setup("forged");
+    let mut bytes = std::fs::read(tests().join("golden/v1.trace")).unwrap();
+    let name = b"/\x1b[2Jx\nlost: 7\nended: forged\0";
+    bytes[192..192 + name.len()].copy_from_slice(name);
+    bytes[128..128 + name.len()].copy_from_slice(name);
+    bytes[BLOCK + 56..BLOCK + 64].copy_from_slice(b"t\nlost: ");
+    bytes[17_000..17_200].fill(0xa5);
+    let path = sandbox.file("tr\x1b[2Jace\nlost: 9", &bytes);
+    let cut = sandbox.file("no\x1b[2Jtrace\nlost: 9", "hello");
+    let dump = &crate::artifacts::artifacts().dump;
+    for file in [&path, &cut] {
+        for options in [&["--info"][..], &["--check"], &["--follow"], &[]] {
+            let output = sandbox.command(dump).args(options).arg(file).run_alone();
+            for text in [&output.stdout, &output.stderr] {
+                let text = String::from_utf8_lossy(text);
+                let raw = |c: char| c != '\n' && c.is_control();
+                assert!(!text.contains(raw), "{options:?}: {text:?}");
+                let forged = |line: &str| {
+                    ["lost: 7", "lost: 9", "ended: forged"].iter().any(|it| line.starts_with(it))
+                };
+                assert!(!text.lines().any(forged), "{options:?}: {text:?}");
+            }
+        }
+    }
+}
+
+/// One request that no memory can meet does not hide the sum of the others.
+#[test]
+fn impossible_requests_are_counted_apart() {
+    let blocks = invented(1, |_| 1, |_| {
+        vec![
+            slot(Kind::Malloc, 0x1000, 1_001, 0),
+            Slot::prefix(Kind::WideSize, 0, u64::MAX),
+            slot(Kind::Calloc, 0, 0, 1),
+            slot(Kind::Malloc, 0x2000, 1_003, 2),
+        ]
+    });
+    let sandbox = setup("impossible");
+    let info = Trace::new(sandbox.file("t.1.1.0", blocks)).info();
+    assert_eq!(info.get("requested bytes"), "2004");
+    assert_eq!(info.get("impossible requests"), "1");
+    assert_eq!(info.get("failed"), "1");
+}
+
+/// More traces than may be mapped at once, in little memory.
+#[test]
+fn many_files() {
+    let sandbox = setup("many_files");
+    let golden = tests().join("golden/v1.trace");
+    for number in 0..3_000 {
+        std::os::unix::fs::symlink(&golden, sandbox.path().join(format!("t.{number}.1.0"))).unwrap();
+    }
+    let script = r#"ulimit -d 24576; exec "$0" --info t.*"#;
+    let dump = &crate::artifacts::artifacts().dump;
+    let output = sandbox.command("sh").args(["-c", script]).arg(dump).run_alone();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().filter(|line| *line == "ended: exited").count(), 3_000);
 }

@@ -150,6 +150,32 @@ fn c1_a_disk_that_is_full_for_a_while() {
     }
 }
 
+/// A page that the kernel has written back can be written again, though the disk is full by then:
+/// also where a file system would put it elsewhere.
+#[test]
+fn c1_a_full_disk_after_the_pages_were_written_back() {
+    let test = "c1_a_full_disk_after_the_pages_were_written_back";
+    for (tool, make) in [("mkfs.btrfs", "mkfs.btrfs -q"), ("mkfs.xfs", "mkfs.xfs -q")] {
+        if !can_mount(test) || !have(test, &[tool, "losetup"]) {
+            continue;
+        }
+        let sandbox = setup("back");
+        let prepare = format!("truncate -s 320M disk && {make} disk && mount -o loop disk mnt");
+        let output = run_apart(&sandbox, &prepare, "pause", &["back"], "full");
+        if output.status.code() == Some(77) {
+            skip(test, "a loop device");
+            continue;
+        }
+        assert_eq!(output.status.code(), Some(7), "{tool}: {output:?}");
+        let traces = sandbox.traces("trace");
+        let [trace] = &traces[..] else { panic!("{tool}: {traces:?}") };
+        let info = trace.info();
+        let performed = said(&output)["performed"][0].parse::<u64>().unwrap();
+        assert_eq!(info.present() + info.lost(), performed, "{tool}: {info:?}");
+        assert!(info.present() > 200, "{tool}: {info:?}");
+    }
+}
+
 /// No `fallocate` is needed.
 #[test]
 fn c2_a_file_system_without_fallocate() {

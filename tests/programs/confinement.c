@@ -116,6 +116,19 @@ int main(int count, char **arguments) {
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL);
         syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action);
         syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, NULL);
+    } else if (strcmp(how, "vfork") == 0) {
+        /* A child that confines itself in its parent's memory, as one does before an exec. */
+        pid_t child = vfork();
+        if (child == 0) _exit(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0);
+        wait_for(child);
+    } else if (strcmp(how, "named") == 0) {
+        /* Names are asked for once, and again after a change. */
+        prctl(PR_SET_NAME, "second");
+        pairs(2000, 20003);
+        pthread_setname_np(pthread_self(), "third");
+        pairs(2000, 20003);
+        syscall(SYS_prctl, PR_SET_NAME, "fourth");
+        pairs(2000, 20003);
     } else if (strcmp(how, "counter") == 0) {
         forbid_counter();
         pthread_t started;

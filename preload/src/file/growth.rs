@@ -14,7 +14,8 @@ use super::by_name::ByName;
 pub const FIRST_LENGTH: u64 = 1 << 20;
 /// Each growth multiplies the length by this.
 const FACTOR: u64 = 4;
-/// The most by which a file grows in advance where its file system knows no holes.
+/// The most by which a file grows in advance, and where its file system knows no holes.
+const SPARSE_STEP: u64 = 1 << 30;
 const DENSE_STEP: u64 = 16 << 20;
 /// The number of times that the threads of a process yield, in all, to one that sets the length.
 const PATIENCE: u32 = 10_000;
@@ -60,8 +61,8 @@ impl Growth {
     pub fn set(&self, length: u64, most: u64, dense: bool) {
         // Relaxed: published with the session.
         self.most.store(whole_blocks(most), Relaxed);
-        self.in_advance_from.store(length / 2, Relaxed);
         self.dense.store(dense.into(), Relaxed);
+        self.in_advance_from.store(self.advance(length), Relaxed);
         self.length.store(length, Relaxed);
     }
 
@@ -117,20 +118,27 @@ impl Growth {
         Ok(())
     }
 
+    /// The most by which the file grows in advance. What copies it may not know holes.
+    fn step(&self) -> u64 {
+        if self.dense.load(Relaxed) == 0 { SPARSE_STEP } else { DENSE_STEP }
+    }
+
     /// The length after this one.
     fn next_length(&self, length: u64) -> u64 {
         let next = length.saturating_mul(FACTOR).max(FIRST_LENGTH);
-        match self.dense.load(Relaxed) {
-            0 => next,
-            _ => next.min(length + DENSE_STEP),
-        }
+        next.min(length.saturating_add(self.step()))
+    }
+
+    /// The use from which on a file of this length is made longer in advance.
+    fn advance(&self, length: u64) -> u64 {
+        length - (length / 2).min(self.step() / 2)
     }
 
     /// Makes the file longer before that is needed; a failure is no loss yet.
     fn reach_in_advance(&self, end: u64) {
         let Some(busy) = self.try_busy().filter(|_| !is_confined()) else { return };
         let length = self.length();
-        if length / 2 < end && self.lengthen(&busy, self.next_length(length)).is_err() {
+        if self.advance(length) < end && self.lengthen(&busy, self.next_length(length)).is_err() {
             // Not at each block.
             self.in_advance_from.store(end.saturating_add(end / 8), Relaxed);
         }
@@ -166,7 +174,7 @@ impl Growth {
             // SAFETY: nothing is cut off: only the thread that is busy changes the length.
             unsafe { files::set_length(file, length) }.map_err(|_| Loss::Space)
         })?;
-        self.in_advance_from.store(length / 2, Relaxed);
+        self.in_advance_from.store(self.advance(length), Relaxed);
         self.length.store(length, SeqCst);
         Ok(())
     }
@@ -189,7 +197,7 @@ impl Growth {
         let cut = |file| unsafe { files::set_length(file, end) }.map_err(|_| Loss::Space);
         let is_shorter = end < length && self.name.with_file(cut).is_ok();
         let now = if is_shorter { end } else { length };
-        self.in_advance_from.store(now / 2, Relaxed);
+        self.in_advance_from.store(self.advance(now), Relaxed);
         self.length.store(now, SeqCst);
     }
 }

@@ -54,13 +54,14 @@ impl Lap {
             if cause.get() != Loss::Busy {
                 return None;
             }
-            let position = self.position(name, reserved, sequence & !CURSOR_CLOSED);
+            let sequence = sequence & !CURSOR_CLOSED;
+            let position = self.position(name, reserved, sequence);
             let there = position.and_then(|position| {
-                // Before anything is written there.
-                match self.copies_on_write.load(Relaxed) {
-                    0 => Ok(position),
-                    _ => reserved.again(self.address(position)).map(|()| position),
+                // Before anything is written there once more.
+                if position != sequence && self.copies_on_write.load(Relaxed) != 0 {
+                    reserved.again(self.address(position))?;
                 }
+                Ok(position)
             });
             there.inspect_err(|&c| cause.set(c)).ok().map(|position| self.block(position))
         };

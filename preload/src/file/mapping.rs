@@ -1,8 +1,6 @@
 //! Mappings of the file, each between two pages that nobody may touch: a program that writes past a
 //! block of its own gets its fault, and not a trace with its bytes in it.
 
-use mallook_format::Mode;
-
 use crate::host::files::Fd;
 use crate::host::memory::{self, PAGE};
 use crate::host::syscall::{Errno, Result};
@@ -10,7 +8,7 @@ use crate::host::syscall::{Errno, Result};
 use super::inherited;
 
 /// Maps the start of the file.
-pub fn map_start(file: Fd, length: usize, mode: Mode) -> Result<usize> {
+pub fn map_start(file: Fd, length: usize) -> Result<usize> {
     let reserved = memory::reserve(length + 2 * PAGE)? as usize;
     let address = reserved + PAGE;
     // SAFETY: a part of a range that was just given out.
@@ -18,12 +16,10 @@ pub fn map_start(file: Fd, length: usize, mode: Mode) -> Result<usize> {
         // SAFETY: as above.
         unsafe { memory::unmap(reserved, length + 2 * PAGE) };
     })?;
-    if mode == Mode::Ring {
-        // Holes of a large mapping are not read ahead: that would make large folios, each page of
-        // which costs more. A growing file is faster with it.
-        // SAFETY: changes no byte.
-        let _ = unsafe { memory::advise(address as *const _, length, libc::MADV_RANDOM) };
-    }
+    // Holes are not read ahead: that would make large folios, which may take space as a whole, and
+    // each page of which costs more in a large mapping.
+    // SAFETY: changes no byte.
+    let _ = unsafe { memory::advise(address as *const _, length, libc::MADV_RANDOM) };
     inherited::note(address, length);
     Ok(address)
 }
@@ -58,6 +54,10 @@ fn fence(start: usize, skip: usize, length: usize) -> usize {
         // SAFETY: as above.
         unsafe { memory::forbid(guard, PAGE) };
     }
+    // A window is filled from its start to its end: that is faster with it. A duplicate takes over
+    // the advice for the first mapping.
+    // SAFETY: changes no byte.
+    let _ = unsafe { memory::advise(address as *const _, length, libc::MADV_NORMAL) };
     inherited::note(address, length);
     address
 }

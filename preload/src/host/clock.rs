@@ -71,7 +71,7 @@ pub fn is_counter_forbidden() -> bool {
 fn ticks_at(monotonic_ns: u64) -> u64 {
     let [ns, ticks, rate] = LAST.each_ref().map(|word| word.load(Relaxed));
     let since = u128::from(monotonic_ns.saturating_sub(ns));
-    ticks.wrapping_add((since * u128::from(rate) >> RATE_BITS) as u64)
+    ticks.wrapping_add(((since * u128::from(rate)) >> RATE_BITS) as u64)
 }
 
 /// Before the calling thread forbids itself the counter: from here on it asks the kernel for the

@@ -68,12 +68,41 @@ pub fn has_no_holes(fd: Fd) -> bool {
 pub fn copies_on_write(fd: Fd) -> bool {
     /// ext2 to ext4, tmpfs, ramfs (`include/uapi/linux/magic.h`).
     const IN_PLACE: [i64; 3] = [0xef53, 0x0102_1994, 0x8584_58f6];
+    !kind(fd).is_some_and(|kind| IN_PLACE.contains(&kind))
+}
+
+/// Asks btrfs to overwrite an empty file in place: else each page that was written back, as after
+/// some seconds, needs new space for its next slot, and on a full disk that is SIGBUS.
+pub fn overwrite_in_place(fd: Fd) {
+    const BTRFS: i64 = 0x9123_683e;
+    /// `FS_IOC_GETFLAGS`, `FS_IOC_SETFLAGS`, `FS_NOCOW_FL` (`include/uapi/linux/fs.h`).
+    const GET: usize = 0x8008_6601;
+    const SET: usize = 0x4008_6602;
+    const NO_COPY: usize = 0x0080_0000;
+    if kind(fd) != Some(BTRFS) {
+        return;
+    }
+    let mut flags = 0usize;
+    let control = |request: usize, flags: &mut usize| {
+        let args = [fd.0 as usize, request, core::ptr::from_mut(flags) as usize, 0, 0, 0];
+        // SAFETY: both read or write an int, though their numbers say a long.
+        unsafe { call(libc::SYS_ioctl, args) }
+    };
+    if control(GET, &mut flags).is_ok() {
+        flags |= NO_COPY;
+        // Without it the trace is as good while there is space.
+        let _ = control(SET, &mut flags);
+    }
+}
+
+/// The magic number of the file system.
+fn kind(fd: Fd) -> Option<i64> {
     let mut stat = MaybeUninit::<libc::statfs>::uninit();
+    let args = [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0];
     // SAFETY: the buffer has the size of the structure.
-    let result =
-        unsafe { call(libc::SYS_fstatfs, [fd.0 as usize, stat.as_mut_ptr() as usize, 0, 0, 0, 0]) };
-    // SAFETY: if the call succeeded, the kernel has filled it.
-    result.is_err() || !IN_PLACE.contains(&unsafe { stat.assume_init() }.f_type)
+    unsafe { call(libc::SYS_fstatfs, args) }.ok()?;
+    // SAFETY: the call succeeded, so the kernel filled it.
+    Some(unsafe { stat.assume_init() }.f_type)
 }
 
 fn status(fd: Fd) -> Result<libc::stat> {

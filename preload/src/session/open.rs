@@ -219,13 +219,13 @@ fn map_first(session: &Session, shape: Shape, created: &Created) -> Result<usize
     }
     let most = shape.most().min(limit) / BLOCK_SIZE as u64 * BLOCK_SIZE as u64;
     let length = (mapped as u64).max(FIRST_LENGTH.min(most));
+    files::overwrite_in_place(file);
     // SAFETY: nobody has mapped the file.
     unsafe { files::set_length(file, length) }.map_err(failed(b"cannot be sized"))?;
     let identity = files::identity(file).map_err(failed(b"cannot be looked at"))?;
     session.file.growth.name.set(identity);
     session.file.growth.set(length, most, files::has_no_holes(file));
-    mapping::map_start(file, mapped, shape.mode)
-        .map_err(failed(b"cannot be mapped shared and writable"))
+    mapping::map_start(file, mapped).map_err(failed(b"cannot be mapped shared and writable"))
 }
 
 fn read_command_line(buffer: &mut [u8]) {
