@@ -12,7 +12,8 @@ use crate::artifacts::artifacts;
 const BEGIN: u64 = 99_991;
 const END: u64 = 99_989;
 
-const CSV_HEADER: &str = "time_ns,pid,tid,op,address,size,old_address,alignment,start_ns";
+const CSV_HEADER: &str = "time_ns,pid,tid,op,address,size,old_address,alignment,start_ns,\
+                          duration_ns,trace,seq,failed";
 
 /// The file of a process.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Row {
     pub old_address: Option<u64>,
     pub alignment: Option<u64>,
     pub start_ns: Option<u64>,
+    pub failed: bool,
 }
 
 const OPS: [&str; 22] = [
@@ -59,21 +61,20 @@ const OPS: [&str; 22] = [
 ];
 
 impl Row {
-    /// Reads a line; anything but nine well-formed fields fails.
+    /// Reads a line; anything but thirteen well-formed fields fails. What csv has zeros for, since the
+    /// function has no such number, is missing here.
     pub fn parse(line: &str) -> Row {
         let mut fields = line.split(',');
         let mut field = || fields.next().unwrap_or_else(|| panic!("field missing: {line}"));
         let number = |text: &str| -> u64 {
             text.parse().unwrap_or_else(|_| panic!("{text:?} is no number: {line}"))
         };
-        let maybe = |text: &str| (!text.is_empty()).then(|| number(text));
         let address = |text: &str| {
             let digits = text.strip_prefix("0x");
             let parse = |digits| u64::from_str_radix(digits, 16).ok();
-            let value = digits.and_then(parse);
-            (!text.is_empty()).then(|| value.unwrap_or_else(|| panic!("no address: {line}")))
+            Some(digits.and_then(parse).unwrap_or_else(|| panic!("no address: {line}")))
         };
-        let row = Row {
+        let mut row = Row {
             time_ns: number(field()),
             pid: number(field()) as u32,
             tid: number(field()) as u32,
@@ -82,13 +83,39 @@ impl Row {
                 OPS.iter().find(|known| **known == op).unwrap_or_else(|| panic!("op: {line}"))
             },
             address: address(field()),
-            size: maybe(field()),
+            size: Some(number(field())),
             old_address: address(field()),
-            alignment: maybe(field()),
-            start_ns: maybe(field()),
+            alignment: Some(number(field())),
+            start_ns: Some(number(field())),
+            failed: false,
         };
+        let duration = number(field());
+        assert_eq!(row.start_ns, Some(row.time_ns - duration), "{line}");
+        let _trace: u32 = field().parse().unwrap_or_else(|_| panic!("no trace: {line}"));
+        let _seq = number(field());
+        row.failed = number(field()) == 1;
         assert!(fields.next().is_none(), "too many fields: {line}");
+        row.without_zeros();
         row
+    }
+
+    /// Leaves out numbers that do not apply, which must be zero.
+    fn without_zeros(&mut self) {
+        let leave_out = |number: &mut Option<u64>, applies: bool| {
+            assert!(applies || *number == Some(0));
+            number.take_if(|_| !applies);
+        };
+        let reallocates = ["realloc", "reallocarray", "rallocx", "xallocx"].contains(&self.op);
+        if self.is_free() {
+            self.size.take_if(|size| *size == 0);
+        }
+        leave_out(&mut self.old_address, reallocates);
+        self.alignment.take_if(|alignment| *alignment == 0);
+        let ended = self.address != Some(0) || self.failed || self.size == Some(0);
+        leave_out(&mut self.address, ended || !reallocates);
+        let dies = self.old_address.is_some_and(|old| old != 0) && !self.failed;
+        assert!(dies || self.start_ns == Some(self.time_ns), "{self:?}");
+        self.start_ns.take_if(|_| !dies);
     }
 
     /// Whether it is a call that only releases.
@@ -208,7 +235,14 @@ pub fn dump(arguments: &[&str], traces: &[&Trace]) -> Output {
 pub fn rows(csv: &str) -> Vec<Row> {
     let mut lines = csv.lines();
     assert_eq!(lines.next(), Some(CSV_HEADER));
-    let rows: Vec<_> = lines.map(Row::parse).collect();
+    let seq = |line: &str| line.split(',').nth(11).and_then(|seq| seq.parse().ok());
+    let rows: Vec<_> = lines
+        .enumerate()
+        .map(|(number, line)| {
+            assert_eq!(seq(line), Some(number), "{line}");
+            Row::parse(line)
+        })
+        .collect();
     assert!(rows.is_sorted_by_key(|row| row.time_ns), "rows are not in the order of time");
     rows
 }

@@ -24,8 +24,9 @@ events, or has the coarse clock, proves nothing.
 
 Exit codes:
   0  all was read, and nothing is impossible
-  1  something is impossible, or a trace is damaged and was read in part, see stderr
-  2  wrong usage, or a file that is no trace";
+  1  something is impossible, a trace is damaged and was read in part, or a file is no trace,
+     see stderr
+  2  wrong usage, or no trace at all";
 
 /// Options of `mallook check`.
 #[derive(Args, Clone, Debug)]

@@ -13,6 +13,8 @@ Examples:
   mallook dump mallook.out.4711.1700000000.0
   mallook dump --format csv --output events.csv mallook.out.*
   mallook dump --op malloc,calloc --min-size 1M --since 2s mallook.out.*
+  mallook dump --format csv --events all DIRECTORY > life.csv
+  zstdcat old.zst | mallook dump -
   mallook dump --exe cc1 --address 0x5615809f52a0 mallook.out.*
 
 Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
@@ -21,8 +23,8 @@ Traces that --pid and --exe leave out count as if they had not been named.
 
 Exit codes:
   0  all was read
-  1  a trace is damaged and was read in part, see stderr
-  2  wrong usage, or a file that is no trace";
+  1  a trace is damaged and was read in part, or a file is no trace, see stderr
+  2  wrong usage, or no trace at all";
 
 /// Options of `mallook dump`.
 #[derive(Args, Clone, Debug)]

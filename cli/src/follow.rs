@@ -1,11 +1,12 @@
 //! `mallook follow`: prints the events of a running process as they come.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use mallook_reader::export::{Exporter, TextBuffer};
+use mallook_reader::export::TextBuffer;
 use mallook_reader::{Follow, News, Shown, Trace};
 
 use crate::messages::Messages;
@@ -46,14 +47,14 @@ pub struct Options {
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let print = &options.print;
     let (prefixes, files) = partition(&options.files);
-    let mut output = print.output.open(&files)?;
     let mut follow = Follow::new(&files)?;
     let traces = files.iter().map(|path| Trace::open(path)).collect::<Result<Vec<_>, _>>()?;
     for prefix in &prefixes {
         follow = follow.with_prefix(prefix);
     }
+    let mut output = print.output.open_live(&files)?;
     let filter = print.events.filter(&traces);
-    let mut exporter = Exporter::new(print.format.into(), &traces);
+    let mut exporter = print.exporter(&traces);
     let mut piece = TextBuffer::new();
     exporter.begin(&mut piece);
     let mut written = Ok(());

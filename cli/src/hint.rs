@@ -1,6 +1,7 @@
 //! The line that a mistyped command line stands for.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use clap::Command;
 use clap::error::{ContextKind, Error};
@@ -41,7 +42,8 @@ pub fn of(arguments: &[OsString], grammar: &Command, error: &Error) -> Option<Hi
         let line = line(&["mallook", flag], &arguments[1..]);
         return Some(Hint { found, line, other: None });
     }
-    if Trace::open(first.as_ref()).is_ok() {
+    // Opening a pipe would wait for its writer.
+    if Path::new(first).is_file() && Trace::open(first.as_ref()).is_ok() {
         let found = format!("{} is a trace", shell::quote(first));
         let command = |name| match arguments.len() {
             ..=MOST_TRACES => line(&["mallook", name], arguments),

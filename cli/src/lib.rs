@@ -6,7 +6,8 @@
 //! ```text
 //! messages escape shell  lines on stderr; text of others; command lines to paste
 //! units value            numbers for people; values of options
-//! output input           where output goes; the traces that are read
+//! output                 where output goes
+//! unpack input           traces that are compressed; the traces that are read
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
@@ -37,4 +38,5 @@ mod run;
 mod selection;
 mod shell;
 mod units;
+mod unpack;
 mod value;

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 use crate::generate::{completions, manual};
 use crate::messages::Messages;
 use crate::output::{self, Output};
-use crate::print::{self, OutputFormat};
+use crate::print::{self, OutputFormat, Rows};
 use crate::{check, dump, follow, info, input, selection, value};
 
 const MESSAGES: Messages = Messages::of("mallook-dump");
@@ -28,14 +28,15 @@ Examples:
 Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
 or Unix time when they start with \"@\" (\"@1700000000.25\").
 
-Exit codes: 0 all was read; 1 a trace is damaged and was read in part, see stderr, or
---check found something; 2 usage, or a file that is no trace.";
+Exit codes: 0 all was read; 1 a trace is damaged and was read in part, or a file is no trace, see
+stderr, or --check found something; 2 usage, or no trace at all.";
 
 /// Prints what mallook has recorded: one line an event, in order of time.
 #[derive(Debug, Parser)]
 #[command(name = "mallook-dump", version, after_help = HELP)]
 struct Arguments {
-    /// Traces; several are merged by time
+    /// Traces, which are merged by time: files, "-" for the standard input, pipes, directories,
+    /// prefixes; compressed ones (gzip, zstd, xz), too
     #[arg(required_unless_present = "generate", value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -43,17 +44,21 @@ struct Arguments {
     #[arg(short, long, value_enum, default_value_t = OutputFormat::Text)]
     format: OutputFormat,
 
+    /// The rows of csv and jsonl
+    #[arg(long = "events", value_enum, value_name = "ROWS", default_value_t = Rows::Calls)]
+    rows: Rows,
+
     /// Where to.
     #[command(flatten)]
     output: Output,
 
     /// Print what the traces are, instead of events
-    #[arg(long, conflicts_with_all = ["format", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    #[arg(long, conflicts_with_all = ["format", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
     info: bool,
 
     /// Replay the traces and print what is impossible in them: memory that is given out while it
     /// lives, or released twice
-    #[arg(long, conflicts_with_all = ["info", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    #[arg(long, conflicts_with_all = ["info", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
     check: bool,
 
     /// Print the events of a running process as they come, until it ends
@@ -107,22 +112,25 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, clap::E
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
-    let Arguments { files, format, output, info, check, follow, events, generate } = arguments;
+    let Arguments { files, format, rows, output, info, check, follow, events, generate } =
+        arguments;
     let traces = selection::Traces::all(files);
     match () {
         () if generate.is_some() => {
             let text = generate.map(Generated::text).transpose()?.unwrap_or_default();
-            output.open(&[])?.write_all(&text).context("cannot write the output")?;
+            let mut output = output.open(&[])?;
+            output.write_all(&text).context("cannot write the output")?;
+            output.finish()?;
             Ok(ExitCode::SUCCESS)
         }
         () if follow => {
-            let print = print::Options { format, output, events };
+            let print = print::Options { format, rows, output, events };
             follow::run(&follow::Options { files: traces.files, print }, MESSAGES)
         }
         () if info => info::each(&info::Options { traces, json: false, output }, MESSAGES),
         () if check => check::run(&check::Options { traces, output }, MESSAGES),
         () => {
-            let print = print::Options { format, output, events };
+            let print = print::Options { format, rows, output, events };
             dump::run(&dump::Options { traces, print }, MESSAGES)
         }
     }

@@ -6,13 +6,15 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use mallook_reader::{Filter, Trace};
 
-use crate::input;
+use crate::input::{self, Opened};
+use crate::messages::Messages;
 use crate::value::{self, Time};
 
 /// Traces, by file and by process.
 #[derive(Args, Clone, Debug)]
 pub struct Traces {
-    /// The traces
+    /// The traces: files, "-" for the standard input, pipes, directories, prefixes of mallook run;
+    /// compressed ones (gzip, zstd, xz), too
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
@@ -32,15 +34,15 @@ impl Traces {
     }
 
     /// Opens the files and keeps the wanted traces. It is an error if none is left.
-    pub fn open(&self) -> Result<Vec<Trace<'static>>> {
-        let mut traces = input::open(&self.files)?;
+    pub fn open(&self, messages: Messages) -> Result<Opened> {
+        let Opened { mut traces, unreadable } = input::open(&self.files, messages)?;
         let count = traces.len();
         traces.retain(|trace| self.wants(trace.header().pid, trace.header().executable()));
         ensure!(
             !traces.is_empty() || count == 0,
             "none of {count} traces is of the process or the executable that was asked for"
         );
-        Ok(traces)
+        Ok(Opened { traces, unreadable })
     }
 
     fn wants(&self, pid: u32, executable: &[u8]) -> bool {

@@ -30,7 +30,7 @@ const VARIABLES: [(&str, &str, &str, &str); 7] = [
         "MALLOOK_PREFIX",
         "-o, --output",
         "Traces are PREFIX.PID.EPOCH.COUNTER, readable by their owner only, and never overwritten. \
-         The directory must exist.",
+         The directory must exist; in one that is named alone, names start with mallook.out.",
         "mallook.out",
     ),
     (

@@ -43,11 +43,12 @@ Columns:
 
 Exit codes:
   0  all was read
-  1  a trace is damaged and was read in part, see stderr
-  2  wrong usage, or a file that is no trace";
+  1  a trace is damaged and was read in part, or a file is no trace, see stderr
+  2  wrong usage, or no trace at all";
 
 const JSON: &str = "\
 JSON keys:
+  trace                       position of the object, as in csv and jsonl of the same traces
   file, version               path of the trace; version of the format
   executable, arguments       path of the program; its arguments, if they were recorded
   hostname, pid, parent_pid   where it ran
@@ -132,7 +133,9 @@ fn json(traces: &[Trace], output: &mut dyn Write) -> io::Result<()> {
     for (position, trace) in traces.iter().enumerate() {
         let object = serde_json::to_string(&summary(trace))?;
         let before = if position == 0 { "[\n" } else { ",\n" };
-        write!(output, "{before}{}", escape_json(&object))?;
+        // The number by which rows of events name the trace comes first.
+        let fields = object.strip_prefix('{').unwrap_or_default();
+        write!(output, "{before}{{\"trace\":{position},{}", escape_json(fields))?;
     }
     output.write_all(b"\n]\n")
 }

@@ -1,14 +1,17 @@
 //! The preloaded library: embedded in this executable, put on disk for the loader.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
+use std::ptr;
 
 use anyhow::{Context, bail, ensure};
 use etcetera::base_strategy::{BaseStrategy, Xdg};
+use mallook_reader::Shown;
 
 /// Help of `mallook library`.
 pub const HELP: &str = "\
@@ -19,17 +22,43 @@ static LIBRARY: &[u8] = include_bytes!(env!("MALLOOK_LIBRARY"));
 
 /// Puts the embedded library on disk, if it is not there already, and returns its path.
 ///
-/// It goes to the user's cache directory, or else to a directory of our own among the temporary
-/// files. Programs of different versions do not disturb each other: the name holds a hash of the
-/// content.
+/// It goes to the first of some places from which it can be loaded: of root, where all users can read
+/// it, for the sake of programs that drop their rights. Programs of different versions do not
+/// disturb each other: the name holds a hash of the content.
 pub fn install() -> anyhow::Result<PathBuf> {
-    let cache = Xdg::new().context("no home directory").and_then(|xdg| {
-        install_in(&xdg.cache_dir().join("mallook")).context("cannot use the cache directory")
-    });
-    cache.or_else(|first| {
-        let directory = std::env::temp_dir().join(format!("mallook-{}", effective_uid()));
-        install_in(&directory).with_context(|| format!("{first:#}; nor the temporary one"))
-    })
+    let mut refused = Vec::new();
+    for place in places(effective_uid()) {
+        match install_in(&place) {
+            Ok(path) => return Ok(path),
+            Err(error) => refused.push(format!("{error:#}")),
+        }
+    }
+    bail!("no place for it: {}", refused.join("; "))
+}
+
+/// A directory for the library.
+#[derive(Clone, Debug)]
+struct Place {
+    directory: PathBuf,
+    /// All users can read it, and so can they its parents.
+    public: bool,
+}
+
+/// The directories that are tried, in order.
+fn places(user: u32) -> Vec<Place> {
+    let cache = Xdg::new().ok().map(|xdg| xdg.cache_dir().join("mallook"));
+    let of_user = |parent: &Path| parent.join(format!("mallook-{user}"));
+    let [temporary, of_system] = [std::env::temp_dir(), "/var/tmp".into()];
+    let shared = [temporary, of_system, "/dev/shm".into()].map(|parent| of_user(&parent));
+    let place = |public| move |directory| Place { directory, public };
+    if user != 0 {
+        return cache.into_iter().chain(shared).map(place(false)).collect();
+    }
+    let system = ["/var/cache/mallook", "/usr/local/lib/mallook"].map(PathBuf::from);
+    let public = system.into_iter().chain(shared.clone()).map(place(true));
+    // Better than nothing: programs that stay root can read it there.
+    let private = cache.into_iter().chain(shared).map(place(false));
+    public.chain(private).collect()
 }
 
 /// The absolute path of a library that the user named, if it can be preloaded at all.
@@ -41,16 +70,43 @@ pub fn named(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn install_in(directory: &Path) -> anyhow::Result<PathBuf> {
+fn install_in(place: &Place) -> anyhow::Result<PathBuf> {
+    let directory = &place.directory;
     let mut hasher = DefaultHasher::new();
     hasher.write(LIBRARY);
     let path = directory.join(format!("libmallook-{:016x}.so", hasher.finish()));
     check_preloadable(&path)?;
-    make_private(directory)?;
-    if !fs::read(&path).is_ok_and(|content| content == LIBRARY) {
-        write(&path, directory).with_context(|| format!("cannot write {}", path.display()))?;
+    make(place)?;
+    let readable = |file: &fs::Metadata| file.is_file() && file.mode() & 0o7777 == 0o755;
+    let is_there = fs::symlink_metadata(&path).is_ok_and(|file| readable(&file))
+        && fs::read(&path).is_ok_and(|content| content == LIBRARY);
+    if !is_there {
+        write(&path, directory).with_context(|| format!("cannot write {}", Shown(&path)))?;
     }
+    check_mappable(&path).with_context(|| format!("cannot load from {}", Shown(directory)))?;
     Ok(path)
+}
+
+/// A loader maps the library's code as we do here: not from where programs must not be run.
+fn check_mappable(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    // SAFETY: a new mapping, of which nothing is read.
+    let page = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            1,
+            libc::PROT_READ | libc::PROT_EXEC,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if page == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the mapping is ours, and nothing refers to it.
+    unsafe { libc::munmap(page, 1) };
+    Ok(())
 }
 
 /// Other programs see the old file or the whole new one, and who has mapped the old one keeps it.
@@ -72,22 +128,29 @@ fn check_preloadable(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes sure that nobody else can put another library into the directory.
-fn make_private(directory: &Path) -> anyhow::Result<()> {
-    if let Some(parent) = directory.parent() {
-        // Made if it can be; what is missing shows in the next step.
-        let _ = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+/// Makes the directory, and makes sure that nobody else can put another library into it.
+fn make(place: &Place) -> anyhow::Result<()> {
+    let Place { directory, public } = place;
+    let shown = Shown(directory);
+    if let Some(parent) = directory.parent().filter(|_| !public) {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", Shown(parent)))?;
     }
-    match DirBuilder::new().mode(0o700).create(directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-            return Err(error).with_context(|| format!("cannot make {}", directory.display()));
-        }
-        _ => {}
+    let mode = if *public { 0o755 } else { 0o700 };
+    match DirBuilder::new().mode(mode).create(directory) {
+        // The umask may have taken rights away.
+        Ok(()) => fs::set_permissions(directory, Permissions::from_mode(mode))?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot make {shown}")),
     }
     let metadata = fs::symlink_metadata(directory)?;
-    ensure!(metadata.is_dir(), "{} is not a directory", directory.display());
-    ensure!(metadata.uid() == effective_uid(), "{} belongs to another user", directory.display());
-    ensure!(metadata.mode() & 0o022 == 0, "others can write to {}", directory.display());
+    ensure!(metadata.is_dir(), "{shown} is not a directory");
+    ensure!(metadata.uid() == effective_uid(), "{shown} belongs to another user");
+    ensure!(metadata.mode() & 0o022 == 0, "others can write to {shown}");
+    if *public {
+        let closed = |path: &&Path| !path.metadata().is_ok_and(|found| found.mode() & 1 != 0);
+        let closed = directory.ancestors().find(closed);
+        ensure!(closed.is_none(), "others cannot enter {}", Shown(closed.unwrap_or(directory)));
+    }
     Ok(())
 }
 
@@ -114,17 +177,21 @@ mod tests {
     fn installs_once_and_repairs() {
         let sandbox = tempfile::tempdir().unwrap();
         let directory = sandbox.path().join("cache/mallook");
-        let path = install_in(&directory).unwrap();
+        let place = Place { directory: directory.clone(), public: false };
+        let path = install_in(&place).unwrap();
         assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700);
         let first = fs::metadata(&path).unwrap();
         assert_eq!(first.mode() & 0o7777, 0o755);
 
-        assert_eq!(install_in(&directory).unwrap(), path);
+        assert_eq!(install_in(&place).unwrap(), path);
         assert_eq!(fs::metadata(&path).unwrap().ino(), first.ino());
 
         fs::write(&path, "torn").unwrap();
-        install_in(&directory).unwrap();
+        install_in(&place).unwrap();
         assert_eq!(fs::read(&path).unwrap(), LIBRARY);
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+        install_in(&place).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o755);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     }
 
@@ -135,7 +202,18 @@ mod tests {
         fs::create_dir(&open).unwrap();
         symlink(sandbox.path(), &link).unwrap();
         fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
-        assert!(install_in(&open).is_err());
-        assert!(install_in(&link).is_err());
+        let place = |directory: &Path, public| Place { directory: directory.to_owned(), public };
+        assert!(install_in(&place(&open, false)).is_err());
+        assert!(install_in(&place(&link, false)).is_err());
+        // Temporary directories of tests are closed to others.
+        assert!(install_in(&place(&sandbox.path().join("public"), true)).is_err());
+    }
+
+    #[test]
+    fn root_prefers_what_all_can_read() {
+        let of_root = places(0);
+        assert_eq!(of_root[0].directory, Path::new("/var/cache/mallook"));
+        assert!(of_root[0].public && !of_root.last().unwrap().public);
+        assert!(places(7).iter().all(|place| !place.public));
     }
 }

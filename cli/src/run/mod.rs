@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! options library  the options; the preloaded library, on disk
+//! interpreter      the file that a program cannot be started without
 //! inspect signals  why a program cannot be recorded; signals on their way to it
 //! traces unseen    the files that it has left; what is missing from them
 //! ```
 
 pub mod inspect;
+mod interpreter;
 pub mod library;
 mod options;
 mod signals;
@@ -16,12 +18,14 @@ mod traces;
 mod unseen;
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::{Context, bail};
+use mallook_reader::Shown;
 
 use crate::messages::Messages;
 use crate::run::signals::Signals;
@@ -46,8 +50,14 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
     let traces = Traces::before(&prefix)
         .with_context(|| format!("cannot list the directory of {}", prefix.display()))?;
 
+    traces.check_writable()?;
+    if !options.quiet {
+        options.without_effect().iter().for_each(|line| messages.say(format_args!("{line}")));
+    }
+
     let (program, arguments) = options.program.split_first().context("no program given")?;
-    match inspect::obstacle(program, &library) {
+    let obstacle = inspect::obstacle(program, &library);
+    match obstacle {
         Some(obstacle) if obstacle.is_fatal() => bail!("{}: {obstacle}", program.display()),
         Some(obstacle) if !options.quiet => {
             messages.say(format_args!("{}: {obstacle}", program.display()));
@@ -66,10 +76,16 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
             let code = match error.raw_os_error() {
                 // What fork(2) fails with.
                 Some(libc::EAGAIN | libc::ENOMEM) => return Err(error).context("cannot fork"),
-                Some(libc::ENOENT) => NOT_FOUND,
+                Some(libc::ENOENT) => match inspect::search(program).as_deref() {
+                    Some(path) if path.exists() => {
+                        let missing = interpreter::missing(path);
+                        return Ok(cannot_interpret(program, missing.as_deref(), &error, messages));
+                    }
+                    _ => NOT_FOUND,
+                },
                 _ => CANNOT_EXECUTE,
             };
-            messages.say(format_args!("cannot run {}: {error}", program.display()));
+            messages.say(format_args!("cannot run {}: {error}", Shown(Path::new(program))));
             return Ok(code.into());
         }
     };
@@ -82,6 +98,26 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(pass_on(status))
+}
+
+/// The program is there, and what the kernel would start for it is not.
+fn cannot_interpret(
+    program: &OsStr,
+    missing: Option<&Path>,
+    error: &io::Error,
+    messages: Messages,
+) -> ExitCode {
+    let shown = Shown(Path::new(program));
+    match missing {
+        Some(missing) => {
+            messages.say(format_args!(
+                "cannot run {shown}: its interpreter {} is missing",
+                Shown(missing)
+            ));
+        }
+        None => messages.say(format_args!("cannot run {shown}: {error}")),
+    }
+    CANNOT_EXECUTE.into()
 }
 
 /// Our library goes first: it forwards to the allocators behind it.

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{self, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -12,6 +13,12 @@ use crate::value;
 
 /// The sizes that the library accepts.
 const SIZES: RangeInclusive<u64> = 80 << 10..=1 << 40;
+
+/// The start of the traces' names, unless another one is asked for.
+const DEFAULT: &str = "mallook.out";
+
+/// The variables of the library, behind `MALLOOK_`.
+const VARIABLES: [&str; 6] = ["PREFIX", "MODE", "SIZE", "MAX", "CLOCK", "CMDLINE"];
 
 const HELP: &str = "\
 Examples:
@@ -31,7 +38,8 @@ Exit codes:
 #[derive(Args, Clone, Debug)]
 #[command(after_help = HELP)]
 pub struct Options {
-    /// Start of the traces' names; PID, time and a counter follow
+    /// Start of the traces' names; PID, time and a counter follow. In a directory that is named
+    /// alone, names start with mallook.out
     /// [default: $MALLOOK_PREFIX, else mallook.out]
     #[arg(short, long, value_name = "PREFIX")]
     pub output: Option<PathBuf>,
@@ -91,11 +99,34 @@ pub enum Clock {
 
 impl Options {
     /// The prefix that was asked for here or in the environment, or the library's default. It is
-    /// absolute, for the children that change their directory.
+    /// absolute, for the children that change their directory. In a directory that was named alone,
+    /// the names are the default ones.
     pub fn prefix(&self) -> io::Result<PathBuf> {
         let inherited = || env::var_os("MALLOOK_PREFIX").filter(|prefix| !prefix.is_empty());
         let prefix = self.output.clone().or_else(|| Some(inherited()?.into()));
-        path::absolute(prefix.unwrap_or_else(|| "mallook.out".into()))
+        let prefix = path::absolute(prefix.unwrap_or_else(|| DEFAULT.into()))?;
+        let names_directory = prefix.as_os_str().as_bytes().ends_with(b"/") || prefix.is_dir();
+        Ok(if names_directory { prefix.join(DEFAULT) } else { prefix })
+    }
+
+    /// Options and variables that have no effect, and why: a line each.
+    pub fn without_effect(&self) -> Vec<String> {
+        let variable = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
+        let is_ring = match self.mode {
+            Some(mode) => matches!(mode, Mode::Ring),
+            None => variable("MALLOOK_MODE").is_some_and(|mode| mode == "ring"),
+        };
+        let of = |given: bool, option: &str, name: &'static str| match () {
+            () if given => Some(option.to_owned()),
+            () => variable(name).map(|_| name.to_owned()),
+        };
+        let (name, reason) = match is_ring {
+            true => (of(self.max.is_some(), "--max", "MALLOOK_MAX"), "with --mode ring"),
+            false => (of(self.size.is_some(), "--size", "MALLOOK_SIZE"), "without --mode ring"),
+        };
+        let unused = name.map(|name| format!("{name} has no effect {reason}"));
+        let names = env::vars_os().map(|(name, _)| name);
+        unused.into_iter().chain(names.filter_map(|name| misspelt(name.to_str()?))).collect()
     }
 
     /// The variables of the library that options set, apart from the prefix.
@@ -109,6 +140,36 @@ impl Options {
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
     }
+}
+
+/// A line about a variable that is none of ours and looks like one.
+fn misspelt(name: &str) -> Option<String> {
+    let ours = VARIABLES.map(|variable| format!("MALLOOK_{variable}"));
+    if ours.iter().any(|known| known == name) {
+        return None;
+    }
+    let near = |known: &&String| distance(name, known) <= 2;
+    let rest = name.to_ascii_uppercase();
+    let rest = rest.strip_prefix("MALLOOK_").unwrap_or_default();
+    let holds = |known: &&String| rest.split('_').any(|part| known.ends_with(&format!("_{part}")));
+    let meant = ours.iter().find(near).or_else(|| ours.iter().find(holds))?;
+    Some(format!("{name}: no such variable; did you mean {meant}?"))
+}
+
+/// The least number of letters to put in, leave out or change, without regard to case.
+fn distance(one: &str, other: &str) -> usize {
+    let letters = |text: &str| text.to_ascii_uppercase().into_bytes();
+    let (one, other) = (letters(one), letters(other));
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, letter) in one.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], line + 1);
+        for (place, same) in other.iter().enumerate() {
+            let change = diagonal + usize::from(same != letter);
+            diagonal = row[place + 1];
+            row[place + 1] = change.min(diagonal + 1).min(row[place] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 /// How a value is spelled, on the command line and in the environment alike.
@@ -128,6 +189,26 @@ fn size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn misspelt_variables() {
+        for (name, meant) in [
+            ("MALLOOK_MODES", "MODE"),
+            ("MALLOCK_MODE", "MODE"),
+            ("MALLOOKMODE", "MODE"),
+            ("mallook_size", "SIZE"),
+            ("MALLOOK_RING_SIZE", "SIZE"),
+            ("MALLOOK_PREFX", "PREFIX"),
+            ("MALLOOK_MAX_SIZE", "MAX_SIZE"),
+        ] {
+            let said = misspelt(name).unwrap();
+            let found = said.rsplit("MALLOOK_").next().unwrap().trim_end_matches('?');
+            assert!(meant.contains(found) && said.starts_with(name), "{said}");
+        }
+        for fine in ["MALLOOK_MODE", "MALLOOK_CMDLINE", "MALLOOK_BIN", "PATH", "MALLOC_ARENA_MAX"] {
+            assert_eq!(misspelt(fine), None, "{fine}");
+        }
+    }
 
     #[test]
     fn sizes() {

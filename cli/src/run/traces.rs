@@ -9,7 +9,8 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use mallook_reader::Trace;
+use anyhow::{Context, ensure};
+use mallook_reader::{Shown, Trace};
 use unicode_width::UnicodeWidthStr;
 
 use crate::escape::escape;
@@ -20,8 +21,7 @@ const OPENED: usize = 1_000;
 /// More traces than this are only counted.
 const LISTED: usize = 20;
 
-const NOTHING: &str = "no trace was written: the program may be statically linked or setuid, \
-                       allocate nothing, or not be allowed to write there";
+const NOTHING: &str = "no trace was written";
 
 /// The traces of one prefix, and which of them were there before the program.
 pub struct Traces {
@@ -75,6 +75,16 @@ impl Traces {
         let prefix = Prefix::new(prefix);
         let before = prefix.names()?.map(|(name, _)| name).collect();
         Ok(Traces { prefix, before })
+    }
+
+    /// A file can be made where the traces are to be.
+    pub fn check_writable(&self) -> anyhow::Result<()> {
+        let Prefix { directory, stem } = &self.prefix;
+        // PID, time and counter.
+        ensure!(stem.len() <= 255 - 30, "--output: the names of the traces are too long");
+        let file = tempfile::tempfile_in(directory);
+        file.with_context(|| format!("cannot write traces into {}", Shown(directory)))?;
+        Ok(())
     }
 
     /// Tells the user which traces have come since, and which commands read them.

@@ -54,6 +54,10 @@ pub unsafe fn set_prefix(prefix: &[u8]) {
         append(&mut path.bytes, &mut length, b"/");
     }
     append(&mut path.bytes, &mut length, prefix);
+    // A directory, in which names that start with a dot would be hidden.
+    if prefix.ends_with(b"/") || prefix.ends_with(b"/.") || prefix == b"." {
+        append(&mut path.bytes, &mut length, b"/mallook.out");
+    }
     append(&mut path.bytes, &mut { length }, b"\0");
     path.prefix = length;
 }

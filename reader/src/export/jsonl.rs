@@ -1,61 +1,105 @@
-//! `jsonl`: one object a call, with the columns of `csv` as keys. Fields that do not apply are left
-//! out. No string ever needs escaping.
-
-use mallook_format::Kind;
+//! `jsonl`: one object a call, and one a marker on request, with the columns of `csv` as keys. Fields
+//! that do not apply are left out. No string ever needs escaping.
 
 use super::buffer::{Row, TextBuffer};
-use super::rows::SharedParts;
+use super::rows::{CallerFormat, MOST, SharedParts};
 use crate::event::{Call, Event, EventKind};
 
-/// Two ten-digit numbers, "free_aligned_sized" and three keys at the most.
+/// Two ten-digit numbers, the name of a function and three keys at the most.
 const CALLER: usize = 64;
 
 /// Writes rows of JSON.
-pub struct Jsonl(SharedParts<CALLER>);
+pub struct Jsonl {
+    shared: SharedParts<CALLER>,
+    /// Markers have rows.
+    markers: bool,
+}
 
 impl Jsonl {
-    pub fn new() -> Jsonl {
-        let caller = |event: &Event, kind: Kind| {
-            format!(r#","pid":{},"tid":{},"op":"{}""#, event.pid, event.tid, kind.name())
-        };
-        Jsonl(SharedParts::new(caller))
+    pub fn new(markers: bool) -> Jsonl {
+        let shared = SharedParts::new(CallerFormat {
+            caller: |event, kind| {
+                format!(r#"","pid":{},"tid":{},"op":"{}""#, event.pid, event.tid, kind.name())
+            },
+            trace: |event| format!(r#"{},"seq""#, event.trace),
+        });
+        Jsonl { shared, markers }
     }
 
     #[inline(always)]
     pub fn event(&mut self, event: &Event, out: &mut TextBuffer) {
-        let EventKind::Call(call) = &event.kind else { return };
+        match &event.kind {
+            EventKind::Call(call) => self.call(event, call, out),
+            _ if !self.markers => {}
+            &EventKind::Marker(kind, number) => self.other(event, kind.name(), number.into(), out),
+            &EventKind::Missing(gap, count) => self.other(event, gap.name(), count, out),
+        }
+    }
+
+    #[inline(always)]
+    fn call(&mut self, event: &Event, call: &Call, out: &mut TextBuffer) {
         let mut row = out.row();
         row.put(*br#"{"time_ns":"#, 11);
-        self.0.time(event.time_ns, &mut row);
-        self.0.caller(event, call.kind, &mut row);
+        let time = self.shared.time(event.time_ns);
+        time.put(&mut row);
+        row.put(*br#","time":""#, 9);
+        time.put_seconds(&mut row);
+        let trace = self.shared.caller(event, call.kind, &mut row);
         if let Some(address) = call.address() {
             row.put(*br#","address":""#, 12);
-            row.address::<b'"'>(address);
+            row.address::<b'"'>(address.min(MOST));
         }
-        let size = call.size_if_any();
-        row.put(*br#","size":"#, 8 * usize::from(size.0));
-        row.decimal_if_any(size);
+        if let Some(size) = call.size() {
+            row.put(*br#","size":"#, 8);
+            row.decimal(size.min(MOST));
+        }
         if !call.is_plain() {
-            self.rest(call, &mut row);
+            self.rest(event, call, &mut row);
         }
-        row.put(*b"}\n", 2);
+        row.put(*br#","trace":"#, 9);
+        trace.put(&mut row);
+        row.byte(b':');
+        self.shared.number(&mut row, [0; 4], 0);
+        match call.failed() {
+            true => row.put(*b",\"failed\":true}\n", 16),
+            false => row.put(*b",\"failed\":false}\n", 17),
+        }
         row.end();
     }
 
     /// The fields that few calls have.
-    fn rest(&mut self, call: &Call, row: &mut Row) {
+    #[inline(never)]
+    fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         if let Some(address) = call.old_address() {
             row.put(*br#","old_address":""#, 16);
-            row.address::<b'"'>(address);
+            row.address::<b'"'>(address.min(MOST));
         }
         if let Some(alignment) = call.alignment() {
             row.put(*br#","alignment":"#, 13);
-            row.decimal(alignment);
+            row.decimal(alignment.min(MOST));
         }
-        if let Some(start_ns) = call.start_ns() {
+        if let Some(start_ns) = call.death_ns() {
             row.put(*br#","start_ns":"#, 12);
-            self.0.time(start_ns, row);
+            self.shared.time(start_ns).put(row);
+            row.put(*br#","duration_ns":"#, 15);
+            row.decimal(event.time_ns.min(MOST).saturating_sub(start_ns));
         }
+    }
+
+    /// Something that is no call, and its number.
+    #[cold]
+    fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
+        let &Event { pid, tid, trace, .. } = event;
+        let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
+        let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
+        let time = format!(r#"{{"time_ns":{time},"time":"{seconds}.{rest:09}""#);
+        let of = format!(r#","pid":{pid},"tid":{tid},"op":"{name}","trace":{trace},"seq":"#);
+        out.put(time.as_bytes());
+        out.put(of.as_bytes());
+        let mut row = out.row();
+        self.shared.number(&mut row, [0; 4], 0);
+        row.end();
+        out.put(format!(",\"detail\":{number}}}\n").as_bytes());
     }
 }
 
@@ -67,18 +111,27 @@ mod tests {
     use super::super::rows::tests::{any_events, assert_same_rows};
     use super::*;
 
-    fn with_serde_json(event: &Event, call: &Call) -> String {
-        let address = |address: u64| Value::from(format!("{address:#x}"));
+    fn with_serde_json(number: usize, event: &Event, call: &Call) -> String {
+        let address = |address: u64| Value::from(format!("{:#x}", address.min(MOST)));
+        let integer = |value: u64| Value::from(value.min(MOST));
+        let time = event.time_ns.min(MOST);
+        let seconds = format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000);
+        let duration = |start_ns: u64| Value::from(time.saturating_sub(start_ns));
         let fields = [
-            ("time_ns", Some(event.time_ns.into())),
+            ("time_ns", Some(time.into())),
+            ("time", Some(seconds.into())),
             ("pid", Some(event.pid.into())),
             ("tid", Some(event.tid.into())),
             ("op", Some(call.name().into())),
             ("address", call.address().map(address)),
-            ("size", call.size().map(Value::from)),
+            ("size", call.size().map(integer)),
             ("old_address", call.old_address().map(address)),
-            ("alignment", call.alignment().map(Value::from)),
-            ("start_ns", call.start_ns().map(Value::from)),
+            ("alignment", call.alignment().map(integer)),
+            ("start_ns", call.death_ns().map(integer)),
+            ("duration_ns", call.death_ns().map(duration)),
+            ("trace", Some(event.trace.into())),
+            ("seq", Some(number.into())),
+            ("failed", Some(call.failed().into())),
         ];
         let fields = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
         format!("{}\n", Value::Object(fields.collect::<Map<String, Value>>()))
@@ -87,7 +140,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_those_of_serde_json(events in any_events()) {
-            let mut jsonl = Jsonl::new();
+            let mut jsonl = Jsonl::new(false);
             assert_same_rows(&events, |event, out| jsonl.event(event, out), with_serde_json);
         }
     }

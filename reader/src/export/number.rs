@@ -18,7 +18,7 @@ pub fn hexadecimal(number: u64, out: &mut TextBuffer) {
 
 impl Row<'_> {
     /// As [`Row::hexadecimal`], and the byte `END`.
-    #[inline]
+    #[inline(always)]
     pub fn address<const END: u8>(&mut self, number: u64) {
         if number >> 44 == 0 || number >> 48 != 0 {
             self.hexadecimal(number);
@@ -33,11 +33,16 @@ impl Row<'_> {
     }
 
     /// Without leading zeros.
-    #[inline]
+    #[inline(always)]
     pub fn decimal(&mut self, number: u64) {
-        if number < GROUP {
-            return self.short_decimal(number as u32);
+        match number < GROUP {
+            true => self.short_decimal(number as u32),
+            false => self.long_decimal(number),
         }
+    }
+
+    #[inline(never)]
+    fn long_decimal(&mut self, number: u64) {
         let (high, low) = (number / GROUP, (number % GROUP) as u32);
         if high < GROUP {
             self.short_decimal(high as u32);
@@ -55,32 +60,15 @@ impl Row<'_> {
     }
 
     /// Less than 10^8, without leading zeros.
-    #[inline]
+    #[inline(always)]
     fn short_decimal(&mut self, number: u32) {
-        self.short_decimal_if(true, number);
-    }
-
-    /// The same if it is wanted, without a branch.
-    #[inline]
-    fn short_decimal_if(&mut self, wanted: bool, number: u32) {
         let digits = eight_digits(number);
         let zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
-        let length = (8 - zeros as usize) * usize::from(wanted);
-        self.put((digits >> (zeros * 8)).to_le_bytes(), length);
-    }
-
-    /// Without leading zeros, if it is wanted.
-    #[inline]
-    pub fn decimal_if_any(&mut self, (wanted, number): (bool, u64)) {
-        if number < GROUP {
-            self.short_decimal_if(wanted, number as u32);
-        } else if wanted {
-            self.decimal(number);
-        }
+        self.put((digits >> (zeros * 8)).to_le_bytes(), 8 - zeros as usize);
     }
 
     /// `0x` and lower-case digits without leading zeros.
-    #[inline]
+    #[inline(never)]
     pub fn hexadecimal(&mut self, number: u64) {
         let high = eight_nibbles((number >> 32) as u32);
         let low = eight_nibbles(number as u32);
@@ -98,7 +86,7 @@ const ZEROS: u64 = 0x3030_3030_3030_3030;
 /// The eight decimal digits of a number below 10^8, first digit in the lowest byte: halves, then
 /// quarters, then eighths of the word, each divided by multiplication with the reciprocal.
 #[inline]
-fn eight_digits(number: u32) -> u64 {
+pub fn eight_digits(number: u32) -> u64 {
     let number = u64::from(number);
     let halves = (number / 10_000) | ((number % 10_000) << 32);
     // x / 100 = x * 10486 >> 20 for x < 10^4.
@@ -135,10 +123,8 @@ mod tests {
         row.hexadecimal(number);
         row.byte(b' ');
         row.address::<b','>(number);
-        row.decimal_if_any((true, number));
-        row.decimal_if_any((false, number));
         row.end();
-        let expected = format!("{number} {number:#x} {number:#x},{number}");
+        let expected = format!("{number} {number:#x} {number:#x},");
         assert_eq!(buffer.text(), expected.as_bytes());
     }
 

@@ -106,9 +106,9 @@ struct File {
 }
 
 impl File {
-    fn open(path: &Path) -> Result<File, Error> {
+    fn open(path: &Path, position: usize) -> Result<File, Error> {
         Ok(File {
-            tail: Tail::open(path)?,
+            tail: Tail::open(path, position)?,
             ready: VecDeque::new(),
             goes_on: true,
             state: Liveness::Running,
@@ -181,7 +181,7 @@ impl Follow {
         let mut follow = Follow { files: Vec::new(), seen: HashSet::new(), prefixes: Vec::new() };
         for path in paths {
             follow.seen.insert(path.as_ref().to_owned());
-            follow.files.push(File::open(path.as_ref())?);
+            follow.files.push(File::open(path.as_ref(), follow.files.len())?);
         }
         Ok(follow)
     }
@@ -284,7 +284,7 @@ impl Follow {
         for path in found {
             // One that is not whole yet is tried again.
             if !self.seen.contains(&path)
-                && let Ok(file) = File::open(&path)
+                && let Ok(file) = File::open(&path, self.files.len())
             {
                 self.seen.insert(path);
                 self.files.push(file);

@@ -63,13 +63,15 @@ struct Place {
 }
 
 impl Tail {
-    pub fn open(path: &Path) -> Result<Tail, Error> {
+    pub fn open(path: &Path, position: usize) -> Result<Tail, Error> {
         let trace = Trace::open(path)?;
         let live = LiveSet::new(trace.is_complete(), trace.is_coarse());
         let clock = Converter::new(ClockMap::first(&trace));
         let queue = Causality::new(Queue::default(), Some(live));
+        let mut events = Pairing::new(queue, trace.pid(), clock);
+        events.set_position(position);
         Ok(Tail {
-            events: Pairing::new(queue, trace.pid(), clock),
+            events,
             next: 0,
             claimed: Vec::new(),
             open: Vec::new(),
