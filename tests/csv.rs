@@ -202,8 +202,8 @@ fn the_life_of_processes_has_rows_on_request() {
     let ring = sandbox.program("extremes").ring("80K").run().expect(0).traces;
     let text = csv(&ring, &["--events", "all"]);
     let rows = fields(&text);
-    let overwritten = rows.iter().filter(|row| row["op"] == "overwritten");
-    let count: u64 = overwritten.map(|row| row["detail"].parse::<u64>().unwrap()).sum();
+    let gaps = rows.iter().filter(|row| row["op"] == "overwritten");
+    let count: u64 = gaps.map(|row| row["detail"].parse::<u64>().unwrap()).sum();
     assert_eq!(count, ring.iter().map(overwritten).sum::<u64>());
     assert_ne!(count, 0);
 

@@ -199,7 +199,7 @@ impl Tail {
             false => Decoder::new(&self.copy, block),
         };
         let (mut position, mut calls) = (0, 0);
-        while let Some(decoded) = decoder.next() {
+        for decoded in decoder.by_ref() {
             let Decoded::Moment(moment) = decoded else { continue };
             if position >= open.taken {
                 self.newest = self.newest.max(moment.ticks);
