@@ -92,8 +92,7 @@ fn a_large_trace_of_the_past() {
     let host = sandbox.command("sh").args(["-c", script]).arg(&artifacts().dump).arg(trace.path());
     let output = host.run_alone();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let (followed, dumped) =
-        (rows(&String::from_utf8(output.stdout).unwrap()), trace.rows());
+    let (followed, dumped) = (rows(&String::from_utf8(output.stdout).unwrap()), trace.rows());
     let differs = followed.iter().zip(&dumped).position(|(one, other)| one != other);
     assert_eq!((differs, followed.len()), (None, dumped.len()));
 }

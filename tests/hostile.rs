@@ -165,7 +165,11 @@ fn the_corpus_of_the_fuzz_target() {
 }
 
 /// A trace of this many blocks, with these slots in each.
-fn invented(blocks: usize, owner: impl Fn(usize) -> u64, slots: impl Fn(usize) -> Vec<Slot>) -> Vec<u8> {
+fn invented(
+    blocks: usize,
+    owner: impl Fn(usize) -> u64,
+    slots: impl Fn(usize) -> Vec<Slot>,
+) -> Vec<u8> {
     let golden = std::fs::read(tests().join("golden/v1.trace")).unwrap();
     let mut bytes = golden[..BLOCK].to_vec();
     for (offset, word) in [(2_048, blocks as u64), (2_056, blocks as u64), (2_064, 2)] {
@@ -204,20 +208,28 @@ fn stated_bound(bytes: &[u8]) -> usize {
 /// blocks all last from the first to the last moment.
 #[test]
 fn memory_is_bounded_by_the_size_of_the_file() {
-    let threads = invented(1_500, |block| block as u64, |block| {
-        let pair = |i: usize| {
-            let number = (block * 500 + i) as u64;
-            [
-                slot(Kind::Thread, number, 0, 0),
-                slot(Kind::ReallocDeath, 0x1000 + number * 16, 8, i as u32),
-            ]
-        };
-        (0..500).flat_map(pair).collect()
-    });
-    let overlapping = invented(1_500, |block| block as u64 + 1, |_| {
-        let at = |i: u32| if i == 0 { 0 } else { 0xffff_0000 + i };
-        (0..1_000).map(|i| slot(Kind::Malloc, 0x10000 + u64::from(i) * 16, 8, at(i))).collect()
-    });
+    let threads = invented(
+        1_500,
+        |block| block as u64,
+        |block| {
+            let pair = |i: usize| {
+                let number = (block * 500 + i) as u64;
+                [
+                    slot(Kind::Thread, number, 0, 0),
+                    slot(Kind::ReallocDeath, 0x1000 + number * 16, 8, i as u32),
+                ]
+            };
+            (0..500).flat_map(pair).collect()
+        },
+    );
+    let overlapping = invented(
+        1_500,
+        |block| block as u64 + 1,
+        |_| {
+            let at = |i: u32| if i == 0 { 0 } else { 0xffff_0000 + i };
+            (0..1_000).map(|i| slot(Kind::Malloc, 0x10000 + u64::from(i) * 16, 8, at(i))).collect()
+        },
+    );
     for (name, bytes) in [("threads", threads), ("overlapping", overlapping)] {
         let mut events = 0;
         let held = peak(|| events = read(&bytes, &[Format::Csv]));
@@ -277,14 +289,18 @@ fn names_are_escaped_everywhere() {
 /// One request that no memory can meet does not hide the sum of the others.
 #[test]
 fn impossible_requests_are_counted_apart() {
-    let blocks = invented(1, |_| 1, |_| {
-        vec![
-            slot(Kind::Malloc, 0x1000, 1_001, 0),
-            Slot::prefix(Kind::WideSize, 0, u64::MAX),
-            slot(Kind::Calloc, 0, 0, 1),
-            slot(Kind::Malloc, 0x2000, 1_003, 2),
-        ]
-    });
+    let blocks = invented(
+        1,
+        |_| 1,
+        |_| {
+            vec![
+                slot(Kind::Malloc, 0x1000, 1_001, 0),
+                Slot::prefix(Kind::WideSize, 0, u64::MAX),
+                slot(Kind::Calloc, 0, 0, 1),
+                slot(Kind::Malloc, 0x2000, 1_003, 2),
+            ]
+        },
+    );
     let sandbox = setup("impossible");
     let info = Trace::new(sandbox.file("t.1.1.0", blocks)).info();
     assert_eq!(info.get("requested bytes"), "2004");
@@ -298,7 +314,8 @@ fn many_files() {
     let sandbox = setup("many_files");
     let golden = tests().join("golden/v1.trace");
     for number in 0..3_000 {
-        std::os::unix::fs::symlink(&golden, sandbox.path().join(format!("t.{number}.1.0"))).unwrap();
+        std::os::unix::fs::symlink(&golden, sandbox.path().join(format!("t.{number}.1.0")))
+            .unwrap();
     }
     let script = r#"ulimit -d 24576; exec "$0" --info t.*"#;
     let dump = &crate::artifacts::artifacts().dump;

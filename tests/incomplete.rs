@@ -19,8 +19,14 @@ fn check(trace: &Trace, marker: &str) {
     let info = trace.info();
     let missing = info.lost() + info.overwritten();
     assert!(missing > 0);
-    let commands =
-        [&[][..], &["--format", "csv"], &["--op", "free"], &["--info"], &["--check"], &["--follow"]];
+    let commands = [
+        &[][..],
+        &["--format", "csv"],
+        &["--op", "free"],
+        &["--info"],
+        &["--check"],
+        &["--follow"],
+    ];
     for arguments in commands {
         let output = trace.dump(arguments);
         let stderr = String::from_utf8(output.stderr).unwrap();

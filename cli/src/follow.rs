@@ -88,7 +88,8 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         }
         written.is_ok() && !filter.is_past(event.time_ns)
     })?;
-    let written = written.and_then(|()| output.write_all(piece.text())).and_then(|()| output.flush());
+    let written =
+        written.and_then(|()| output.write_all(piece.text())).and_then(|()| output.flush());
     written.context("cannot write the output")?;
     input::report_missing(&traces, messages);
     Ok(input::report_damage(&traces, messages))

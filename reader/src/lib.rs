@@ -89,7 +89,9 @@ mod trace;
 pub use analysis::{Check, Ending, Missing, Summary, ThreadSummary, Violation};
 pub use error::Error;
 pub use escape::{Shown, escape, escape_json};
-pub use event::{Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, follow};
+pub use event::{
+    Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, follow,
+};
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
 pub use source::{Mapped, Source};
 pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Trace};

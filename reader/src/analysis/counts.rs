@@ -6,8 +6,8 @@ use std::thread;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{Kind, Slot};
 
-use crate::decode::{self, Moment};
 use super::threads::Threads;
+use crate::decode::{self, Moment};
 use crate::trace::{Block, Blocks, ClockLine, ClockSync, Trace};
 
 /// Number of raw kinds that a slot can have.

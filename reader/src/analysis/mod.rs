@@ -19,6 +19,6 @@ mod serialize;
 mod summary;
 mod threads;
 
-pub use missing::Missing;
 pub use check::{Check, Violation};
+pub use missing::Missing;
 pub use summary::{Ending, Summary, ThreadSummary};

@@ -159,9 +159,8 @@ impl Ending {
 
     /// `exits`: it called a function that ends the process.
     fn of(trace: &Trace, last: Option<Newest>, exits: bool) -> Ending {
-        let exec = last.is_some_and(|last| {
-            last.kind == Kind::Exec && last.address == u64::from(trace.pid())
-        });
+        let exec = last
+            .is_some_and(|last| last.kind == Kind::Exec && last.address == u64::from(trace.pid()));
         if trace.ended() {
             return Ending::Clean;
         }

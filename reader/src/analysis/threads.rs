@@ -63,8 +63,9 @@ impl Threads {
     /// The named threads: ID, name and call moments, by ID.
     pub fn named(self) -> Vec<(u32, String, u64)> {
         let named = self.named.into_iter();
-        let mut all: Vec<_> =
-            named.map(|(tid, (name, moments))| (tid, decode::thread_name(&name), moments)).collect();
+        let mut all: Vec<_> = named
+            .map(|(tid, (name, moments))| (tid, decode::thread_name(&name), moments))
+            .collect();
         all.sort_unstable_by_key(|(tid, ..)| *tid);
         all
     }

@@ -94,7 +94,11 @@ impl<'a> MergedEvents<'a> {
         if self.processes.len() != 1 {
             return self.advance_several();
         }
-        if let Some(Process::Open(only)) = self.processes.first_mut() { only.advance() } else { None }
+        if let Some(Process::Open(only)) = self.processes.first_mut() {
+            only.advance()
+        } else {
+            None
+        }
     }
 
     fn advance_several(&mut self) -> Option<&Event> {

@@ -93,7 +93,8 @@ impl<'a> BlockQueue<InOrder<'a>> {
         };
         let mut all: Vec<Block> = blocks.by_ref().collect();
         all.sort_by_key(|block| block.sequence);
-        let count = all.iter().fold(blocks.overwritten, |sum, it| sum.saturating_add(it.overwritten));
+        let count =
+            all.iter().fold(blocks.overwritten, |sum, it| sum.saturating_add(it.overwritten));
         let last = all.last().map_or(0, |newest| newest.sequence.saturating_sub(turn));
         let queue = BlockQueue::new(InOrder::Ring(all.into_iter()));
         (queue, Overwritten { count, last })

@@ -91,6 +91,8 @@ mod tests {
         }
         // A file system without holes has data everywhere.
         let all = found.len() == 1 << 20;
-        assert!(all || [0, 1, 70_000, 900_001].iter().all(|it| found.contains(it)) && found.len() < 100);
+        assert!(
+            all || [0, 1, 70_000, 900_001].iter().all(|it| found.contains(it)) && found.len() < 100
+        );
     }
 }

@@ -17,7 +17,8 @@ use std::path::Path;
 use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCopy, SlotCell};
 use mallook_format::{
-    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, FileHeader, HEADER_WORDS, LiveSnapshot, SLOT_SIZE, Slot,
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockHeader, FileHeader, HEADER_WORDS, LiveSnapshot, SLOT_SIZE,
+    Slot,
 };
 
 pub use mapped::Mapped;

@@ -111,7 +111,8 @@ mod tests {
         let mut last = 0;
         for step in 1..1000u64 {
             let jumped = if step < 500 { 0 } else { 15_000_000_000 };
-            let now = sync(20_000_000_000 + step * 2_000_000 - jumped, 1_000_000 + step * 1_000_000);
+            let now =
+                sync(20_000_000_000 + step * 2_000_000 - jumped, 1_000_000 + step * 1_000_000);
             let ticks = now.ticks.wrapping_add(line.shift(now));
             assert!(ticks > last, "{step}");
             assert!(ticks.abs_diff(20_000_000_000 + step * 2_000_000) < 1_000, "{step}: {ticks}");

@@ -75,11 +75,7 @@ pub fn rate(start: ClockSync, end: ClockSync) -> u64 {
 }
 
 /// The clock syncs between the slots of a block.
-pub fn syncs_within(
-    copy: &BlockCopy,
-    parity: u64,
-    shift: u64,
-) -> impl Iterator<Item = ClockSync> {
+pub fn syncs_within(copy: &BlockCopy, parity: u64, shift: u64) -> impl Iterator<Item = ClockSync> {
     copy.slots.windows(2).filter_map(move |pair| {
         let is = |slot: Slot, kind| slot.kind() == Some(kind) && slot.parity() == parity;
         let [ticks, ns] = [pair[0], pair[1]];

@@ -197,7 +197,9 @@ mod tests {
     #[test]
     fn a_file_by_device_or_by_name() {
         let line = |device: &str, inode: u64, path: &str| {
-            format!("7f00-7f01 rw-s 00000000 {device} {inode}    {path}\n7f01-7f02 r--p 0 00:00 0\n")
+            format!(
+                "7f00-7f01 rw-s 00000000 {device} {inode}    {path}\n7f01-7f02 r--p 0 00:00 0\n"
+            )
         };
         for (device, inode, path, expected) in [
             ("08:01", 42, "/dir/t.7.8.0", true),

@@ -207,10 +207,7 @@ impl Follow {
     ///
     /// # Errors
     /// A file cannot be read any more.
-    pub fn run(
-        mut self,
-        mut told: impl FnMut(News) -> bool,
-    ) -> Result<Vec<Trace<'static>>, Error> {
+    pub fn run(mut self, mut told: impl FnMut(News) -> bool) -> Result<Vec<Trace<'static>>, Error> {
         let mut scanned: Option<Instant> = None;
         let mut told_events = false;
         loop {
@@ -260,7 +257,9 @@ impl Follow {
         let limit = if self.files.len() == 1 { None } else { limit }.unwrap_or(u64::MAX);
         let first = |file: &&mut File| file.ready.front().map_or(u64::MAX, |first| first.time_ns);
         while let Some(file) = self.files.iter_mut().min_by_key(first) {
-            let Some(event) = file.ready.front().filter(|event| event.time_ns <= limit) else { break };
+            let Some(event) = file.ready.front().filter(|event| event.time_ns <= limit) else {
+                break;
+            };
             if !told(News::Event(event)) {
                 return None;
             }

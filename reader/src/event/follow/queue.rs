@@ -55,9 +55,9 @@ impl Queue {
 
 impl Moments for Queue {
     fn more(&mut self, batch: &mut Batch) -> bool {
-        let known = self.clock_syncs.partition_point(|sync| {
-            !self.goes_on || sync.ticks <= self.until.saturating_add(1)
-        });
+        let known = self
+            .clock_syncs
+            .partition_point(|sync| !self.goes_on || sync.ticks <= self.until.saturating_add(1));
         batch.clock_syncs.extend(self.clock_syncs.drain(..known));
         let ready = self.moments.partition_point(|moment| moment.ticks <= self.until);
         batch.moments.extend(self.moments.drain(..ready));

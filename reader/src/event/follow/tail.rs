@@ -185,9 +185,8 @@ impl Tail {
     fn is_unchanged(&self, open: &Open) -> bool {
         let (state, slot) = self.trace.peek(open.block.index, open.next_slot);
         let is_written = slot.raw_kind() != 0 && slot.parity() == open.block.parity;
-        let same = |state: State| {
-            state.phase == Phase::Open && state.sequence == open.block.sequence
-        };
+        let same =
+            |state: State| state.phase == Phase::Open && state.sequence == open.block.sequence;
         state.is_some_and(same) && !is_written
     }
 
