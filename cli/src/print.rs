@@ -1,7 +1,6 @@
-//! Prints events: other threads decode and pair moments, this one formats and writes.
+//! Prints events: other threads decode, this one pairs moments, formats and writes.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
 use mallook_reader::export::{Exporter, Format, TextBuffer};
-use mallook_reader::{Event, Filter, MergedEvents, Trace};
+use mallook_reader::{MergedEvents, Trace};
 
 use crate::messages::Messages;
 use crate::output::Output;
@@ -19,10 +18,6 @@ use crate::selection;
 /// Output is written in pieces of this size, and after this many events the bar moves.
 const PIECE: usize = 1 << 16;
 const STEP: u64 = 1 << 12;
-/// Events that go at a time from the thread that pairs moments to the one that formats, and batches
-/// that wait at the most.
-const BATCH: usize = 512;
-const BATCHES: usize = 8;
 
 /// How events look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -98,29 +93,34 @@ pub fn events(
 ) -> Result<()> {
     let progress = progress_bar(&options.output, traces);
     let filter = options.events.filter(traces);
+    let everything = filter.wants_all();
     let mut exporter = options.exporter(traces);
     let mut text = TextBuffer::new();
     exporter.begin(&mut text);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
-        let events = MergedEvents::prefetching(traces, scope);
-        let (send_full, full) = mpsc::sync_channel(BATCHES);
-        let (send_empty, empty) = mpsc::channel();
-        let (filter, progress) = (&filter, &progress);
-        let pairing = scope.spawn(move || collect(events, filter, progress, &send_full, &empty));
-        for mut batch in full {
-            for event in &batch {
-                exporter.event(event, &mut text);
-                if text.len() >= PIECE {
-                    output.write_all(text.text())?;
-                    text.clear();
+        let mut events = MergedEvents::prefetching(traces, scope);
+        let mut seen = 0;
+        while let Some(event) = events.advance() {
+            seen += 1;
+            if seen == STEP {
+                progress.inc(std::mem::take(&mut seen));
+            }
+            if !everything {
+                if filter.is_past(event.time_ns) {
+                    break;
+                }
+                if !filter.wants(event) {
+                    continue;
                 }
             }
-            batch.clear();
-            // The thread may be done already.
-            _ = send_empty.send(batch);
+            exporter.event(event, &mut text);
+            if text.len() >= PIECE {
+                output.write_all(text.text())?;
+                text.clear();
+            }
         }
         output.write_all(text.text())?;
-        Ok(pairing.join().unwrap_or_default())
+        Ok(events.repairs())
     })
     .context("cannot write the output")?;
     progress.finish_and_clear();
@@ -128,43 +128,6 @@ pub fn events(
         messages.say(format_args!("{repairs} events: order between threads repaired by causality"));
     }
     Ok(())
-}
-
-/// Sends the wanted events in batches; the number of those whose order was repaired.
-fn collect(
-    mut events: MergedEvents,
-    filter: &Filter,
-    progress: &ProgressBar,
-    full: &SyncSender<Vec<Event>>,
-    empty: &Receiver<Vec<Event>>,
-) -> u64 {
-    let everything = filter.wants_all();
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut seen = 0;
-    while let Some(event) = events.advance() {
-        seen += 1;
-        if seen == STEP {
-            progress.inc(std::mem::take(&mut seen));
-        }
-        if !everything {
-            if filter.is_past(event.time_ns) {
-                break;
-            }
-            if !filter.wants(event) {
-                continue;
-            }
-        }
-        batch.push(*event);
-        if batch.len() == BATCH {
-            let next = empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH));
-            // Nobody receives any more when the output is closed.
-            if full.send(std::mem::replace(&mut batch, next)).is_err() {
-                return events.repairs();
-            }
-        }
-    }
-    _ = full.send(batch);
-    events.repairs()
 }
 
 /// A bar on stderr, if a person is looking at it and at nothing else. It appears after a second.
