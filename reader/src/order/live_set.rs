@@ -107,9 +107,8 @@ impl LiveSet {
     /// Applies the birth or death of the moment.
     pub fn apply(&mut self, moment: &Moment) {
         let address = moment.address;
-        let has_place = || {
-            self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid)
-        };
+        let has_place =
+            || self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid);
         match moment.kind {
             kind if kind.second_half().is_some() && has_place() => {
                 self.pending.insert(moment.tid, *moment);
