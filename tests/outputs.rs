@@ -137,7 +137,8 @@ fn pipes_and_compressed_traces() {
     // Two frames in a row are one file.
     let trace = golden();
     let (one, two) = trace.split_at(20_000);
-    (sandbox.file("one", one), sandbox.file("two", two));
+    sandbox.file("one", one);
+    sandbox.file("two", two);
     let script = "zstd -q -c one > both; zstd -q -c two >> both; exec \"$0\" dump both";
     let shell = |script: &str| {
         sandbox.command("bash").args(["-c", script]).arg(&artifacts().mallook).run_alone()
@@ -184,7 +185,7 @@ fn good_ones_among_bad_ones() {
             let output = mallook(&sandbox, &[command, argument]);
             assert_eq!(output.status.code(), Some(1), "{argument}: {output:?}");
             assert_eq!(text(&output.stderr).lines().count(), 1, "{argument}: {output:?}");
-            assert_eq!(output.stdout.len() >= expected.stdout.len(), true, "{argument}");
+            assert!(output.stdout.len() >= expected.stdout.len(), "{argument}");
         }
         let nothing = mallook(&sandbox, &[command, "empty", "stray"]);
         assert_eq!((nothing.status.code(), &*nothing.stdout), (Some(2), &b""[..]), "{nothing:?}");

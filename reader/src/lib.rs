@@ -67,7 +67,7 @@
 //! A module uses only modules of rows above its own, and modules to its left.
 //!
 //! ```text
-//! escape error source text of others, made harmless; why a file cannot be read; its bytes
+//! escape error source  names that are harmless; why a file cannot be read; its bytes
 //! trace               header, blocks, clock, damage
 //! decode              slots of a block to moments
 //! order               the moments of all threads in one possible order

@@ -136,7 +136,7 @@ fn for_each_shared(libc: &Object, ours: &Object, visit: &mut dyn FnMut(*mut Symb
         let Some(hook) = ours.function(name) else { return };
         libc.symbols_of(name, &mut |symbol| {
             // SAFETY: a symbol of libc's table.
-            let value = unsafe { (&raw const (*symbol).st_value).read() };
+            let Symbol { st_value: value, .. } = unsafe { symbol.read() };
             if libc.address(value) == next as u64 {
                 visit(symbol, hook);
             }

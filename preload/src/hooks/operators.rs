@@ -108,6 +108,7 @@ macro_rules! operator_new {
             #[doc = concat!("`", stringify!($name), "`.\n\n# Safety\nAs in C++.")]
             #[unsafe(naked)]
             #[cfg_attr(not(test), unsafe(no_mangle))]
+            #[allow(non_snake_case, reason = "the C++ ABI's names")]
             pub unsafe extern "C" fn $name() {
                 core::arch::naked_asm!(
                     ".cfi_startproc",
@@ -268,6 +269,7 @@ macro_rules! operator_delete {
         $(
             #[doc = concat!("`", stringify!($name), "`.\n\n# Safety\nAs in C++.")]
             #[cfg_attr(not(test), unsafe(no_mangle))]
+            #[allow(non_snake_case, reason = "the C++ ABI's names")]
             pub unsafe extern "C" fn $name(block: Pointer, $first: usize, $second: usize) {
                 let (size, alignment): (Option<usize>, usize) = ($size, $alignment);
                 let release = Release {

@@ -119,7 +119,7 @@ impl Object {
         // musl's loader, started as a program, does not say where its headers lie: behind the
         // header of the file.
         let start = headers.wrapping_sub(size_of::<libc::Elf64_Ehdr>() as u64);
-        if start % PAGE != 0 {
+        if !start.is_multiple_of(PAGE) {
             return None;
         }
         // SAFETY: within the page that the headers are in.

@@ -186,9 +186,9 @@ impl Counts {
         if shift != 0 {
             let on = |ticks: &mut u64| *ticks = ticks.wrapping_add(shift);
             later.clock_syncs.iter_mut().for_each(|sync| on(&mut sync.ticks));
-            later.oldest.as_mut().map(on);
-            later.exit.as_mut().map(|(ticks, _)| on(ticks));
-            later.newest.as_mut().map(|newest| on(&mut newest.ticks));
+            later.oldest.iter_mut().for_each(on);
+            later.exit.iter_mut().for_each(|(ticks, _)| on(ticks));
+            later.newest.iter_mut().for_each(|newest| on(&mut newest.ticks));
         }
         self.blocks += later.blocks;
         for (kind, count) in later.kinds {

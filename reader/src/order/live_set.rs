@@ -107,11 +107,11 @@ impl LiveSet {
     /// Applies the birth or death of the moment.
     pub fn apply(&mut self, moment: &Moment) {
         let address = moment.address;
+        let has_place =
+            || self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid);
         match moment.kind {
-            kind if kind.second_half().is_some() => {
-                if self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid) {
-                    self.pending.insert(moment.tid, *moment);
-                }
+            kind if kind.second_half().is_some() && has_place() => {
+                self.pending.insert(moment.tid, *moment);
             }
             kind if kind.first_half().is_some() && moment.aux & REALLOC_FRESH == 0 => {
                 let death = self.pending.remove(&moment.tid);

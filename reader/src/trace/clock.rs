@@ -9,7 +9,7 @@ use super::file::Trace;
 
 /// Blocks whose clock syncs are compared with each other before the first event is shown. In traces
 /// of up to this many blocks the syncs within blocks count, too.
-const FIRST_BLOCKS: u64 = 64;
+pub const FIRST_BLOCKS: u64 = 64;
 
 /// Converts the ticks of one trace to Unix nanoseconds: linear between two clock syncs, with the
 /// overall rate before the first one and after the last one.

@@ -24,7 +24,7 @@ mod process;
 pub use block::Block;
 pub use blocks::Blocks;
 pub use clock::ClockMap;
-pub(crate) use clock::Converter;
+pub(crate) use clock::{Converter, FIRST_BLOCKS};
 pub(crate) use clock_line::{ClockLine, FAR};
 pub(crate) use clock_sync::{ClockSync, syncs_within};
 pub use damage::{Damage, DamageKind};

@@ -39,13 +39,26 @@ impl Queue {
     /// No moment up to this time will be added any more; `goes_on`: there are further ones in the
     /// file.
     pub fn release(&mut self, until: u64, goes_on: bool) {
-        (self.until, self.goes_on) = (until, goes_on);
+        self.goes_on = goes_on;
+        self.until = match goes_on {
+            // Times lie between two clock syncs that follow each other: none of those that will be
+            // read is earlier than `until`.
+            true => {
+                let known = self.clock_syncs.partition_point(|sync| sync.ticks <= until);
+                let last = known.checked_sub(1).and_then(|last| self.clock_syncs.get(last));
+                last.map_or(self.until, |last| self.until.max(last.ticks.saturating_sub(1)))
+            }
+            false => until,
+        };
     }
 }
 
 impl Moments for Queue {
     fn more(&mut self, batch: &mut Batch) -> bool {
-        batch.clock_syncs.append(&mut self.clock_syncs);
+        let known = self
+            .clock_syncs
+            .partition_point(|sync| !self.goes_on || sync.ticks <= self.until.saturating_add(1));
+        batch.clock_syncs.extend(self.clock_syncs.drain(..known));
         let ready = self.moments.partition_point(|moment| moment.ticks <= self.until);
         batch.moments.extend(self.moments.drain(..ready));
         if self.moments.is_empty() {
@@ -78,7 +91,8 @@ mod tests {
             for (from, piece) in (0..).step_by(50).zip(pieces) {
                 let seen: Vec<_> = piece.iter().map(|ticks| Moment::gap(from + ticks, 0, 0)).collect();
                 all.extend(seen.iter().map(|moment| moment.ticks));
-                queue.add(seen, &mut Vec::new());
+                let mut syncs = vec![ClockSync { ticks: from + 30, ns: from }];
+                queue.add(seen, &mut syncs);
                 queue.release(from + 49, true);
                 while queue.more(&mut batch) {}
             }

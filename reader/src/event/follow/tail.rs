@@ -11,7 +11,9 @@ use crate::decode::{Decoded, Decoder, Moment};
 use crate::error::Error;
 use crate::event::pairing::Pairing;
 use crate::order::{Causality, EARLY, LiveSet};
-use crate::trace::{Block, Blocks, ClockLine, ClockMap, ClockSync, Converter, Trace, syncs_within};
+use crate::trace::{
+    Block, Blocks, ClockLine, ClockMap, ClockSync, Converter, FIRST_BLOCKS, Trace, syncs_within,
+};
 
 /// Blocks that are read at a time.
 const PIECE: u64 = 64;
@@ -36,6 +38,8 @@ pub struct Tail {
     /// The newest moment, and the newest one when nothing was unread the last time.
     newest: u64,
     settled: u64,
+    /// The trace has few blocks so far.
+    is_small: bool,
     /// The process has ended: nothing is added any more.
     is_final: bool,
     line: ClockLine,
@@ -80,6 +84,7 @@ impl Tail {
             watermark: 0,
             newest: 0,
             settled: 0,
+            is_small: false,
             is_final: false,
             line: trace.clock_line(),
             copy: Box::new(BlockCopy::EMPTY),
@@ -100,6 +105,7 @@ impl Tail {
         let claimed = self.trace.live_now().claimed();
         let claimed = if self.trace.has_sound_header() { claimed } else { u64::MAX };
         let end = self.reachable(claimed)?;
+        self.is_small = end <= FIRST_BLOCKS;
         let first = self.seen.len();
         let mut open = std::mem::take(&mut self.open);
         open.retain_mut(|open| self.is_unchanged(open) && running || self.take(open, running));
@@ -199,7 +205,7 @@ impl Tail {
             false => Decoder::new(&self.copy, block),
         };
         let (mut position, mut calls) = (0, 0);
-        while let Some(decoded) = decoder.next() {
+        for decoded in decoder.by_ref() {
             let Decoded::Moment(moment) = decoded else { continue };
             if position >= open.taken {
                 self.newest = self.newest.max(moment.ticks);
@@ -210,7 +216,8 @@ impl Tail {
         }
         open.taken = position.max(open.taken);
         open.next_slot = decoder.position();
-        if calls != 0 {
+        // A dump takes those within blocks of small traces alone.
+        if calls != 0 && self.is_small {
             self.clock_syncs.extend(syncs_within(&self.copy, block.parity, block.shift));
         }
         if let Some(place) = self.places.get_mut(&block.index) {
