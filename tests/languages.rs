@@ -105,8 +105,10 @@ fn c10_copies_of_a_live_trace() {
             // So that the file does not grow much faster than it is read.
             signal(libc::SIGSTOP);
             let output = Trace::new(copy).dump(&["--info"]);
+            // A ring has overwritten what it says.
             let stderr = String::from_utf8_lossy(&output.stderr);
-            assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{mode}, {round}");
+            let news = stderr.lines().find(|line| !line.contains(" events are missing: "));
+            assert_eq!((output.status.code(), news), (Some(0), None), "{mode}, {round}");
             let info = Info::parse(&String::from_utf8(output.stdout).unwrap());
             let now = info.present() + info.overwritten();
             assert!(now >= moments, "{mode}, {round}: {now} after {moments}");

@@ -205,7 +205,8 @@ mod tests {
         let place = |directory: &Path, public| Place { directory: directory.to_owned(), public };
         assert!(install_in(&place(&open, false)).is_err());
         assert!(install_in(&place(&link, false)).is_err());
-        // Temporary directories of tests are closed to others.
+        // Nobody else can reach what lies in there.
+        fs::set_permissions(sandbox.path(), Permissions::from_mode(0o700)).unwrap();
         assert!(install_in(&place(&sandbox.path().join("public"), true)).is_err());
     }
 
