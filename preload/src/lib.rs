@@ -16,9 +16,9 @@
 //!
 //! * Nothing here allocates, takes a lock, or calls into libc, except
 //!   string functions, and the functions that are forwarded to. `errno` is never touched.
-//! * A thread is in the slow path once at a time ([`host::slow_path`]): signals are blocked there,
+//! * A thread is in the slow path once at a time (`host::slow_path`): signals are blocked there,
 //!   but for those that it raises itself, and what a handler does all the same is counted as lost.
-//! * A process that confines itself gets no system call of ours afterwards ([`host::confined`]).
+//! * A process that confines itself gets no system call of ours afterwards (`host::confined`).
 //! * Mutable state that must not survive a fork lives in `record::wiped::Wiped`, which the kernel
 //!   zeroes in a forked child however it was forked, or the hook of `fork` where the kernel does not;
 //!   zero means "not started yet" everywhere.
