@@ -132,19 +132,22 @@ static void kill_child(uint64_t *state) {
     reap(child);
 }
 
-/* A filter as servers have it: ordinary calls on memory and time pass, any other kills. */
+/* A filter as servers have it: ordinary calls on memory and time pass, any other kills. No file can be
+ * opened, which glibc tries before it shrinks an arena. */
 static void enter_filter(void) {
     static const int allowed[] = {
         SYS_brk, SYS_clock_gettime, SYS_close, SYS_exit, SYS_exit_group, SYS_futex, SYS_getpid, SYS_gettid, SYS_madvise,
         SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap, SYS_nanosleep, SYS_read, SYS_rt_sigprocmask, SYS_write,
     };
     enum { CALLS = sizeof allowed / sizeof *allowed };
-    struct sock_filter filter[CALLS + 3] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0) };
+    struct sock_filter filter[CALLS + 5] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0) };
     for (int i = 0; i < CALLS; i++)
-        filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], CALLS - i, 0);
-    filter[CALLS + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
-    filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    struct sock_fprog program = { CALLS + 3, filter };
+        filter[1 + i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, allowed[i], CALLS + 2 - i, 0);
+    filter[CALLS + 1] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1);
+    filter[CALLS + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES);
+    filter[CALLS + 3] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS);
+    filter[CALLS + 4] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog program = { CALLS + 5, filter };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) die("no_new_privs");
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) die("seccomp");
 }
