@@ -30,6 +30,7 @@ mod crowds;
 mod csv;
 mod descriptors;
 mod disassembly;
+mod disk;
 mod docs;
 mod ends;
 mod environment;
