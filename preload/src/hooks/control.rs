@@ -14,6 +14,7 @@ use crate::session::confine::confine;
 
 use super::next;
 use super::process::before_exit_group;
+use super::trampoline::{call_and_jump, save_arguments};
 
 /// The strict mode of `PR_SET_SECCOMP`, and the operations of the system call `seccomp`.
 const MODE_STRICT: usize = libc::SECCOMP_MODE_STRICT as usize;
@@ -94,11 +95,8 @@ pub unsafe extern "C" fn prctl() {
         "je 2f",
         "jmp qword ptr [rip + {next}]",
         "2:",
-        // Seven words and the return address: the stack is aligned for the call.
-        "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
-        "call {before}",
-        "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
-        "jmp qword ptr [rip + {next}]",
+        save_arguments!(),
+        call_and_jump!(),
         seccomp = const libc::PR_SET_SECCOMP,
         no_new_privs = const libc::PR_SET_NO_NEW_PRIVS,
         tsc = const libc::PR_SET_TSC,
@@ -126,11 +124,8 @@ pub unsafe extern "C" fn syscall() {
         "je 2f",
         "jmp qword ptr [rip + {next}]",
         "2:",
-        // As in `prctl`.
-        "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
-        "call {before}",
-        "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
-        "jmp qword ptr [rip + {next}]",
+        save_arguments!(),
+        call_and_jump!(),
         prctl = const libc::SYS_prctl,
         seccomp = const libc::SYS_seccomp,
         exit_group = const libc::SYS_exit_group,

@@ -6,6 +6,7 @@ use crate::record::wiped::WIPED;
 use crate::session::confine::depart;
 
 use super::next;
+use super::trampoline::{call_and_jump, save_arguments};
 
 extern "C" fn before_departure() {
     next::resolve_once();
@@ -22,11 +23,8 @@ macro_rules! departure {
             #[cfg_attr(not(test), unsafe(no_mangle))]
             pub unsafe extern "C" fn $name() {
                 core::arch::naked_asm!(
-                    // Seven words and the return address: the stack is aligned for the call.
-                    "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
-                    "call {before}",
-                    "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
-                    "jmp qword ptr [rip + {next}]",
+                    save_arguments!(),
+                    call_and_jump!(),
                     before = sym before_departure,
                     next = sym next::$next,
                 );

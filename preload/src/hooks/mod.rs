@@ -4,6 +4,7 @@
 //! in its row.
 //!
 //! ```text
+//! trampoline           a call of ours before the next definition, registers kept
 //! symbols optional     changes to symbol tables; the functions that a process may have or not
 //! shadow musl          a `malloc` that comes before ours; functions of musl that call each other
 //! next                 the next definition of each hooked function
@@ -28,4 +29,5 @@ mod optional;
 mod process;
 mod shadow;
 mod symbols;
+mod trampoline;
 mod unloaded;

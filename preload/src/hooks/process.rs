@@ -19,6 +19,7 @@ use crate::session::close::{close, give_back};
 use crate::session::environment::Environment;
 use crate::session::lifecycle::Stage;
 
+use super::trampoline::{call_and_jump, save_arguments};
 use super::{next, shadow, unloaded};
 
 /// # Safety
@@ -145,12 +146,9 @@ macro_rules! exec {
             #[cfg_attr(not(test), unsafe(no_mangle))]
             pub unsafe extern "C" fn $name() {
                 core::arch::naked_asm!(
-                    // Seven words and the return address: the stack is aligned for the call.
-                    "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
+                    save_arguments!(),
                     concat!("mov rdi, ", $environment),
-                    "call {before}",
-                    "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
-                    "jmp qword ptr [rip + {next}]",
+                    call_and_jump!(),
                     before = sym $before,
                     next = sym next::$next,
                 );
