@@ -1,0 +1,20 @@
+//! The assembly that hooks share which call a function of ours and jump on, with all registers of
+//! arguments and the stack as they were, however many arguments there are.
+
+/// Saves the registers of arguments: seven words and the return address, so that the stack is
+/// aligned for a call.
+macro_rules! save_arguments {
+    () => {
+        "push rdi\npush rsi\npush rdx\npush rcx\npush r8\npush r9\npush rax"
+    };
+}
+
+/// Calls `{before}`, restores the registers that [`save_arguments`] has saved, and jumps to the
+/// function whose address stands in `{next}`.
+macro_rules! call_and_jump {
+    () => {
+        "call {before}\npop rax\npop r9\npop r8\npop rcx\npop rdx\npop rsi\npop rdi\njmp qword ptr [rip + {next}]"
+    };
+}
+
+pub(super) use {call_and_jump, save_arguments};
