@@ -54,10 +54,9 @@ fn fence(start: usize, skip: usize, length: usize) -> usize {
         // SAFETY: as above.
         unsafe { memory::forbid(guard, PAGE) };
     }
-    // A window is filled from its start to its end: that is faster with it. A duplicate takes over
-    // the advice for the first mapping.
+    // As in `map_start`: read ahead, holes become zeros in pages that are several times as many.
     // SAFETY: changes no byte.
-    let _ = unsafe { memory::advise(address as *const _, length, libc::MADV_NORMAL) };
+    let _ = unsafe { memory::advise(address as *const _, length, libc::MADV_RANDOM) };
     inherited::note(address, length);
     address
 }
