@@ -207,13 +207,26 @@ impl Trace {
 
     /// Fails unless a replay finds nothing impossible, all having been read.
     pub fn check(&self) {
+        let verdict = self.replay();
+        assert!(verdict.contains(": nothing impossible: 0 impossible events"), "{verdict}");
+    }
+
+    /// As [`Trace::check`] of a trace that lacks events: where one thread has lost some, those that
+    /// others, or itself later, have recorded may seem impossible.
+    pub fn check_what_is_there(&self) {
+        let verdict = self.replay();
+        let sound = [": nothing impossible: 0 ", ": not conclusive, since events are missing: "];
+        assert!(sound.iter().any(|words| verdict.contains(words)), "{verdict}");
+    }
+
+    /// What a replay says, all having been read.
+    fn replay(&self) -> String {
         let output = self.dump(&["--check"]);
-        let verdict = String::from_utf8_lossy(&output.stdout);
-        assert!(verdict.contains(": nothing impossible: 0 impossible events"), "{output:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);
         let is_news = |line: &&str| !line.contains(" events are missing: ");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert_eq!(stderr.lines().find(is_news), None, "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// What the reader says about the trace as a whole.

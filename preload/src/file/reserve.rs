@@ -112,11 +112,11 @@ impl Reserved {
             return Ok(BLOCK_SIZE);
         }
         let all = match have {
-            0 if place.is_alone => self.part(name, place.address, offset(block), BLOCK_SIZE),
-            0 => {
-                let start = place.address - (block % GROUP) as usize * BLOCK_SIZE;
-                self.group(name, group, start, length)
+            // Threads that take others of the group meanwhile would wait for each other's pages.
+            0 if block.is_multiple_of(GROUP) && !place.is_alone => {
+                self.group(name, group, place.address, length)
             }
+            0 => self.part(name, place.address, offset(block), BLOCK_SIZE),
             _ => Err(Loss::Space),
         };
         all.map(|()| BLOCK_SIZE).or_else(|_| self.page(name, block, place.address, have))
