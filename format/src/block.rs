@@ -13,8 +13,8 @@ raw_enum! {
     pub enum BlockKind: u16 {
         /// Slots of moments, markers and prefixes.
         Events = 1,
-        /// Reserved for later versions: modules, call stacks, strings.
-        Metadata = 2,
+        /// Slots of call sites and modules.
+        Sites = 2,
     }
 }
 
@@ -85,7 +85,12 @@ const _: () = assert!(size_of::<BlockHeader>() == BLOCK_HEADER_SIZE, "slots star
 
 impl BlockHeader {
     /// `ident` of a block of events.
-    pub const EVENTS: u64 = BLOCK_MAGIC as u64 | (BlockKind::Events as u64) << 32;
+    pub const EVENTS: u64 = BlockHeader::ident(BlockKind::Events);
+
+    /// `ident` of a block of this kind.
+    pub const fn ident(kind: BlockKind) -> u64 {
+        BLOCK_MAGIC as u64 | (kind as u64) << 32
+    }
 
     /// The thread that the block was claimed by.
     pub const fn tid(&self) -> u32 {

@@ -39,6 +39,20 @@ raw_enum! {
     }
 }
 
+raw_enum! {
+    /// How call stacks were taken.
+    pub enum Stacks: u32 {
+        /// Not at all.
+        Off = 0,
+        /// The return address of each call alone.
+        Caller = 1,
+        /// By frame pointers.
+        FramePointers = 2,
+        /// Whole, by the unwind tables.
+        Full = 3,
+    }
+}
+
 /// The part of the header that is written once, before the first event.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
@@ -77,8 +91,12 @@ pub struct FileHeader {
     pub flags: u32,
     /// Unix seconds, as in the file's name.
     pub epoch: u64,
+    /// Number of blocks behind a ring that may hold call sites; 0 in full mode.
+    pub site_blocks: u32,
+    /// Raw [`Stacks`].
+    pub stacks: u32,
     /// Zero.
-    pub reserved: [u64; 4],
+    pub reserved: [u64; 3],
     /// Host name, padded with zeros.
     pub hostname: [u8; 64],
     /// Path of the executable, padded with zeros.

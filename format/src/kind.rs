@@ -93,6 +93,20 @@ raw_enum! {
         /// Prefix: eight bytes of the thread's name; `aux` is 0 for the first half, 1 for the
         /// second.
         Name = 54,
+        /// Prefix: defines a call stack ([`StackSlot`](crate::StackSlot)).
+        Stack = 55,
+        /// Prefix: further frames of the stack that the next [`Kind::Stack`] defines, outside its
+        /// own.
+        StackMore = 56,
+        /// Prefix: the next moment has the call stack whose number is the address.
+        StackOf = 57,
+        /// In a block of sites: a call site ([`SiteSlot`](crate::SiteSlot)).
+        Site = 58,
+        /// In a block of sites: a module ([`ModuleSlot`](crate::ModuleSlot)).
+        Module = 59,
+        /// In a block of sites: a part of the module before it
+        /// ([`ModuleField`](crate::ModuleField)).
+        ModuleMore = 60,
     }
 }
 
@@ -120,6 +134,22 @@ impl Kind {
     /// A slot that speaks about the slots after it.
     pub const fn is_prefix(self) -> bool {
         self as u8 >= Kind::Ticks as u8
+    }
+
+    /// Bit 1 and those above it in `aux` of such a moment are the number of its call stack, 0 for
+    /// none. Others need a [`Kind::StackOf`].
+    pub const fn has_stack_in_aux(self) -> bool {
+        matches!(
+            self,
+            Kind::Malloc
+                | Kind::Calloc
+                | Kind::Realloc
+                | Kind::Reallocarray
+                | Kind::Valloc
+                | Kind::Pvalloc
+                | Kind::Free
+                | Kind::Cfree
+        )
     }
 
     /// The kind of the first moment of a call, if this is that of the second one.
@@ -183,6 +213,12 @@ impl Kind {
             Kind::WideAlignment => "wide_alignment",
             Kind::Thread => "thread",
             Kind::Name => "name",
+            Kind::Stack => "stack",
+            Kind::StackMore => "stack_more",
+            Kind::StackOf => "stack_of",
+            Kind::Site => "site",
+            Kind::Module => "module",
+            Kind::ModuleMore => "module_more",
         }
     }
 }

@@ -27,6 +27,8 @@
 //! | 80..84 | `page_size` | bytes |
 //! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
+//! | 96..100 | `site_blocks` | blocks behind the ring that may hold sites; 0 in full mode |
+//! | 100..104 | `stacks` | how call stacks were taken ([`Stacks`]) |
 //! | 128..192 | `hostname` | padded with zeros |
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
 //! | 704..2048 | `command_line` | zero-separated, only when asked for |
@@ -53,9 +55,7 @@
 //! that were ever written to the block up to the end of its last use with parity *p*, so that
 //! `totals[1 - parity]` is always the number that has been overwritten.
 //!
-//! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it. Call stacks, module
-//! lists and strings will be blocks of other kinds. A reader passes over kinds that it does not
-//! know.
+//! `ident` is [`BLOCK_MAGIC`] in the low half and the [`BlockKind`] above it.
 //!
 //! # Length and holes
 //!
@@ -102,6 +102,25 @@
 //!
 //! Within a block, times never go back from slot to slot.
 //!
+//! # Call stacks
+//!
+//! A stack is a row of [sites](Site), from the outermost frame on. [`Kind::Stack`] defines one in a
+//! block of events ([`StackSlot`]): it keeps a number of outer frames of the last stack, then come
+//! the sites of the [`Kind::StackMore`] before it, if there are any, then its own. The last stack is
+//! that which the slots before it in the block have defined, or named by its number, with
+//! number 0 left out. It has a number, by which moments name it from there on, until another stack
+//! takes the number: in bits 1 to 7 of their `aux` ([`Kind::has_stack_in_aux`]), or else in a
+//! [`Kind::StackOf`] before them. A stack of number 0 belongs to the next moment alone. A block, and a
+//! new owner in it, begins with no stacks and an empty last one, so that every block can be read
+//! alone.
+//!
+//! What sites are stands in blocks of [`BlockKind::Sites`], which any thread may write to at any
+//! time: a [`SiteSlot`] for each, written before the first stack that has it, and a [`ModuleSlot`]
+//! with its [`Kind::ModuleMore`] for each module, before its first site. In full mode such a block
+//! is claimed like any other one. In a ring it lies behind the ring, and is never written over:
+//! block `1 + ring_blocks + n` is the one with the claim *n* of its own count; there are
+//! `site_blocks` at most.
+//!
 //! # Clock
 //!
 //! The base of a block and every `Ticks`/`Nanos` pair are *clock syncs*: one moment in ticks and in
@@ -132,6 +151,7 @@
 //! kind loss error      kinds of slots; causes of losses; errors of headers
 //! header live          block 0: written once; changing while the process runs
 //! slot block           a slot; the header of a block
+//! stack                call stacks, sites and modules
 //! ring                  the protocol of a block, both halves
 //! ```
 #![cfg_attr(not(any(test, loom)), no_std)]
@@ -147,11 +167,12 @@ mod raw;
 pub mod ring;
 mod size;
 mod slot;
+mod stack;
 mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
-pub use header::{COARSE_EVENTS, Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode};
+pub use header::{COARSE_EVENTS, Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode, Stacks};
 pub use kind::Kind;
 pub use layout::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,
@@ -161,4 +182,9 @@ pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
 pub use raw::raw_enum;
 pub use size::parse_size;
-pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, Slot, WIDE_ALIGNMENT};
+pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};
+pub use stack::{
+    MAX_DEPTH, MAX_MODULE_SLOTS, MAX_STACK, MODULE_BYTES, MORE_SITES, ModuleField, ModuleSlot,
+    SITE_GUESSED, SITE_INTERRUPTED, SITE_NO_RULE, SITE_OUTERMOST, STACK_SITES, Site, SiteSlot,
+    StackSlot, field_of_more, module_more, sites_of_more, stack_more,
+};

@@ -13,6 +13,8 @@ pub const WIDE_ALIGNMENT: u8 = 0xff;
 /// Bit of `aux` of [`Kind::OperatorDelete`] and [`Kind::OperatorDeleteArray`]: the caller gave a size.
 /// The bits below are the binary logarithm of the alignment, 0 for none.
 pub const DELETE_SIZED: u8 = 0x80;
+/// Position in `aux` of the number of a call stack ([`Kind::has_stack_in_aux`]).
+pub const STACK_SHIFT: u32 = 1;
 /// Position of the parity bit in word 0.
 pub const PARITY_SHIFT: u32 = 54;
 

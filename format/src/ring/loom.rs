@@ -6,7 +6,8 @@ use ::loom::thread;
 
 use super::*;
 
-const OPENING: Opening = Opening { base_ticks: 0, base_ns: 0, owner: 1, name: [0; 2] };
+const OPENING: Opening =
+    Opening { kind: BlockKind::Events, base_ticks: 0, base_ns: 0, owner: 1, name: [0; 2] };
 
 /// Explores every execution with up to this many involuntary switches between the threads.
 const PREEMPTIONS: usize = 2;

@@ -32,7 +32,7 @@
 //! the slots that the use did not write, so a block holds slots of at most two successive uses at
 //! any time, and one bit tells them apart without zeroing the block.
 
-use crate::block::{BlockHeader, Phase, State};
+use crate::block::{BlockHeader, BlockKind, Phase, State};
 use crate::kind::Kind;
 use crate::layout::SLOTS;
 use crate::slot::{PARITY_SHIFT, Slot};
@@ -92,6 +92,8 @@ const _: () =
 /// The words of the header of a block that its owner sets when it opens the block.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening {
+    /// The kind of its contents.
+    pub kind: BlockKind,
     /// Base of the ticks.
     pub base_ticks: u64,
     /// `CLOCK_MONOTONIC` nanoseconds at `base_ticks`.
@@ -200,7 +202,7 @@ impl BlockCell {
         // following stores also sees that the block has changed hands.
         fence(Ordering::Release);
         // Relaxed: published by the store of the state below.
-        self.ident.store(BlockHeader::EVENTS, Ordering::Relaxed);
+        self.ident.store(BlockHeader::ident(opening.kind), Ordering::Relaxed);
         self.base_ticks.store(opening.base_ticks, Ordering::Relaxed);
         self.base_ns.store(opening.base_ns, Ordering::Relaxed);
         self.owner.store(opening.owner, Ordering::Relaxed);

@@ -1,6 +1,7 @@
 use super::*;
 
-const OPENING: Opening = Opening { base_ticks: 5, base_ns: 6, owner: 7, name: [8, 9] };
+const OPENING: Opening =
+    Opening { kind: BlockKind::Events, base_ticks: 5, base_ns: 6, owner: 7, name: [8, 9] };
 
 fn word0(state: State, kind: Kind, address: u64) -> u64 {
     Slot::word0(kind, 0, address) | state.parity << PARITY_SHIFT

@@ -30,7 +30,9 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
 
 use mallook_format::ring::{Opening, SlotCell};
-use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Clock, Kind, PARITY_SHIFT, SLOT_SIZE, Slot};
+use mallook_format::{
+    BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockKind, Clock, Kind, PARITY_SHIFT, SLOT_SIZE, Slot,
+};
 
 use crate::file::blocks::Claimed;
 use crate::host::clock;
@@ -242,6 +244,7 @@ impl ThreadBuffer {
         claimed.block.open(
             claimed.state,
             &Opening {
+                kind: BlockKind::Events,
                 base_ticks: sync.ticks,
                 base_ns: sync.monotonic_ns,
                 owner: u64::from(self.tid()) | u64::from(self.index.load(Ordering::Relaxed)) << 32,

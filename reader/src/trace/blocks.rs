@@ -135,7 +135,7 @@ fn identify(trace: &Trace, index: u64, header: &BlockHeader) -> Result<Use, (Dam
     };
     let found = header.raw_kind();
     if header.has_magic() && found != BlockKind::Events as u16 {
-        let known = found == BlockKind::Metadata as u16;
+        let known = found == BlockKind::Sites as u16;
         return if known {
             Ok(Use::Other)
         } else {
