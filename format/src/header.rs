@@ -91,12 +91,14 @@ pub struct FileHeader {
     pub flags: u32,
     /// Unix seconds, as in the file's name.
     pub epoch: u64,
-    /// Number of blocks behind a ring that may hold call sites; 0 in full mode.
+    /// The first of the blocks behind a ring that may hold call sites; 0 in full mode.
+    pub site_start: u32,
+    /// Their number.
     pub site_blocks: u32,
     /// Raw [`Stacks`].
     pub stacks: u32,
     /// Zero.
-    pub reserved: [u64; 3],
+    pub reserved: [u32; 5],
     /// Host name, padded with zeros.
     pub hostname: [u8; 64],
     /// Path of the executable, padded with zeros.

@@ -27,8 +27,8 @@
 //! | 80..84 | `page_size` | bytes |
 //! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
-//! | 96..100 | `site_blocks` | blocks behind the ring that may hold sites; 0 in full mode |
-//! | 100..104 | `stacks` | how call stacks were taken ([`Stacks`]) |
+//! | 96..100, 100..104 | `site_start`, `site_blocks` | the blocks behind a ring that may hold sites: the first one, their number; 0 in full mode |
+//! | 104..108 | `stacks` | how call stacks were taken ([`Stacks`]) |
 //! | 128..192 | `hostname` | padded with zeros |
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
 //! | 704..2048 | `command_line` | zero-separated, only when asked for |
@@ -118,8 +118,7 @@
 //! time: a [`SiteSlot`] for each, written before the first stack that has it, and a [`ModuleSlot`]
 //! with its [`Kind::ModuleMore`] for each module, before its first site. In full mode such a block
 //! is claimed like any other one. In a ring it lies behind the ring, and is never written over:
-//! block `1 + ring_blocks + n` is the one with the claim *n* of its own count; there are
-//! `site_blocks` at most.
+//! block `site_start + n` of the file has the claim *n* of a count of its own, `site_blocks` at most.
 //!
 //! # Clock
 //!
