@@ -184,6 +184,6 @@ pub use size::parse_size;
 pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};
 pub use stack::{
     MAX_DEPTH, MAX_MODULE_SLOTS, MAX_STACK, MODULE_BYTES, MORE_SITES, ModuleField, ModuleSlot,
-    SITE_GUESSED, SITE_INTERRUPTED, SITE_NO_RULE, SITE_OUTERMOST, STACK_SITES, Site, SiteSlot,
-    StackSlot, field_of_more, module_more, sites_of_more, stack_more,
+    STACK_SITES, Site, SiteKind, SiteSlot, StackSlot, field_of_more, module_more, sites_of_more,
+    stack_more,
 };

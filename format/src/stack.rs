@@ -46,17 +46,21 @@ pub const MODULE_BYTES: usize = 14;
 /// The largest number of slots of [`Kind::ModuleMore`] of a module.
 pub const MAX_MODULE_SLOTS: usize = 255;
 
-/// Bit of `aux` of [`Kind::Site`]: the frame was interrupted there; otherwise the address is a return
-/// address, and the call ends before it.
-pub const SITE_INTERRUPTED: u8 = 1;
-/// Bit of `aux` of [`Kind::Site`]: code without unwind tables; what is outside it was guessed by the
-/// frame pointer.
-pub const SITE_GUESSED: u8 = 2;
-/// Bit of `aux` of [`Kind::Site`]: the outermost frame of a complete stack.
-pub const SITE_OUTERMOST: u8 = 4;
-/// Bit of `aux` of [`Kind::Site`]: nothing says how to go on from there. As the first of a stack: that
-/// one is incomplete.
-pub const SITE_NO_RULE: u8 = 8;
+raw_enum! {
+    /// What is known of a site besides its address.
+    pub enum SiteKind: u8 {
+        /// A frame like most.
+        Call = 0,
+        /// A frame that the kernel has made for a signal: the next one outward was interrupted.
+        Signal = 1,
+        /// Code without unwind tables, taken to keep a frame pointer: what is outside of it is a guess.
+        Guessed = 2,
+        /// The outermost frame: the stack is complete.
+        Outermost = 3,
+        /// Nothing says how to go on outward from there: the stack is not complete.
+        NoRule = 4,
+    }
+}
 
 /// The last slot of a stack: what it shares with the stack before it, and its innermost sites.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,10 +133,11 @@ pub fn sites_of_more(slot: Slot) -> [Site; MORE_SITES] {
 pub struct SiteSlot {
     /// Its number.
     pub site: Site,
-    /// The return address, or that of an interrupted instruction.
+    /// What is to be looked up in tables of symbols: the return address minus one, or the address at
+    /// which a signal has interrupted the code.
     pub address: u64,
-    /// [`SITE_INTERRUPTED`], [`SITE_GUESSED`], [`SITE_OUTERMOST`], [`SITE_NO_RULE`].
-    pub flags: u8,
+    /// Raw [`SiteKind`].
+    pub kind: u8,
     /// The number of its module, 0 for none.
     pub module: u32,
 }
@@ -141,7 +146,7 @@ impl SiteSlot {
     /// As a slot, without parity.
     pub fn slot(&self) -> Slot {
         let word1 = u64::from(self.site.0) & SITE_MASK | u64::from(self.module) << 32;
-        Slot { word0: Slot::word0(Kind::Site, self.flags, self.address), word1 }
+        Slot { word0: Slot::word0(Kind::Site, self.kind, self.address), word1 }
     }
 
     /// What a slot of [`Kind::Site`] says.
@@ -149,7 +154,7 @@ impl SiteSlot {
         SiteSlot {
             site: Site((slot.word1 & SITE_MASK) as u32),
             address: slot.address(),
-            flags: slot.aux(),
+            kind: slot.aux(),
             module: (slot.word1 >> 32) as u32,
         }
     }
@@ -191,8 +196,8 @@ raw_enum! {
     pub enum ModuleField: u8 {
         /// Eight bytes: what is to be subtracted from an address to have that of the file.
         Bias = 1,
-        /// Eight bytes: the generation of the process's modules, and the ticks at which the module
-        /// was first seen, in that order, as 32 and 64 bits.
+        /// How often modules had gone when this one was first seen, 32 bits, and `CLOCK_MONOTONIC`
+        /// then, in nanoseconds, 64 bits.
         Seen = 2,
         /// The build ID, 14 bytes a slot; the first byte of the first slot is its length.
         BuildId = 3,
@@ -246,14 +251,14 @@ mod tests {
         fn sites_and_modules_come_back(
             site in site(),
             address in 0u64..1 << 48,
-            flags: u8,
+            kind: u8,
             module: u32,
             pages: u32,
             bytes: [u8; MODULE_BYTES],
         ) {
-            let listed = SiteSlot { site, address, flags, module };
+            let listed = SiteSlot { site, address, kind, module };
             prop_assert_eq!(SiteSlot::of(listed.slot()), listed);
-            let there = ModuleSlot { module, start: address, pages, more: flags };
+            let there = ModuleSlot { module, start: address, pages, more: kind };
             prop_assert_eq!(ModuleSlot::of(there.slot()), there);
             for field in ModuleField::ALL {
                 let slot = module_more(field, &bytes);
