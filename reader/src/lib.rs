@@ -33,7 +33,8 @@
 //! | find impossible events | [`Check`] |
 //! | export events | [`export`] |
 //!
-//! With the feature `serde`, a [`Summary`] can be serialized.
+//! With the feature `serde`, a [`Summary`] can be serialized; with `symbols`, the module `symbol`
+//! finds the names of addresses of code.
 //!
 //! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by
 //! the number of blocks of memory that lived at once in the traced process; of rings, forked
@@ -67,6 +68,7 @@
 //! A module uses only modules of rows above its own, and modules to its left.
 //!
 //! ```text
+//! symbol              names of the addresses of code
 //! escape error source  names that are harmless; why a file cannot be read; its bytes
 //! trace               header, blocks, clock, damage
 //! decode              slots of a block to moments
@@ -84,6 +86,8 @@ mod event;
 pub mod export;
 mod order;
 mod source;
+#[cfg(feature = "symbols")]
+pub mod symbol;
 mod trace;
 
 pub use analysis::{Check, Ending, Missing, Summary, ThreadSummary, Violation};
