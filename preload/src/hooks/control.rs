@@ -24,7 +24,7 @@ const SET_MODE_FILTER: usize = libc::SECCOMP_SET_MODE_FILTER as usize;
 
 /// The process is about to forbid itself system calls, or what comes before that.
 fn before_confinement() {
-    let Wiped { buffers, session } = &WIPED;
+    let Wiped { buffers, session, .. } = &WIPED;
     // A child that shares its parent's memory confines itself alone.
     if is_confined() || session.pid() != 0 && session.pid() != task::pid() {
         return;
