@@ -37,11 +37,15 @@ pub struct Options {
     /// How and where to.
     #[command(flatten)]
     pub print: print::Options,
+
+    /// Print the call stack of each event below it, where there is one
+    #[arg(long)]
+    pub stacks: bool,
 }
 
 /// Prints the events; the exit code says whether all could be read.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     reading::read(&options.traces, &options.print.output, messages, |traces, output| {
-        print::events(traces, &options.print, output, messages)
+        print::events(traces, &options.print, options.stacks, output, messages)
     })
 }

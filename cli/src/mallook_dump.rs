@@ -65,6 +65,10 @@ struct Arguments {
     #[arg(long)]
     follow: bool,
 
+    /// Print the call stack of each event below it, where there is one
+    #[arg(long, conflicts_with_all = ["info", "check", "follow"])]
+    stacks: bool,
+
     /// Which events.
     #[command(flatten)]
     events: selection::Events,
@@ -112,7 +116,7 @@ fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Arguments, clap::E
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
-    let Arguments { files, format, rows, output, info, check, follow, events, generate } =
+    let Arguments { files, format, rows, output, info, check, follow, stacks, events, generate } =
         arguments;
     let traces = selection::Traces::all(files);
     match () {
@@ -131,7 +135,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
         () if check => check::run(&check::Options { traces, output }, MESSAGES),
         () => {
             let print = print::Options { format, rows, output, events };
-            dump::run(&dump::Options { traces, print }, MESSAGES)
+            dump::run(&dump::Options { traces, print, stacks }, MESSAGES)
         }
     }
 }

@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
-use mallook_reader::export::{Exporter, Format, TextBuffer};
-use mallook_reader::{MergedEvents, Trace};
+use mallook_reader::export::{Exporter, Format, TextBuffer, frames};
+use mallook_reader::{MergedEvents, Stacks, Trace};
 
 use crate::messages::Messages;
 use crate::output::Output;
@@ -88,6 +88,7 @@ impl Options {
 pub fn events(
     traces: &[Trace],
     options: &Options,
+    with_stacks: bool,
     output: &mut dyn Write,
     messages: Messages,
 ) -> Result<()> {
@@ -97,8 +98,12 @@ pub fn events(
     let mut exporter = options.exporter(traces);
     let mut text = TextBuffer::new();
     exporter.begin(&mut text);
+    let stacks: Vec<_> = match with_stacks {
+        true => traces.iter().map(Stacks::of).collect(),
+        false => Vec::new(),
+    };
     let repairs = thread::scope(|scope| -> io::Result<u64> {
-        let mut events = MergedEvents::prefetching(traces, scope);
+        let mut events = MergedEvents::prefetching_with_stacks(traces, &stacks, scope);
         let mut seen = 0;
         while let Some(event) = events.advance() {
             seen += 1;
@@ -114,6 +119,11 @@ pub fn events(
                 }
             }
             exporter.event(event, &mut text);
+            if let Some(stack) = event.stack
+                && let Some(stacks) = stacks.get(event.trace as usize)
+            {
+                frames(stacks, stack, &mut text);
+            }
             if text.len() >= PIECE {
                 output.write_all(text.text())?;
                 text.clear();

@@ -69,6 +69,7 @@
 //! ```text
 //! escape error source  names that are harmless; why a file cannot be read; its bytes
 //! trace               header, blocks, clock, damage
+//! stack               call stacks, their sites and modules
 //! decode              slots of a block to moments
 //! order               the moments of all threads in one possible order
 //! event               events of one process, of several, of a running one; filter
@@ -84,6 +85,7 @@ mod event;
 pub mod export;
 mod order;
 mod source;
+mod stack;
 mod trace;
 
 pub use analysis::{Check, Ending, Missing, Summary, ThreadSummary, Violation};
@@ -94,4 +96,5 @@ pub use event::{
 };
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
 pub use source::{Mapped, Source};
+pub use stack::{Frame, FrameKind, Frames, Module, StackId, Stacks};
 pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Trace};

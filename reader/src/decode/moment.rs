@@ -6,8 +6,8 @@ use crate::trace::ClockSync;
 
 /// One moment or marker of a thread, its prefixes included. An alignment that is no power of two
 /// comes before its moment, as a moment of its own with the alignment in the place of the address
-/// ([`Kind::WideAlignment`]). So does the number of moments that were overwritten
-/// ([`Moment::gap`])
+/// ([`Kind::WideAlignment`]). So do its call stack ([`Moment::stack`]), and the number of moments that
+/// were overwritten ([`Moment::gap`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The time on the trace's clock.
@@ -27,6 +27,15 @@ impl Moment {
     pub fn gap(ticks: u64, tid: u32, count: u64) -> Moment {
         Moment { ticks, address: count, size: 0, tid, kind: Moment::GAP, aux: 0, late: 0 }
     }
+
+    /// The call stack of a moment, by the number of a [`Stacks`](crate::Stacks). It has the time of its
+    /// moment, and comes before it and behind all others of its thread.
+    pub fn stack(number: u32, of: &Moment) -> Moment {
+        Moment { address: number.into(), size: 0, kind: Moment::STACK, aux: 0, ..*of }
+    }
+
+    /// The kind of [`Moment::stack`].
+    pub const STACK: Kind = Kind::Stack;
 
     /// The kind of [`Moment::gap`].
     pub const GAP: Kind = Kind::Nanos;

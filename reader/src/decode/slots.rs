@@ -4,10 +4,11 @@ use mallook_format::ring::BlockCopy;
 use mallook_format::{Kind, PARITY_SHIFT, Slot};
 
 use super::moment::Moment;
+use crate::stack::{NoStacks, SlotStacks, Stacks};
 use crate::trace::{Block, DamageKind, FAR, Trace};
 
-/// Decodes the slots of one block in order.
-pub struct Decoder<'a> {
+/// Decodes the slots of one block in order, and their stacks where these are wanted.
+pub struct Decoder<'a, S = NoStacks> {
     copy: &'a BlockCopy,
     parity: u64,
     /// [`Slot::flags`] of a slot of this use.
@@ -25,6 +26,11 @@ pub struct Decoder<'a> {
     first_use: bool,
     /// Stop at the first slot that is not written yet.
     stop_at_gap: bool,
+    stacks: S,
+    /// The stack of the last moment, 0 for none.
+    stack: u32,
+    /// The position of a slot whose stack cannot be.
+    wrong_stack: Option<usize>,
 }
 
 /// Values from prefixes for the next moment.
@@ -45,6 +51,12 @@ pub enum Decoded {
 
 impl<'a> Decoder<'a> {
     pub fn new(copy: &'a BlockCopy, block: &Block) -> Decoder<'a> {
+        Decoder::with_stacks(copy, block, NoStacks)
+    }
+}
+
+impl<'a, S: SlotStacks> Decoder<'a, S> {
+    pub fn with_stacks(copy: &'a BlockCopy, block: &Block, stacks: S) -> Decoder<'a, S> {
         Decoder {
             copy,
             parity: block.parity,
@@ -58,12 +70,32 @@ impl<'a> Decoder<'a> {
             wide: Wide::default(),
             first_use: block.first_use,
             stop_at_gap: false,
+            stacks,
+            stack: 0,
+            wrong_stack: None,
         }
     }
 
-    /// A decoder of a block that is being written: it stops where a slot is missing.
-    pub fn until_gap(copy: &'a BlockCopy, block: &Block) -> Decoder<'a> {
-        Decoder { stop_at_gap: true, ..Decoder::new(copy, block) }
+    /// As of a block that is being written: it stops where a slot is missing.
+    pub fn until_gap(self) -> Decoder<'a, S> {
+        Decoder { stop_at_gap: true, ..self }
+    }
+
+    /// The stack of the last moment, by the number of whoever knows stacks; 0 for none.
+    pub fn stack(&self) -> u32 {
+        self.stack
+    }
+
+    /// The position of a slot so far whose stack cannot be, if it was not told yet.
+    pub fn take_wrong_stack(&mut self) -> Option<usize> {
+        self.wrong_stack.take()
+    }
+
+    /// Prefixes whose moment is missing are void.
+    #[cold]
+    fn missing(&mut self) {
+        self.wide = Wide::default();
+        self.stacks.missing();
     }
 
     #[cold]
@@ -86,6 +118,7 @@ impl<'a> Decoder<'a> {
                 self.name = [0; 2];
                 // Prefixes of the last owner without their moment are void.
                 self.wide = Wide::default();
+                self.stacks.clear();
             }
             Kind::Name => self.name[usize::from(slot.aux() & 1)] = value,
             _ => {}
@@ -134,7 +167,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-impl Iterator for Decoder<'_> {
+impl<S: SlotStacks> Iterator for Decoder<'_, S> {
     type Item = Decoded;
 
     #[inline]
@@ -146,9 +179,22 @@ impl Iterator for Decoder<'_> {
                 && let Some(kind) = slot.kind()
             {
                 if !kind.is_prefix() {
+                    if S::WANTED {
+                        let stack = self.stacks.of(kind, slot);
+                        self.wrong_stack = self.wrong_stack.or(stack.is_none().then_some(position));
+                        self.stack = stack.unwrap_or(0);
+                    }
                     return Some(Decoded::Moment(self.moment(kind, slot)));
                 }
+                if is_of_stacks(kind) {
+                    if S::WANTED && !self.stacks.slot(kind, slot) {
+                        self.wrong_stack = self.wrong_stack.or(Some(position));
+                    }
+                    continue;
+                }
                 if kind == Kind::WideAlignment {
+                    // That of the moment itself is yet to come.
+                    self.stack = 0;
                     return Some(Decoded::Moment(self.alignment(slot)));
                 }
                 self.prefix(kind, slot);
@@ -158,16 +204,25 @@ impl Iterator for Decoder<'_> {
                     self.position = position;
                     return None;
                 }
+                self.missing();
                 if slot.word0 != 0 && (self.first_use || slot.parity() == self.parity) {
                     return Some(Decoded::Damaged(position));
                 }
             } else {
+                self.missing();
                 return Some(Decoded::Damaged(position));
             }
         }
         None
     }
 }
+
+/// The slot is no part of a plain decoding.
+const fn is_of_stacks(kind: Kind) -> bool {
+    kind as u8 >= Kind::Stack as u8
+}
+
+const _: () = assert!(Kind::Stack as u8 > Kind::Name as u8, "all other prefixes come before it");
 
 /// The name of a thread, from the two words that hold it.
 pub fn thread_name(name: &[u64; 2]) -> String {
@@ -191,22 +246,55 @@ pub fn moments(
     is_there
 }
 
-/// Hands on the moments of a block that was copied, as [`moments`].
-pub fn copied(
+/// As [`moments`], with the stack of a moment before it ([`Moment::stack`]).
+pub fn moments_with_stacks(
     trace: &Trace,
     block: &Block,
-    copy: &BlockCopy,
-    mut each: impl FnMut(Moment, &Decoder),
+    copy: &mut BlockCopy,
+    stacks: &Stacks,
+    mut each: impl FnMut(Moment),
+) -> bool {
+    let is_there = trace.copy(block, copy);
+    if is_there {
+        let decoder = Decoder::with_stacks(copy, block, stacks.of_block());
+        all_of(trace, block, decoder, |moment, decoder| {
+            if decoder.stack() != 0 {
+                each(Moment::stack(decoder.stack(), &moment));
+            }
+            each(moment);
+        });
+    }
+    is_there
+}
+
+/// Hands on the moments of a block that was copied, as [`moments`].
+pub fn copied(trace: &Trace, block: &Block, copy: &BlockCopy, each: impl FnMut(Moment, &Decoder)) {
+    all_of(trace, block, Decoder::new(copy, block), each);
+}
+
+/// Hands on all that a decoder finds.
+#[inline]
+pub fn all_of<'a, S: SlotStacks>(
+    trace: &Trace,
+    block: &Block,
+    mut decoder: Decoder<'a, S>,
+    mut each: impl FnMut(Moment, &Decoder<'a, S>),
 ) {
-    let mut decoder = Decoder::new(copy, block);
+    let damaged = |copy: &BlockCopy, position: usize, kind: fn([u64; 2]) -> DamageKind| {
+        let Slot { word0, word1 } = copy.slots[position];
+        trace.report(kind([word0, word1]), block.slot_offset(position));
+    };
     while let Some(decoded) = decoder.next() {
         match decoded {
             Decoded::Moment(moment) => each(moment, &decoder),
             Decoded::Damaged(position) => {
-                let Slot { word0, word1 } = copy.slots[position];
-                let kind = DamageKind::Slot { found: [word0, word1] };
-                trace.report(kind, block.slot_offset(position));
+                damaged(decoder.copy, position, |found| DamageKind::Slot { found });
             }
+        }
+        if S::WANTED
+            && let Some(position) = decoder.take_wrong_stack()
+        {
+            damaged(decoder.copy, position, |found| DamageKind::Stack { found });
         }
     }
 }

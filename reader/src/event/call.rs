@@ -5,6 +5,7 @@ use std::fmt;
 use mallook_format::Kind;
 
 use super::gap::Gap;
+use crate::stack::StackId;
 
 /// Something that happened in a process.
 ///
@@ -39,6 +40,10 @@ pub struct Event {
     /// The position of the trace among those that are merged. Programs that follow each other by
     /// exec share a PID, and so do processes of several machines; each has a trace of its own.
     pub trace: u32,
+    /// The call stack, if it was recorded and asked for ([`Events::with_stacks`]).
+    ///
+    /// [`Events::with_stacks`]: crate::Events::with_stacks
+    pub stack: Option<StackId>,
     /// A call or a marker.
     pub kind: EventKind,
 }

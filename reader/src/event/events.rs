@@ -6,6 +6,7 @@ use super::call::Event;
 use super::pairing::{Paired, Pairing};
 use crate::decode::Moment;
 use crate::order::{Causality, Merge};
+use crate::stack::Stacks;
 use crate::trace::Trace;
 
 /// The events of one trace, by time.
@@ -39,7 +40,28 @@ pub struct Events<'a>(Pairing<Causality<Merge<'a>>>);
 impl<'a> Events<'a> {
     /// All events of a trace.
     pub fn of(trace: &'a Trace<'a>) -> Events<'a> {
-        Events(Pairing::of(trace, Causality::of(trace)))
+        Events(Pairing::of(trace, Causality::of(trace, None)))
+    }
+
+    /// All events of a trace, with their call stacks.
+    ///
+    /// The bytes that each function of the program has asked for, if the trace has stacks:
+    ///
+    /// ```
+    /// use mallook_reader::{Events, Stacks, Trace};
+    ///
+    /// # fn main() -> Result<(), mallook_reader::Error> {
+    /// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
+    /// let stacks = Stacks::of(&trace);
+    /// for event in Events::with_stacks(&trace, &stacks) {
+    ///     for frame in event.stack.into_iter().flat_map(|stack| stacks.frames(stack)) {
+    ///         println!("{:?} at {:#x}", frame.kind, frame.address);
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn with_stacks(trace: &'a Trace<'a>, stacks: &'a Stacks<'a>) -> Events<'a> {
+        Events(Pairing::of(trace, Causality::of(trace, Some(stacks))))
     }
 
     /// Goes on to the next event and lends it, as a lending iterator does: copying an event, as

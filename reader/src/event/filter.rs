@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     fn event(kind: EventKind) -> Event {
-        Event { time_ns: 1000, pid: 7, tid: 8, trace: 0, kind }
+        Event { time_ns: 1000, pid: 7, tid: 8, trace: 0, stack: None, kind }
     }
 
     #[test]

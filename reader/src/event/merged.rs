@@ -9,6 +9,7 @@ use std::thread::Scope;
 use super::call::Event;
 use super::pairing::Pairing;
 use super::prefetch::TraceMoments;
+use crate::stack::Stacks;
 use crate::trace::Trace;
 
 /// The events of several traces by Unix time; at equal times in the order of the traces.
@@ -43,7 +44,7 @@ pub struct MergedEvents<'a> {
 
 /// The events of one process.
 enum Process<'a> {
-    Coming(&'a Trace<'a>),
+    Coming(&'a Trace<'a>, Option<&'a Stacks<'a>>),
     /// Another thread decodes already.
     Prefetched(Box<Pairing<TraceMoments<'a>>>),
     Open(Box<Pairing<TraceMoments<'a>>>),
@@ -57,17 +58,32 @@ const EARLIER: u64 = 1_000_000_000;
 impl<'a> MergedEvents<'a> {
     /// Merges the events of these traces.
     pub fn of(traces: &'a [Trace<'a>]) -> MergedEvents<'a> {
-        MergedEvents::new(traces.iter().map(Process::Coming).collect(), traces)
+        MergedEvents::with_stacks(traces, &[])
+    }
+
+    /// The same with call stacks: those of each trace.
+    pub fn with_stacks(traces: &'a [Trace<'a>], stacks: &'a [Stacks<'a>]) -> MergedEvents<'a> {
+        let process = |(place, trace)| Process::Coming(trace, stacks.get(place));
+        MergedEvents::new(traces.iter().enumerate().map(process).collect(), traces)
     }
 
     /// As [`MergedEvents::of`], with the largest traces decoded on threads of the scope.
     pub fn prefetching<'s>(traces: &'a [Trace<'a>], scope: &'s Scope<'s, 'a>) -> MergedEvents<'a> {
-        let moments = TraceMoments::prefetched(traces, scope);
-        let process = |(trace, moments): (&'a Trace<'a>, Option<TraceMoments<'a>>)| match moments {
-            Some(moments) => Process::Prefetched(Box::new(Pairing::of(trace, moments))),
-            None => Process::Coming(trace),
+        MergedEvents::prefetching_with_stacks(traces, &[], scope)
+    }
+
+    /// As [`MergedEvents::with_stacks`], with the largest traces decoded on threads of the scope.
+    pub fn prefetching_with_stacks<'s>(
+        traces: &'a [Trace<'a>],
+        stacks: &'a [Stacks<'a>],
+        scope: &'s Scope<'s, 'a>,
+    ) -> MergedEvents<'a> {
+        let moments = TraceMoments::prefetched(traces, stacks, scope);
+        let process = |(place, moments): (usize, Option<TraceMoments<'a>>)| match moments {
+            Some(moments) => Process::Prefetched(Box::new(Pairing::of(&traces[place], moments))),
+            None => Process::Coming(&traces[place], stacks.get(place)),
         };
-        MergedEvents::new(traces.iter().zip(moments).map(process).collect(), traces)
+        MergedEvents::new(moments.into_iter().enumerate().map(process).collect(), traces)
     }
 
     fn new(mut processes: Vec<Process<'a>>, traces: &'a [Trace<'a>]) -> MergedEvents<'a> {
@@ -142,7 +158,9 @@ impl Process<'_> {
     /// Opens a process that is coming, of the trace at this position; `false` if it is not.
     fn open(&mut self, position: usize) -> bool {
         let mut events = match std::mem::replace(self, Process::Ended) {
-            Process::Coming(trace) => Box::new(Pairing::of(trace, TraceMoments::direct(trace))),
+            Process::Coming(trace, stacks) => {
+                Box::new(Pairing::of(trace, TraceMoments::direct(trace, stacks)))
+            }
             Process::Prefetched(events) => events,
             other => {
                 *self = other;

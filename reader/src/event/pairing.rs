@@ -10,6 +10,7 @@ use rustc_hash::FxHashMap;
 use super::call::{Call, Event, EventKind};
 use super::gap::Gap;
 use crate::decode::{Batch, Moment, Moments};
+use crate::stack::StackId;
 use crate::trace::{ClockMap, Converter, Trace};
 
 /// Pending reallocations of one thread at the most (in nested signal handlers).
@@ -19,8 +20,15 @@ const MOST_PENDING: usize = 1 << 16;
 
 /// The first moments of a thread's reallocations: of the innermost, and of those that it interrupted.
 struct Nested {
-    innermost: Moment,
-    outer: Vec<Moment>,
+    innermost: Half,
+    outer: Vec<Half>,
+}
+
+/// The first moment of a reallocation, and its call stack.
+#[derive(Clone, Copy)]
+struct Half {
+    death: Moment,
+    stack: Option<StackId>,
 }
 
 /// A moment and the event that it completes.
@@ -45,7 +53,13 @@ pub struct Pairing<M> {
     /// First moments of reallocations by thread.
     pending: FxHashMap<u32, Nested>,
     /// First moments whose second one never came, in the order in which they are emitted.
-    unfinished: Option<VecDeque<Moment>>,
+    unfinished: Option<VecDeque<Half>>,
+    /// Moments have call stacks.
+    stacks: bool,
+    /// The call stack of the next moment, which is one of this thread.
+    next_stack: Option<(u32, StackId)>,
+    /// The same of threads whose next moment other threads have come before.
+    other_stacks: FxHashMap<u32, StackId>,
     current: Event,
     /// Alignments that are no powers of two, of the next call of each thread.
     odd_alignments: FxHashMap<u32, u64>,
@@ -73,11 +87,15 @@ impl<M: Moments> Pairing<M> {
             clock,
             pending: FxHashMap::default(),
             unfinished: None,
+            stacks: false,
+            next_stack: None,
+            other_stacks: FxHashMap::default(),
             current: Event {
                 time_ns: 0,
                 pid,
                 tid: 0,
                 trace: 0,
+                stack: None,
                 kind: EventKind::Marker(Kind::Start, 0),
             },
             odd_alignments: FxHashMap::default(),
@@ -121,7 +139,7 @@ impl<M: Moments> Pairing<M> {
         }
         let moment = *self.batch.moments.get(self.first)?;
         self.first += 1;
-        self.repairs += u64::from(moment.late != 0);
+        self.repairs += u64::from(moment.late != 0 && !moment.kind.is_prefix());
         Some(moment)
     }
 
@@ -141,7 +159,9 @@ impl<M: Moments> Pairing<M> {
                 self.repairs += u64::from(moment.late != 0);
                 self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
                 let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(call));
-                self.current = Event { time_ns, pid: self.pid, tid, trace: self.trace, kind };
+                let stack = self.take_stack(tid);
+                self.current =
+                    Event { time_ns, pid: self.pid, tid, trace: self.trace, stack, kind };
                 return true;
             }
             if let Some(Paired { event: Some(event), .. }) = self.next_paired() {
@@ -167,28 +187,60 @@ impl<M: Moments> Pairing<M> {
     /// The next moment, and the event that it completes.
     pub fn next_paired(&mut self) -> Option<Paired> {
         let moment = self.next_moment()?;
-        let kind = self.apply(&moment);
-        let event = kind.map(|kind| self.event(&moment, kind));
+        let mut stack = if moment.kind.is_prefix() { None } else { self.take_stack(moment.tid) };
+        let kind = self.apply(&moment, &mut stack);
+        let event = kind.map(|kind| self.event(&moment, stack, kind));
         Some(Paired { moment, event })
+    }
+
+    /// The call stack of this thread's next moment.
+    #[inline]
+    fn take_stack(&mut self, tid: u32) -> Option<StackId> {
+        if self.stacks { self.find_stack(tid) } else { None }
+    }
+
+    fn find_stack(&mut self, tid: u32) -> Option<StackId> {
+        match self.next_stack.take() {
+            Some((of, stack)) if of == tid => return Some(stack),
+            Some((of, stack)) => self.keep_stack(of, stack),
+            None => {}
+        }
+        if self.other_stacks.is_empty() { None } else { self.other_stacks.remove(&tid) }
+    }
+
+    fn keep_stack(&mut self, tid: u32, stack: StackId) {
+        if self.other_stacks.len() < MOST_PENDING {
+            self.other_stacks.insert(tid, stack);
+        }
     }
 
     /// The first moment of a reallocation, as an event of its own.
     pub fn first_half(&mut self, death: &Moment) -> Event {
         let call = self.unfinished_call(death);
-        self.event(death, EventKind::Call(call))
+        self.event(death, None, EventKind::Call(call))
     }
 
     #[inline]
-    fn event(&mut self, moment: &Moment, kind: EventKind) -> Event {
+    fn event(&mut self, moment: &Moment, stack: Option<StackId>, kind: EventKind) -> Event {
         // Times only go back in damaged traces.
         self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
-        Event { time_ns: self.last_ns, pid: self.pid, tid: moment.tid, trace: self.trace, kind }
+        let (time_ns, pid, tid, trace) = (self.last_ns, self.pid, moment.tid, self.trace);
+        Event { time_ns, pid, tid, trace, stack, kind }
     }
 
-    /// Applies a moment; the event, unless the moment is the first half of one.
+    /// Applies a moment, which has this call stack; the event, unless the moment is the first half of
+    /// one.
     #[inline]
-    fn apply(&mut self, moment: &Moment) -> Option<EventKind> {
+    fn apply(&mut self, moment: &Moment, stack: &mut Option<StackId>) -> Option<EventKind> {
         let kind = moment.kind;
+        if kind == Moment::STACK {
+            self.stacks = true;
+            let next = StackId::new(moment.address as u32).map(|stack| (moment.tid, stack));
+            if let Some((of, stack)) = std::mem::replace(&mut self.next_stack, next) {
+                self.keep_stack(of, stack);
+            }
+            return None;
+        }
         if kind == Kind::WideAlignment {
             if self.odd_alignments.len() < MOST_PENDING {
                 self.odd_alignments.insert(moment.tid, moment.address);
@@ -203,7 +255,7 @@ impl<M: Moments> Pairing<M> {
         }
         if kind.is_death() {
             if kind.second_half().is_some() {
-                return self.wait_for_birth(moment);
+                return self.wait_for_birth(Half { death: *moment, stack: *stack });
             }
             let sized = match kind {
                 Kind::FreeSized | Kind::FreeAlignedSized | Kind::Sdallocx => true,
@@ -214,31 +266,34 @@ impl<M: Moments> Pairing<M> {
                 Call::new(kind).with_address(moment.address).with_alignment(self.alignment(moment));
             return Some(EventKind::Call(call.with_size(sized.then_some(moment.size))));
         }
-        Some(self.birth(moment))
+        Some(self.birth(moment, stack))
     }
 
     /// Keeps the first moment of a reallocation until the second one comes; if too many threads are
     /// in one, it is an event of its own.
-    fn wait_for_birth(&mut self, death: &Moment) -> Option<EventKind> {
-        if let Some(calls) = self.pending.get_mut(&death.tid) {
+    fn wait_for_birth(&mut self, half: Half) -> Option<EventKind> {
+        let tid = half.death.tid;
+        if let Some(calls) = self.pending.get_mut(&tid) {
             if calls.outer.len() + 1 == MOST_NESTED {
                 // The oldest has lost its other half.
                 calls.outer.remove(0);
             }
-            calls.outer.push(std::mem::replace(&mut calls.innermost, *death));
+            calls.outer.push(std::mem::replace(&mut calls.innermost, half));
         } else if self.pending.len() < MOST_PENDING {
-            self.pending.insert(death.tid, Nested { innermost: *death, outer: Vec::new() });
+            self.pending.insert(tid, Nested { innermost: half, outer: Vec::new() });
         } else {
-            return Some(EventKind::Call(self.unfinished_call(death)));
+            return Some(EventKind::Call(self.unfinished_call(&half.death)));
         }
         None
     }
 
     /// The call that a birth completes.
     #[inline]
-    fn birth(&mut self, moment: &Moment) -> EventKind {
+    fn birth(&mut self, moment: &Moment, stack: &mut Option<StackId>) -> EventKind {
         let kind = moment.kind;
-        let death = self.death_before(moment);
+        let half = self.half_before(moment);
+        *stack = stack.or(half.and_then(|half| half.stack));
+        let death = half.map(|half| half.death);
         let fresh = kind.first_half().is_some() && moment.aux & REALLOC_FRESH != 0;
         let call = Call::new(kind).with_address(moment.address).with_size(moment.size);
         let old = death.map(|death| death.address).or(fresh.then_some(0));
@@ -249,14 +304,14 @@ impl<M: Moments> Pairing<M> {
     }
 
     /// The first moment of the reallocation that ends here.
-    fn death_before(&mut self, birth: &Moment) -> Option<Moment> {
+    fn half_before(&mut self, birth: &Moment) -> Option<Half> {
         let death = birth.kind.first_half()?;
         if birth.aux & REALLOC_FRESH != 0 {
             return None;
         }
         let Entry::Occupied(mut calls) = self.pending.entry(birth.tid) else { return None };
         let found = calls.get().innermost;
-        if found.kind != death || found.size != birth.size {
+        if found.death.kind != death || found.death.size != birth.size {
             return None;
         }
         match calls.get_mut().outer.pop() {
@@ -310,13 +365,13 @@ impl<M: Moments> Pairing<M> {
     #[cold]
     fn advance_unfinished(&mut self) -> bool {
         if self.unfinished.is_none() {
-            let mut rest: Vec<Moment> = (self.pending.drain())
+            let mut rest: Vec<Half> = (self.pending.drain())
                 .flat_map(|(_, calls)| calls.outer.into_iter().chain([calls.innermost]))
                 .collect();
-            rest.sort_unstable_by_key(|death| (death.ticks, death.tid));
+            rest.sort_unstable_by_key(|Half { death, .. }| (death.ticks, death.tid));
             self.unfinished = Some(rest.into());
         }
-        let Some(death) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
+        let Some(half) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
             let lost = std::mem::take(&mut self.lost);
             let kind = EventKind::Missing(Gap::Lost, lost);
             self.current = Event {
@@ -324,11 +379,12 @@ impl<M: Moments> Pairing<M> {
                 pid: self.pid,
                 tid: self.pid,
                 trace: self.trace,
+                stack: None,
                 kind,
             };
             return lost != 0;
         };
-        self.current = self.first_half(&death);
+        self.current = Event { stack: half.stack, ..self.first_half(&half.death) };
         true
     }
 }

@@ -5,6 +5,7 @@ use std::thread::Scope;
 
 use crate::decode::{Batch, Moments};
 use crate::order::{Causality, Merge};
+use crate::stack::Stacks;
 use crate::trace::Trace;
 
 /// Moments that go from one thread to the other at a time.
@@ -30,32 +31,39 @@ pub struct Prefetched {
 
 impl<'a> TraceMoments<'a> {
     /// Decodes on the thread that asks.
-    pub fn direct(trace: &'a Trace<'a>) -> TraceMoments<'a> {
-        TraceMoments::Direct(Box::new(Causality::of(trace)))
+    pub fn direct(trace: &'a Trace<'a>, stacks: Option<&'a Stacks<'a>>) -> TraceMoments<'a> {
+        TraceMoments::Direct(Box::new(Causality::of(trace, stacks)))
     }
 
-    /// The moments of the largest traces, which threads of the scope prefetch.
+    /// The moments of the largest traces, which threads of the scope prefetch. `stacks`: none, or those
+    /// of each trace.
     pub fn prefetched<'s>(
         traces: &'a [Trace<'a>],
+        stacks: &'a [Stacks<'a>],
         scope: &'s Scope<'s, 'a>,
     ) -> Vec<Option<TraceMoments<'a>>> {
         let mut sizes: Vec<_> = traces.iter().map(Trace::places).collect();
         sizes.sort_unstable_by_key(|&size| std::cmp::Reverse(size));
         let least = sizes.get(MOST_THREADS).copied().unwrap_or(0);
-        let moments = |trace: &'a Trace<'a>| {
+        let moments = |(position, trace): (usize, &'a Trace<'a>)| {
             let is_large = trace.places() > least;
-            is_large.then(|| TraceMoments::Prefetched(Prefetched::of(trace, scope)))
+            let stacks = stacks.get(position);
+            is_large.then(|| TraceMoments::Prefetched(Prefetched::of(trace, stacks, scope)))
         };
-        traces.iter().map(moments).collect()
+        traces.iter().enumerate().map(moments).collect()
     }
 }
 
 impl Prefetched {
-    fn of<'s, 'a>(trace: &'a Trace<'a>, scope: &'s Scope<'s, 'a>) -> Prefetched {
+    fn of<'s, 'a>(
+        trace: &'a Trace<'a>,
+        stacks: Option<&'a Stacks<'a>>,
+        scope: &'s Scope<'s, 'a>,
+    ) -> Prefetched {
         let (send_full, full) = mpsc::sync_channel(BATCHES);
         let (empty, receive_empty) = mpsc::channel::<Batch>();
         scope.spawn(move || {
-            let mut moments = Causality::of(trace);
+            let mut moments = Causality::of(trace, stacks);
             loop {
                 let mut batch = receive_empty.try_recv().unwrap_or_default();
                 batch.clear();

@@ -23,13 +23,14 @@
 //! buffer number       a growing text, and rows of it; numbers as text
 //! rows                the times and callers that many rows share
 //! csv jsonl           one row a call
-//! text sizes          one line an event
+//! text sizes frames   one line an event; one line a frame
 //! exporter            one of the formats
 //! ```
 
 mod buffer;
 mod csv;
 mod exporter;
+mod frames;
 mod jsonl;
 mod number;
 mod rows;
@@ -38,3 +39,4 @@ mod text;
 
 pub use buffer::TextBuffer;
 pub use exporter::{Exporter, Format};
+pub use frames::frames;

@@ -32,6 +32,7 @@ use super::live_set::{EARLY, LiveSet};
 use super::merge::Merge;
 use super::search::{self, Candidate, Found};
 use crate::decode::{Batch, Moment, Moments};
+use crate::stack::Stacks;
 use crate::trace::Trace;
 
 /// The unit of [`Moment::late`], in ticks: it can hold [`EARLY`].
@@ -83,10 +84,10 @@ impl<M: Moments> Moments for Causality<M> {
 }
 
 impl<'a> Causality<Merge<'a>> {
-    /// All moments of a trace.
-    pub fn of(trace: &'a Trace<'a>) -> Causality<Merge<'a>> {
+    /// All moments of a trace; with their stacks, if these are wanted.
+    pub fn of(trace: &'a Trace<'a>, stacks: Option<&'a Stacks<'a>>) -> Causality<Merge<'a>> {
         let live = || LiveSet::new(trace.is_complete(), trace.is_coarse());
-        Causality::new(Merge::of(trace), (!trace.has_one_writer()).then(live))
+        Causality::new(Merge::of(trace, stacks), (!trace.has_one_writer()).then(live))
     }
 }
 

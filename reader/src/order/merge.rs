@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::block_queue::{BlockQueue, InOrder, Overwritten};
 use crate::decode::{self, Batch, Moment, Moments};
+use crate::stack::Stacks;
 use crate::trace::{Block, Trace};
 
 /// A decoded block.
@@ -40,6 +41,8 @@ pub struct Merge<'a> {
     /// What is missing before the next block that was claimed later, if that has not been said.
     overwritten: Overwritten,
     copy: Box<BlockCopy>,
+    /// Where stacks are made, if they are wanted.
+    stacks: Option<&'a Stacks<'a>>,
 }
 
 impl Run {
@@ -49,8 +52,8 @@ impl Run {
 }
 
 impl<'a> Merge<'a> {
-    /// All blocks of a trace.
-    pub fn of(trace: &'a Trace<'a>) -> Merge<'a> {
+    /// All blocks of a trace; with their stacks, if these are wanted.
+    pub fn of(trace: &'a Trace<'a>, stacks: Option<&'a Stacks<'a>>) -> Merge<'a> {
         let (mut queue, overwritten) = BlockQueue::of(trace);
         Merge {
             trace,
@@ -62,6 +65,7 @@ impl<'a> Merge<'a> {
             last_ticks: FxHashMap::default(),
             overwritten,
             copy: Box::new(BlockCopy::EMPTY),
+            stacks,
         }
     }
 
@@ -78,8 +82,13 @@ impl<'a> Merge<'a> {
             let run = &mut self.runs[number];
             (run.position, run.sequence) = (0, block.sequence);
             run.moments.clear();
-            let moments = &mut run.moments;
-            if !decode::moments(self.trace, &block, &mut self.copy, |moment| moments.push(moment)) {
+            let each = |moment| run.moments.push(moment);
+            let (trace, copy) = (self.trace, &mut self.copy);
+            let is_there = match self.stacks {
+                None => decode::moments(trace, &block, copy, each),
+                Some(stacks) => decode::moments_with_stacks(trace, &block, copy, stacks, each),
+            };
+            if !is_there {
                 let missing = self.trace.overwritten_since(&block);
                 batch.moments.push(Moment::gap(block.start_ticks, self.trace.pid(), missing));
             }

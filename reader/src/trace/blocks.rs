@@ -159,7 +159,7 @@ fn identify(trace: &Trace, index: u64, header: &BlockHeader) -> Result<Use, (Dam
 }
 
 /// The state of a block whose first word is damaged, with the parity of its first slot.
-fn guess_state(trace: &Trace, index: u64) -> State {
+pub(super) fn guess_state(trace: &Trace, index: u64) -> State {
     let mut copy = BlockCopy::EMPTY;
     let _ = trace.source().copy_block(index, &mut copy);
     let first = copy.slots.iter().find(|slot| slot.raw_kind() != 0);

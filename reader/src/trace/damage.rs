@@ -78,6 +78,12 @@ pub enum DamageKind {
         /// Both words of the slot.
         found: [u64; 2],
     },
+    /// A slot that builds on a call stack which no slot before it defines, or makes one too deep. The
+    /// events that refer to it have no stack.
+    Stack {
+        /// Both words of the slot.
+        found: [u64; 2],
+    },
 }
 
 impl Damage {
@@ -125,6 +131,11 @@ impl fmt::Display for DamageKind {
                 f,
                 "found {word0:#018x} {word1:#018x}, \
                  expected a slot of a known kind and of this use of the block"
+            ),
+            DamageKind::Stack { found: [word0, word1] } => write!(
+                f,
+                "found {word0:#018x} {word1:#018x}, \
+                 expected a call stack that follows from the slots before it"
             ),
         }
     }

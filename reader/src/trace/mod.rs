@@ -8,7 +8,7 @@
 //! clock_line          a clock that was set back
 //! block               where one block of events is
 //! file                the header, and access to the blocks of a file
-//! blocks              finds the blocks of events
+//! blocks site_blocks  find the blocks of events, and those of call sites
 //! clock               ticks to Unix time
 //! ```
 
@@ -20,6 +20,7 @@ mod clock_sync;
 mod damage;
 mod file;
 mod process;
+mod site_blocks;
 
 pub use block::Block;
 pub use blocks::Blocks;
@@ -30,3 +31,4 @@ pub(crate) use clock_sync::{ClockSync, syncs_within};
 pub use damage::{Damage, DamageKind};
 pub use file::Trace;
 pub use process::Liveness;
+pub(crate) use site_blocks::SiteBlocks;

@@ -201,7 +201,7 @@ impl Tail {
         let state = State::from_word(self.copy.header.state);
         let is_open = running && state.is_some_and(|state| state.phase == Phase::Open);
         let mut decoder = match is_open {
-            true => Decoder::until_gap(&self.copy, block),
+            true => Decoder::new(&self.copy, block).until_gap(),
             false => Decoder::new(&self.copy, block),
         };
         let (mut position, mut calls) = (0, 0);

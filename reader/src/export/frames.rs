@@ -1,0 +1,42 @@
+//! The frames of call stacks as text.
+
+use std::io::Write;
+
+use super::buffer::TextBuffer;
+use crate::escape::Shown;
+use crate::stack::{Frame, FrameKind, StackId, Stacks};
+
+/// Appends a line for each frame of a stack, from the innermost on.
+pub fn frames(stacks: &Stacks, stack: StackId, out: &mut TextBuffer) {
+    for frame in stacks.frames(stack) {
+        out.put(b"        ");
+        line(&frame, out);
+        out.put(b"\n");
+    }
+}
+
+/// `/usr/lib/libc.so.6+0x2a1ca`
+fn line(frame: &Frame, out: &mut TextBuffer) {
+    // Writing to memory does not fail.
+    let _ = match frame.kind {
+        FrameKind::Cut => write!(out, "... further frames were cut off"),
+        FrameKind::Broken => write!(out, "... further frames were not found"),
+        FrameKind::Unlisted | FrameKind::Missing => write!(out, "? (site {})", frame.site),
+        FrameKind::Call | FrameKind::Interrupted => match frame.module {
+            Some(module) => {
+                let offset = module.address_in_file(frame.address);
+                write!(out, "{}+{offset:#x}", Shown(&module.path))
+            }
+            None => write!(out, "{:#x}", frame.address),
+        },
+    };
+    if frame.kind == FrameKind::Interrupted {
+        out.put(b", interrupted");
+    }
+    if frame.is_guessed {
+        out.put(b", guessed");
+    }
+    if frame.is_without_rule {
+        out.put(b", what is outside it is not known");
+    }
+}

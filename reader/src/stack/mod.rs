@@ -1,0 +1,25 @@
+//! The call stacks of a trace.
+//!
+//! A stack is a path of call sites, from the outermost frame on. Paths that begin alike share their
+//! beginning: they are a trie, and a stack is one of its nodes. Equal stacks are the same node,
+//! whatever thread or block they come from.
+//!
+//! The law of the modules:
+//!
+//! ```text
+//! nodes interner      the trie; finds or makes the nodes of stacks
+//! dictionary          the stacks of a block, by the numbers that its slots give them
+//! module sites        the modules, and the call sites, as the trace lists them
+//! stacks              a stack's frames
+//! ```
+
+mod dictionary;
+mod interner;
+mod module;
+mod nodes;
+mod sites;
+mod stacks;
+
+pub use dictionary::{Dictionary, NoStacks, Outermost, Paths, SlotStacks};
+pub use module::Module;
+pub use stacks::{Frame, FrameKind, Frames, StackId, Stacks};

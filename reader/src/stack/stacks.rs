@@ -1,0 +1,202 @@
+//! A stack's frames.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use mallook_format::{
+    SITE_GUESSED, SITE_INTERRUPTED, SITE_NO_RULE, SITE_OUTERMOST, Site, Stacks as StackMode,
+};
+
+use super::dictionary::{Dictionary, Paths};
+use super::interner::Interner;
+use super::module::Module;
+use super::nodes::Nodes;
+use super::sites::Sites;
+use crate::trace::Trace;
+
+/// A call stack, by its number in a [`Stacks`]: equal stacks have equal numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct StackId(NonZeroU32);
+
+impl StackId {
+    pub(crate) fn new(number: u32) -> Option<StackId> {
+        NonZeroU32::new(number).map(StackId)
+    }
+
+    /// The number, from 1 on; there are gaps.
+    pub fn number(self) -> u32 {
+        self.0.get()
+    }
+}
+
+/// The kind of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FrameKind {
+    /// A call: the address is the return address, which follows the call.
+    Call,
+    /// A signal came: the address is that of the instruction which was interrupted.
+    Interrupted,
+    /// The outer frames of a stack that is too deep.
+    Cut,
+    /// The outer frames that could not be found, since a step outward led nowhere.
+    Broken,
+    /// A frame whose address could not be recorded.
+    Unlisted,
+    /// A frame whose address is missing from the file.
+    Missing,
+}
+
+/// A frame of a call stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// Its kind.
+    pub kind: FrameKind,
+    /// The number of its call site in the trace.
+    pub site: u32,
+    /// The address of a [`FrameKind::Call`] or a [`FrameKind::Interrupted`], otherwise 0.
+    pub address: u64,
+    /// The program or library that it is in, if that is known.
+    pub module: Option<&'a Module>,
+    /// There was no unwind information: the frame outside it was guessed by the frame pointer.
+    pub is_guessed: bool,
+    /// It is the outermost frame of the thread: nothing is outside it.
+    pub is_outermost: bool,
+    /// Nothing said what is outside it.
+    pub is_without_rule: bool,
+}
+
+impl Frame<'_> {
+    /// An address within the instruction that the frame was at: of a call the last byte of that.
+    pub fn instruction(&self) -> u64 {
+        match self.kind {
+            FrameKind::Call => self.address.saturating_sub(1),
+            _ => self.address,
+        }
+    }
+
+    /// The [instruction](Frame::instruction) in the file of its module.
+    pub fn instruction_in_file(&self) -> Option<u64> {
+        self.module.map(|module| module.address_in_file(self.instruction()))
+    }
+}
+
+/// The call stacks of a trace.
+pub struct Stacks<'a> {
+    trace: &'a Trace<'a>,
+    nodes: Nodes,
+    interner: Mutex<Interner>,
+    sites: OnceLock<Sites>,
+    /// The sites, read again since the process goes on.
+    later: OnceLock<Sites>,
+}
+
+impl<'a> Stacks<'a> {
+    /// Those of this trace. None is read before it is asked for.
+    pub fn of(trace: &'a Trace<'a>) -> Stacks<'a> {
+        Stacks {
+            trace,
+            nodes: Nodes::new(),
+            interner: Mutex::new(Interner::new()),
+            sites: OnceLock::new(),
+            later: OnceLock::new(),
+        }
+    }
+
+    /// The frames of a stack, from the innermost on.
+    pub fn frames(&self, stack: StackId) -> Frames<'_> {
+        Frames { stacks: self, node: stack.number() }
+    }
+
+    /// A frame by its call site.
+    fn frame(&self, site: Site) -> Frame<'_> {
+        let nowhere = Frame {
+            kind: FrameKind::Missing,
+            site: site.0,
+            address: 0,
+            module: None,
+            is_guessed: false,
+            is_outermost: false,
+            is_without_rule: false,
+        };
+        match site {
+            Site::CUT => return Frame { kind: FrameKind::Cut, ..nowhere },
+            Site::BROKEN => return Frame { kind: FrameKind::Broken, ..nowhere },
+            Site::UNLISTED => return Frame { kind: FrameKind::Unlisted, ..nowhere },
+            _ => {}
+        }
+        let mut sites = self.sites.get_or_init(|| Sites::of(self.trace));
+        let mut listed = sites.get(site);
+        if listed.is_none() && site.is_listed() {
+            sites = self.later.get_or_init(|| self.trace.again(|| Sites::of(self.trace)));
+            listed = sites.get(site);
+        }
+        let Some(listed) = listed else { return nowhere };
+        let has = |flag: u8| listed.flags & flag != 0;
+        Frame {
+            kind: if has(SITE_INTERRUPTED) { FrameKind::Interrupted } else { FrameKind::Call },
+            address: listed.address,
+            module: sites.module_of(&listed),
+            is_guessed: has(SITE_GUESSED),
+            is_outermost: has(SITE_OUTERMOST),
+            is_without_rule: has(SITE_NO_RULE),
+            ..nowhere
+        }
+    }
+
+    /// The stacks of a block that is decoded now.
+    pub(crate) fn of_block(&self) -> Dictionary<Interning<'_>> {
+        let interner = self.interner.lock().unwrap_or_else(PoisonError::into_inner);
+        Dictionary::new(Interning { interner, nodes: &self.nodes })
+    }
+}
+
+impl fmt::Debug for Stacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stacks").field("trace", self.trace).finish_non_exhaustive()
+    }
+}
+
+impl Trace<'_> {
+    /// How call stacks were taken; `Err` has the raw value of an unknown way.
+    pub fn stacks(&self) -> Result<StackMode, u32> {
+        let raw = self.header().stacks;
+        StackMode::from_raw(raw).ok_or(raw)
+    }
+}
+
+/// The frames of a stack, from the innermost on.
+#[derive(Clone, Copy, Debug)]
+pub struct Frames<'a> {
+    stacks: &'a Stacks<'a>,
+    node: u32,
+}
+
+impl<'a> Iterator for Frames<'a> {
+    type Item = Frame<'a>;
+
+    fn next(&mut self) -> Option<Frame<'a>> {
+        let (parent, site) = self.stacks.nodes.get(self.node)?;
+        self.node = parent;
+        Some(self.stacks.frame(site))
+    }
+}
+
+/// Makes nodes of the stacks of a block.
+pub struct Interning<'a> {
+    interner: MutexGuard<'a, Interner>,
+    nodes: &'a Nodes,
+}
+
+impl Paths for Interning<'_> {
+    #[inline]
+    fn outer(&mut self, stack: u32, drop: usize, keep: usize) -> u32 {
+        if keep == 0 { 0 } else { self.interner.ancestor(stack, drop) }
+    }
+
+    #[inline]
+    fn inner(&mut self, stack: u32, site: Site) -> Option<u32> {
+        self.interner.child(stack, site, self.nodes)
+    }
+}
