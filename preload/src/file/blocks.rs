@@ -13,6 +13,9 @@ use super::lap::Lap;
 use super::reserve::{BY_PAGE, Place, Reserved, offset};
 use super::windows::{FIRST_MAPPING, Windows};
 
+/// Blocks for call sites that are reserved before a process confines itself: four thousand sites.
+const SITES_AHEAD: u64 = 4;
+
 /// The open file of a process, in memory that is wiped on fork: all zero while no file is open. The
 /// fields are written by the thread that opens the session, and published with it.
 #[repr(C)]
@@ -27,6 +30,9 @@ pub struct TraceFile {
     lap: Lap,
     /// The first block behind a ring that may hold call sites, and their number.
     sites: [AtomicU64; 2],
+    /// Blocks of them that were reserved before the process confined itself: the first one, and the
+    /// one after the last.
+    sites_ahead: [AtomicU64; 2],
     pub growth: Growth,
     pub reserved: Reserved,
     /// The mappings in full mode. Last: a process that records little touches the fields above
@@ -210,7 +216,31 @@ impl TraceFile {
             Mode::Full => block_at(address).own_state().map_or(0, |state| state.sequence),
             Mode::Ring => (address - self.base.load(Relaxed)) as u64 / BLOCK_SIZE as u64 - 1,
         };
+        let [from, to] = [0, 1].map(|end| self.sites_ahead[end].load(Relaxed));
+        if (from..to).contains(&sequence) {
+            return Ok(());
+        }
         self.reserved.page(&self.growth.name, sequence, address, distance).map(drop)
+    }
+
+    /// Reserves some blocks for call sites behind a ring, from this number on.
+    pub fn reserve_sites_ahead(&self, number: u64) {
+        if self.mode() == Mode::Full {
+            return;
+        }
+        let [start, count] = [0, 1].map(|place| self.sites[place].load(Relaxed));
+        let from = start - 1 + number;
+        let to = (from + SITES_AHEAD).min(start - 1 + count);
+        let pages =
+            (from..to).flat_map(|block| (0..BLOCK_SIZE).step_by(PAGE).map(move |at| (block, at)));
+        for (block, at) in pages {
+            let address = self.base.load(Relaxed) + offset(block) as usize;
+            if self.reserve_page(address, at).is_err() {
+                return;
+            }
+        }
+        self.sites_ahead[0].store(from, Relaxed);
+        self.sites_ahead[1].store(to, Relaxed);
     }
 
     /// Reserves more of a block of a ring.

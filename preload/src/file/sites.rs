@@ -71,6 +71,18 @@ impl SiteLog {
         }
     }
 
+    /// Reserves what is left of the newest block, and the next ones, before a process lets us make no
+    /// system calls any more.
+    pub fn prepare(&self, file: &TraceFile) {
+        // Acquire: as in `append`.
+        let number = self.place.load(Acquire) >> NUMBER;
+        let index = number as usize % KEPT;
+        let address = self.blocks.get(index).map_or(0, |block| block.load(Relaxed));
+        if number != 0 && self.reserve(file, index, address, 0, SLOTS).is_ok() {
+            file.reserve_sites_ahead(number);
+        }
+    }
+
     /// Makes sure that slots of a block have their space.
     fn reserve(
         &self,

@@ -8,6 +8,7 @@ use core::ffi::c_int;
 use crate::host::confined::is_confined;
 use crate::host::slow_path::SlowPath;
 use crate::host::{clock, task};
+use crate::record::call::prepare_stacks;
 use crate::record::wiped::{WIPED, Wiped};
 use crate::record::{cold, names};
 use crate::session::confine::confine;
@@ -31,7 +32,8 @@ fn before_confinement() {
     }
     cold::open();
     let _inside = SlowPath::enter();
-    buffers.prepare();
+    buffers.prepare(|index| prepare_stacks(Some(index)));
+    prepare_stacks(None);
     confine(session);
 }
 

@@ -78,9 +78,24 @@ impl Call {
     }
 }
 
+/// Makes room for call stacks to come, of the process and of a thread with the buffer `index`, while
+/// the process still lets us make system calls.
+pub fn prepare_stacks(index: Option<usize>) {
+    if has_stacks() {
+        match index {
+            Some(index) => drop(memory::of_buffer(index)),
+            None => WIPED.listing.prepare(&WIPED.session),
+        }
+    }
+}
+
+fn has_stacks() -> bool {
+    stacks::of_births().is_some_and(|stacks| stacks != Stacks::Off)
+}
+
 /// Notes that a module may have gone, and another one may come to its place.
 pub fn modules_changed() {
-    if stacks::of_births().is_some_and(|stacks| stacks != Stacks::Off) {
+    if has_stacks() {
         WIPED.listing.unwinder.modules_changed();
     }
 }

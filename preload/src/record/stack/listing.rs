@@ -21,6 +21,13 @@ pub struct Listing {
     log: SiteLog,
 }
 
+impl Listing {
+    /// Makes room for sites to come, while the process still lets us make system calls.
+    pub fn prepare(&self, session: &Session) {
+        self.log.prepare(&session.file);
+    }
+}
+
 /// The listing, and the session whose file it writes to.
 #[derive(Clone, Copy)]
 pub struct Lister<'a> {
