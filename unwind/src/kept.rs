@@ -111,6 +111,11 @@ impl Kept {
         }
     }
 
+    /// The next capture begins without a stack.
+    pub fn forget(&mut self) {
+        self.stamp = 0;
+    }
+
     /// A check that never holds.
     fn never(&self) -> Check {
         Check { address: &raw const self.zero as usize, value: 1 }

@@ -43,6 +43,20 @@ impl Thread {
     }
 }
 
+impl Thread {
+    /// Ends a turn whose function was left by a jump (`longjmp` out of a signal handler), and forgets
+    /// the last stack, which may be in the middle of a change.
+    ///
+    /// # Safety
+    /// As that of [`Thread::turn`]; the function does not go on.
+    #[cold]
+    pub unsafe fn abandon(&self) {
+        // SAFETY: by contract nobody else uses it.
+        unsafe { &mut *self.kept.get() }.forget();
+        self.busy.store(0, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Turn<'_> {
     #[inline(always)]
     fn drop(&mut self) {

@@ -5,7 +5,7 @@
 //! different ones among the 127 of a block take each other's place once in about 2^50 blocks.
 
 use mallook_format::{
-    MAX_DEPTH, MAX_STACK, MORE_SITES, SLOT_SIZE, STACK_SITES, Slot, StackSlot, stack_more,
+    MAX_DEPTH, MAX_KEEP, MAX_STACK, MORE_SITES, SLOT_SIZE, STACK_SITES, Slot, StackSlot, stack_more,
 };
 use mallook_unwind::Site;
 
@@ -111,7 +111,7 @@ impl Encoder {
         if self.numbers.get(usize::from(number)) == Some(&hash) {
             return Coded::Known(number);
         }
-        Coded::New { number: self.last % MAX_STACK + 1, keep: self.same.min(depth) }
+        Coded::New { number: self.last % MAX_STACK + 1, keep: self.same.min(depth).min(MAX_KEEP) }
     }
 
     /// The block has the stack of this depth, as it was coded.
@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn slots_are_counted() {
         let new = Coded::New { number: 1, keep: 3 };
-        for (depth, slots) in [(3, 1), (8, 1), (9, 2), (14, 2), (15, 3), (2047, 341)] {
+        for (depth, slots) in [(3, 1), (8, 1), (9, 2), (14, 2), (15, 3), (2048, 342)] {
             assert_eq!(new.slots(depth), slots, "{depth}");
         }
         assert_eq!(Coded::Known(1).slots(2047), 0);
