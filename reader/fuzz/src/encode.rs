@@ -57,11 +57,12 @@ pub struct Module {
     pub generation: u32,
 }
 
-/// Where a site is, and its flags.
+/// Where a site is, and its kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Place {
     pub address: u64,
-    pub flags: u8,
+    /// The raw [`SiteKind`](mallook_format::SiteKind).
+    pub kind: u8,
     /// From 1 on; 0 for none.
     pub module: u32,
 }
@@ -220,15 +221,15 @@ impl Encoder {
         if site < Site::FIRST.0 || !self.listed.insert(site) {
             return;
         }
-        let unknown = Place { address: 0x40_0000 + u64::from(site) * 16, flags: 0, module: 0 };
+        let unknown = Place { address: 0x40_0000 + u64::from(site) * 16, kind: 0, module: 0 };
         let place = self.process.places.get(&site).copied().unwrap_or(unknown);
         let mut slots = Vec::new();
         if place.module != 0 && self.listed_modules.insert(place.module) {
             let module = &self.process.modules[place.module as usize - 1];
             slots.extend(module_slots(place.module, module));
         }
-        let Place { address, flags, module } = place;
-        slots.push(SiteSlot { site: Site(site), address, flags, module }.slot());
+        let Place { address, kind, module } = place;
+        slots.push(SiteSlot { site: Site(site), address, kind, module }.slot());
         self.write_sites(&slots);
     }
 

@@ -18,25 +18,20 @@ pub fn frames(stacks: &Stacks, stack: StackId, out: &mut TextBuffer) {
 /// `/usr/lib/libc.so.6+0x2a1ca`
 fn line(frame: &Frame, out: &mut TextBuffer) {
     // Writing to memory does not fail.
-    let _ = match frame.kind {
-        FrameKind::Cut => write!(out, "... further frames were cut off"),
-        FrameKind::Broken => write!(out, "... further frames were not found"),
-        FrameKind::Unlisted | FrameKind::Missing => write!(out, "? (site {})", frame.site),
-        FrameKind::Call | FrameKind::Interrupted => match frame.module {
-            Some(module) => {
-                let offset = module.address_in_file(frame.address);
-                write!(out, "{}+{offset:#x}", Shown(&module.path))
-            }
-            None => write!(out, "{:#x}", frame.address),
-        },
+    let _ = match (frame.kind, frame.module) {
+        (FrameKind::Cut, _) => write!(out, "... further frames were cut off"),
+        (FrameKind::Broken, _) => write!(out, "... further frames were not found"),
+        (FrameKind::Unlisted | FrameKind::Missing, _) => write!(out, "? (site {})", frame.site),
+        (_, Some(module)) => {
+            let offset = module.address_in_file(frame.address);
+            write!(out, "{}+{offset:#x}", Shown(&module.path))
+        }
+        (_, None) => write!(out, "{:#x}", frame.address),
     };
-    if frame.kind == FrameKind::Interrupted {
-        out.put(b", interrupted");
-    }
-    if frame.is_guessed {
-        out.put(b", guessed");
-    }
-    if frame.is_without_rule {
-        out.put(b", what is outside it is not known");
-    }
+    out.put(match frame.kind {
+        FrameKind::Signal => b" (signal)",
+        FrameKind::Guessed => b" (the next one is a guess)",
+        FrameKind::NoRule => b" (the next one is not known)",
+        _ => b"",
+    });
 }

@@ -22,11 +22,10 @@ pub struct Module {
     pub end: u64,
     /// What is to be subtracted from an address to have that of the file.
     pub bias: u64,
-    /// The generation of the process's modules in which it was first seen; another one begins when a
-    /// library is closed.
+    /// How often modules had gone when it was first seen.
     pub generation: u32,
-    /// The ticks of the trace's clock when it was first seen.
-    pub seen_ticks: u64,
+    /// When it was first seen, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub seen_ns: u64,
 }
 
 impl Module {
@@ -74,7 +73,7 @@ impl Parts {
         match field {
             ModuleField::Bias => self.module.bias = word(0),
             ModuleField::Seen => {
-                (self.module.generation, self.module.seen_ticks) = (word(0) as u32, word(4));
+                (self.module.generation, self.module.seen_ns) = (word(0) as u32, word(4));
             }
             ModuleField::BuildId => self.build_id.extend(bytes),
             ModuleField::Path => self.path.extend(bytes),
@@ -96,4 +95,4 @@ impl Parts {
     }
 }
 
-const _: () = assert!(MODULE_BYTES >= 12, "a generation and ticks are one slot");
+const _: () = assert!(MODULE_BYTES >= 12, "a generation and a time are one slot");

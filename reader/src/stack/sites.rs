@@ -15,7 +15,8 @@ const MOST_MODULES: usize = 1 << 16;
 pub struct Listed {
     pub address: u64,
     pub module: u32,
-    pub flags: u8,
+    /// Raw [`SiteKind`](mallook_format::SiteKind).
+    pub kind: u8,
 }
 
 /// What a trace lists.
@@ -69,8 +70,8 @@ impl Sites {
     }
 
     fn add(&mut self, slot: &SiteSlot) -> bool {
-        let &SiteSlot { site, address, flags, module } = slot;
-        let listed = Listed { address, module, flags };
+        let &SiteSlot { site, address, kind, module } = slot;
+        let listed = Listed { address, module, kind };
         if site.is_listed() {
             self.sites.entry(site.0).or_insert(listed);
         }
@@ -93,8 +94,7 @@ impl Sites {
     /// The module of a site, if that lies in it.
     pub fn module_of(&self, listed: &Listed) -> Option<&Module> {
         let module = self.modules.get(&listed.module)?;
-        // The return address of a call that does not return may be the first one after it.
-        (module.contains(listed.address) || module.end == listed.address).then_some(module)
+        module.contains(listed.address).then_some(module)
     }
 
     /// All sites, by number.

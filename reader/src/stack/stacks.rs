@@ -4,9 +4,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-use mallook_format::{
-    SITE_GUESSED, SITE_INTERRUPTED, SITE_NO_RULE, SITE_OUTERMOST, Site, Stacks as StackMode,
-};
+use mallook_format::{Site, SiteKind, Stacks as StackMode};
 
 use super::dictionary::{Dictionary, Paths};
 use super::interner::Interner;
@@ -34,10 +32,16 @@ impl StackId {
 /// The kind of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FrameKind {
-    /// A call: the address is the return address, which follows the call.
+    /// A frame like most.
     Call,
-    /// A signal came: the address is that of the instruction which was interrupted.
-    Interrupted,
+    /// A frame that the kernel has made for a signal: the next one outward was interrupted.
+    Signal,
+    /// Code without unwind tables: the frame outside of it is a guess, by the frame pointer.
+    Guessed,
+    /// The outermost frame of a complete stack.
+    Outermost,
+    /// The outermost frame that is known: nothing says how to go on outward from there.
+    NoRule,
     /// The outer frames of a stack that is too deep.
     Cut,
     /// The outer frames that could not be found, since a step outward led nowhere.
@@ -48,6 +52,34 @@ pub enum FrameKind {
     Missing,
 }
 
+impl FrameKind {
+    /// The kind of a listed frame. A newer recorder's kinds say nothing that matters here.
+    fn of(raw: u8) -> FrameKind {
+        match SiteKind::from_raw(raw) {
+            Some(SiteKind::Call) | None => FrameKind::Call,
+            Some(SiteKind::Signal) => FrameKind::Signal,
+            Some(SiteKind::Guessed) => FrameKind::Guessed,
+            Some(SiteKind::Outermost) => FrameKind::Outermost,
+            Some(SiteKind::NoRule) => FrameKind::NoRule,
+        }
+    }
+
+    /// The kind in one word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FrameKind::Call => "call",
+            FrameKind::Signal => "signal",
+            FrameKind::Guessed => "guessed",
+            FrameKind::Outermost => "outermost",
+            FrameKind::NoRule => "no_rule",
+            FrameKind::Cut => "cut",
+            FrameKind::Broken => "broken",
+            FrameKind::Unlisted => "unlisted",
+            FrameKind::Missing => "missing",
+        }
+    }
+}
+
 /// A frame of a call stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -55,30 +87,17 @@ pub struct Frame<'a> {
     pub kind: FrameKind,
     /// The number of its call site in the trace.
     pub site: u32,
-    /// The address of a [`FrameKind::Call`] or a [`FrameKind::Interrupted`], otherwise 0.
+    /// An address in the instruction that the frame was at: of a call the last byte of that. 0 where
+    /// it is not known.
     pub address: u64,
     /// The program or library that it is in, if that is known.
     pub module: Option<&'a Module>,
-    /// There was no unwind information: the frame outside it was guessed by the frame pointer.
-    pub is_guessed: bool,
-    /// It is the outermost frame of the thread: nothing is outside it.
-    pub is_outermost: bool,
-    /// Nothing said what is outside it.
-    pub is_without_rule: bool,
 }
 
 impl Frame<'_> {
-    /// An address within the instruction that the frame was at: of a call the last byte of that.
-    pub fn instruction(&self) -> u64 {
-        match self.kind {
-            FrameKind::Call => self.address.saturating_sub(1),
-            _ => self.address,
-        }
-    }
-
-    /// The [instruction](Frame::instruction) in the file of its module.
-    pub fn instruction_in_file(&self) -> Option<u64> {
-        self.module.map(|module| module.address_in_file(self.instruction()))
+    /// The address in the file of the module, as symbol tables have it.
+    pub fn address_in_file(&self) -> Option<u64> {
+        self.module.map(|module| module.address_in_file(self.address))
     }
 }
 
@@ -111,19 +130,11 @@ impl<'a> Stacks<'a> {
 
     /// A frame by its call site.
     fn frame(&self, site: Site) -> Frame<'_> {
-        let nowhere = Frame {
-            kind: FrameKind::Missing,
-            site: site.0,
-            address: 0,
-            module: None,
-            is_guessed: false,
-            is_outermost: false,
-            is_without_rule: false,
-        };
+        let nowhere = |kind| Frame { kind, site: site.0, address: 0, module: None };
         match site {
-            Site::CUT => return Frame { kind: FrameKind::Cut, ..nowhere },
-            Site::BROKEN => return Frame { kind: FrameKind::Broken, ..nowhere },
-            Site::UNLISTED => return Frame { kind: FrameKind::Unlisted, ..nowhere },
+            Site::CUT => return nowhere(FrameKind::Cut),
+            Site::BROKEN => return nowhere(FrameKind::Broken),
+            Site::UNLISTED => return nowhere(FrameKind::Unlisted),
             _ => {}
         }
         let mut sites = self.sites.get_or_init(|| Sites::of(self.trace));
@@ -132,16 +143,12 @@ impl<'a> Stacks<'a> {
             sites = self.later.get_or_init(|| self.trace.again(|| Sites::of(self.trace)));
             listed = sites.get(site);
         }
-        let Some(listed) = listed else { return nowhere };
-        let has = |flag: u8| listed.flags & flag != 0;
+        let Some(listed) = listed else { return nowhere(FrameKind::Missing) };
         Frame {
-            kind: if has(SITE_INTERRUPTED) { FrameKind::Interrupted } else { FrameKind::Call },
+            kind: FrameKind::of(listed.kind),
+            site: site.0,
             address: listed.address,
             module: sites.module_of(&listed),
-            is_guessed: has(SITE_GUESSED),
-            is_outermost: has(SITE_OUTERMOST),
-            is_without_rule: has(SITE_NO_RULE),
-            ..nowhere
         }
     }
 
