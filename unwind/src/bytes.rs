@@ -30,6 +30,7 @@ impl<'a> Memory<'a> {
     }
 
     /// The range of a slice.
+    #[cfg(any(test, feature = "fuzzing"))]
     pub fn of(slice: &'a [u8]) -> Memory<'a> {
         let start = slice.as_ptr() as usize;
         // SAFETY: a slice can be read as long as it is borrowed.

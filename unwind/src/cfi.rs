@@ -3,7 +3,7 @@
 
 use crate::bytes::{Cursor, Memory};
 use crate::eh_frame::Fde;
-use crate::expression::{self, BP, Base, RETURN, SP, Value};
+use crate::expression::{self, BP, Base, SP, Value};
 
 /// Where a register's value in the calling frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

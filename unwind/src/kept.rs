@@ -354,7 +354,9 @@ impl Kept {
             let site = self.sites.as_ptr().wrapping_add(source);
             let place = self.sites.as_mut_ptr().wrapping_add(target);
             // SAFETY: sites of the array.
-            unsafe { *place = *site };
+            let site = unsafe { *site };
+            // SAFETY: likewise.
+            unsafe { *place = site };
             let rule = frame.rule;
             let mut live = rule.uses_bp();
             let is_plain = rule.kind() <= kind::BP && outer.sp != ABOVE;

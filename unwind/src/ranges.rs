@@ -25,6 +25,17 @@ struct Entry {
     file: AtomicUsize,
 }
 
+impl Entry {
+    const fn new() -> Entry {
+        Entry {
+            stamp: AtomicU64::new(0),
+            start: AtomicUsize::new(0),
+            end: AtomicUsize::new(0),
+            file: AtomicUsize::new(0),
+        }
+    }
+}
+
 /// The ranges of the present generation, the last ones if there are many. All zero is empty.
 pub struct Ranges {
     next: AtomicUsize,
@@ -34,13 +45,7 @@ pub struct Ranges {
 impl Ranges {
     /// None yet.
     pub const fn new() -> Ranges {
-        const EMPTY: Entry = Entry {
-            stamp: AtomicU64::new(0),
-            start: AtomicUsize::new(0),
-            end: AtomicUsize::new(0),
-            file: AtomicUsize::new(0),
-        };
-        Ranges { next: AtomicUsize::new(0), entries: [EMPTY; RANGES] }
+        Ranges { next: AtomicUsize::new(0), entries: [const { Entry::new() }; RANGES] }
     }
 
     /// The range that holds an address.

@@ -51,7 +51,7 @@ pub mod stop {
 const KIND_BITS: u32 = 3;
 const KIND: u32 = (1 << KIND_BITS) - 1;
 const SLOT_AT: u32 = 21;
-const OFFSET: u32 = (1 << SLOT_AT) - 1 & !KIND;
+const OFFSET: u32 = ((1 << SLOT_AT) - 1) & !KIND;
 /// Of an aligned frame's 18 bits, those of the place.
 const PLACE_BITS: u32 = 13;
 const ADD_AT: u32 = KIND_BITS + PLACE_BITS;

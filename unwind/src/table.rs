@@ -82,7 +82,7 @@ impl View {
     fn slot(&self, home: usize, distance: usize) -> &AtomicU64 {
         let place = (home + distance) & ((1 << self.bits) - 1);
         // SAFETY: there are `2^bits` slots, in memory that is never given back.
-        unsafe { &*self.slots.add(place) }
+        unsafe { &*self.slots.wrapping_add(place) }
     }
 
     /// What is known of an address. There must be slots.
@@ -253,7 +253,7 @@ mod tests {
         // An odd factor has an inverse modulo 2^47.
         let factor = FACTOR >> REST;
         assert_eq!(factor % 2, 1);
-        assert!(SMALLEST + RULE_BITS >= 25 && REST - DISTANCE_BITS + SMALLEST >= RULE_BITS + 18);
+        const { assert!(REST - DISTANCE_BITS + SMALLEST >= RULE_BITS + 18) };
     }
 
     #[test]

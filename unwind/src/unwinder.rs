@@ -49,14 +49,13 @@ pub(crate) struct Resolved {
 impl Unwinder {
     /// One that knows nothing yet.
     pub const fn new() -> Unwinder {
-        const NONE: AtomicU32 = AtomicU32::new(0);
         Unwinder {
-            generation: NONE,
-            sites: NONE,
-            options: NONE,
-            patience: NONE,
+            generation: AtomicU32::new(0),
+            sites: AtomicU32::new(0),
+            options: AtomicU32::new(0),
+            patience: AtomicU32::new(0),
             table: Table::new(),
-            rules: [NONE; RULES + 1],
+            rules: [const { AtomicU32::new(0) }; RULES + 1],
             ranges: Ranges::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::bounds::Stacks;
 use crate::host::Host;
-use crate::rule::{Rule, kind};
+use crate::rule::kind;
 use crate::site::Site;
 use crate::step::{self, Registers, Step};
 use crate::unwinder::Unwinder;

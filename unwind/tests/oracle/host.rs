@@ -20,10 +20,6 @@ impl Sites {
         let index = site.0.checked_sub(Site::FIRST.0)? as usize;
         self.noted.lock().unwrap().get(index).copied()
     }
-
-    pub fn count(&self) -> usize {
-        self.noted.lock().unwrap().len()
-    }
 }
 
 impl Host for Sites {

@@ -6,3 +6,4 @@ mod host;
 mod libunwind;
 mod programs;
 mod recorder;
+mod walks;

@@ -36,8 +36,7 @@ impl Program {
         let name = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
         // SAFETY: a library of ours.
         let library = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW) };
-        // SAFETY: the loader's text.
-        assert!(!library.is_null(), "{:?}", unsafe { CStr::from_ptr(libc::dlerror()) });
+        assert!(!library.is_null(), "{} cannot be loaded", path.display());
         let program = Program(library);
         let place = program.symbol(c"event").cast::<unsafe extern "C" fn()>();
         // SAFETY: a variable of the program, of this type.

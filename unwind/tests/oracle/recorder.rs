@@ -13,8 +13,10 @@ use crate::libunwind;
 
 /// A thread's last stack, all zero.
 pub fn thread() -> &'static Thread {
+    // SAFETY: no size of zero.
+    let zeros = unsafe { alloc_zeroed(Layout::new::<Thread>()) };
     // SAFETY: all zero is a new one; it is never given back.
-    unsafe { &*alloc_zeroed(Layout::new::<Thread>()).cast::<Thread>() }
+    unsafe { &*zeros.cast::<Thread>() }
 }
 
 /// Whom a stack is compared with.
@@ -44,13 +46,22 @@ pub struct Recorder {
     pub sites: Arc<Sites>,
     thread: &'static Thread,
     before: Vec<Site>,
+    /// Room for a walk.
+    plain: Vec<Site>,
     against: Against,
 }
 
 impl Recorder {
     pub fn new(against: Against) -> Recorder {
         let (unwinder, sites) = (Arc::new(Unwinder::new()), Arc::new(Sites::default()));
-        Recorder { unwinder, sites, thread: thread(), before: Vec::new(), against }
+        Recorder {
+            unwinder,
+            sites,
+            thread: thread(),
+            before: Vec::new(),
+            plain: vec![Site(0); DEPTH * 64],
+            against,
+        }
     }
 
     /// Runs `work`; what was heard meanwhile.
@@ -65,7 +76,7 @@ impl Recorder {
         // SAFETY: each recorder listens in one thread.
         let mut turn = unsafe { self.thread.turn() }.unwrap();
         // SAFETY: the registers of the caller.
-        let kept = unsafe { turn.capture(&*self.unwinder, &*self.sites, at) };
+        let kept = unsafe { turn.capture(&self.unwinder, &*self.sites, at) };
         let sites = turn.sites();
         assert!(kept <= sites.len());
         assert!(self.before.get(..kept) == Some(&sites[..kept]), "outer sites are others");
@@ -75,27 +86,30 @@ impl Recorder {
         heard.frames += sites.len();
         let ours: Vec<usize> = sites.iter().rev().map(|site| self.sites.address(*site)).collect();
         let outermost = self.sites.get(sites[0]).map(|it| it.1);
-        self.compare(at, &ours, sites, outermost);
+        let sites = sites.to_vec();
+        drop(turn);
+        self.compare(at, &ours, &sites, outermost);
         heard.last = ours;
-        heard.last_sites = sites.to_vec();
+        heard.last_sites = sites;
         heard.outermost = outermost;
     }
 
-    fn compare(&self, at: Registers, ours: &[usize], sites: &[Site], outermost: Option<Kind>) {
+    fn compare(&mut self, at: Registers, ours: &[usize], sites: &[Site], outermost: Option<Kind>) {
         let is_cut = sites[0] == Site::CUT;
         let ours = if is_cut { &ours[..ours.len() - 1] } else { ours };
-        let mut plain = vec![Site(0); DEPTH * 100];
         if self.against == Against::Fresh {
             let (unwinder, sites) = (Unwinder::new(), Sites::default());
             // SAFETY: the registers of the caller.
-            let length = unsafe { walk(&unwinder, &sites, at, &mut plain) };
-            let fresh: Vec<_> = plain[..length].iter().map(|site| sites.address(*site)).collect();
+            let length = unsafe { walk(&unwinder, &sites, at, &mut self.plain) };
+            let fresh: Vec<_> =
+                self.plain[..length].iter().map(|site| sites.address(*site)).collect();
             same(ours, &fresh, is_cut, "a walk with nothing");
             return;
         }
         // SAFETY: the registers of the caller.
-        let length = unsafe { walk(&*self.unwinder, &*self.sites, at, &mut plain) };
-        let plain: Vec<_> = plain[..length].iter().map(|site| self.sites.address(*site)).collect();
+        let length = unsafe { walk(&self.unwinder, &*self.sites, at, &mut self.plain) };
+        let plain: Vec<_> =
+            self.plain[..length].iter().map(|site| self.sites.address(*site)).collect();
         same(ours, &plain, is_cut, "a plain walk");
         let (theirs, is_end) =
             libunwind::stack(at.pc, at.sp, if is_cut { ours.len() } else { usize::MAX });
