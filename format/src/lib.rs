@@ -183,7 +183,7 @@ pub use raw::raw_enum;
 pub use size::parse_size;
 pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};
 pub use stack::{
-    MAX_DEPTH, MAX_MODULE_SLOTS, MAX_STACK, MODULE_BYTES, MORE_SITES, ModuleField, ModuleSlot,
-    STACK_SITES, Site, SiteKind, SiteSlot, StackSlot, field_of_more, module_more, sites_of_more,
-    stack_more,
+    MAX_DEPTH, MAX_KEEP, MAX_MODULE_SLOTS, MAX_STACK, MODULE_BYTES, MORE_SITES, ModuleField,
+    ModuleSlot, STACK_SITES, Site, SiteKind, SiteSlot, StackSlot, field_of_more, module_more,
+    sites_of_more, stack_more,
 };

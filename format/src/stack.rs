@@ -34,7 +34,9 @@ impl Site {
 }
 
 /// The largest number of frames of a stack.
-pub const MAX_DEPTH: usize = 2047;
+pub const MAX_DEPTH: usize = 2048;
+/// The largest number of frames that a stack can keep of the last one.
+pub const MAX_KEEP: usize = 2047;
 /// The largest number of a stack in a block; numbers go round from 1.
 pub const MAX_STACK: u8 = 127;
 /// Sites in a slot of [`Kind::Stack`].
@@ -68,7 +70,7 @@ pub struct StackSlot {
     /// The number by which later events name the stack, from 1 to [`MAX_STACK`]. 0: a stack apart,
     /// of the next moment alone, to which no later slot refers.
     pub number: u8,
-    /// Outer frames that it shares with the last stack, at most [`MAX_DEPTH`].
+    /// Outer frames that it shares with the last stack, at most [`MAX_KEEP`].
     pub keep: u16,
     /// The innermost frames, from the outermost of them on; [`Site::NONE`] after the last.
     pub sites: [Site; STACK_SITES],
@@ -235,7 +237,7 @@ mod tests {
         #[test]
         fn stacks_come_back(
             number in 0..=MAX_STACK,
-            keep in 0..=MAX_DEPTH as u16,
+            keep in 0..=MAX_KEEP as u16,
             sites in prop::array::uniform5(site()),
             more in prop::array::uniform6(site()),
         ) {

@@ -18,7 +18,7 @@ makes no sense is named in one line on standard error, and the default is used. 
 the variables, and with them the recording.";
 
 /// Name, option of `mallook run`, meaning, default.
-const VARIABLES: [(&str, &str, &str, &str); 7] = [
+const VARIABLES: [(&str, &str, &str, &str); 9] = [
     (
         "LD_PRELOAD",
         "--library",
@@ -53,6 +53,19 @@ const VARIABLES: [(&str, &str, &str, &str); 7] = [
         "tsc: the processor's time stamp counter. coarse: the same, read once for up to 16 events \
          of a thread. monotonic: CLOCK_MONOTONIC of the kernel.",
         "tsc where it is invariant, else monotonic",
+    ),
+    (
+        "MALLOOK_STACK",
+        "--stacks",
+        "off: no call stacks. caller: the function that has called the allocator, alone. fp: call \
+         stacks by frame pointers. full: whole ones, by the unwind tables.",
+        "off",
+    ),
+    (
+        "MALLOOK_STACK_FREE",
+        "--stacks-of-frees",
+        "1: releases have call stacks as well, where allocations have. 0: they have not.",
+        "0",
     ),
     (
         "MALLOOK_CMDLINE",

@@ -18,7 +18,8 @@ const SIZES: RangeInclusive<u64> = 80 << 10..=1 << 40;
 const DEFAULT: &str = "mallook.out";
 
 /// The variables of the library, behind `MALLOOK_`.
-const VARIABLES: [&str; 6] = ["PREFIX", "MODE", "SIZE", "MAX", "CLOCK", "CMDLINE"];
+const VARIABLES: [&str; 8] =
+    ["PREFIX", "MODE", "SIZE", "MAX", "CLOCK", "CMDLINE", "STACK", "STACK_FREE"];
 
 const HELP: &str = "\
 Examples:
@@ -63,6 +64,15 @@ pub struct Options {
     #[arg(long)]
     pub clock: Option<Clock>,
 
+    /// Record the call stack of each allocation
+    /// [default: $MALLOOK_STACK, else off; without a value: full]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "full")]
+    pub stacks: Option<Stacks>,
+
+    /// Record the call stack of each release as well
+    #[arg(long)]
+    pub stacks_of_frees: bool,
+
     /// Preload this library [default: the built-in one]
     #[arg(long, value_name = "PATH")]
     pub library: Option<PathBuf>,
@@ -95,6 +105,19 @@ pub enum Clock {
     /// The time stamp counter, read once for up to 16 events of a thread: two thirds of the cost of
     /// `tsc`
     Coarse,
+}
+
+/// The call stacks of allocations.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Stacks {
+    /// None
+    Off,
+    /// The function that has called the allocator, alone
+    Caller,
+    /// By frame pointers: right where all code keeps them
+    Fp,
+    /// Whole, by the unwind tables
+    Full,
 }
 
 impl Options {
@@ -136,6 +159,8 @@ impl Options {
             ("MALLOOK_SIZE", self.size.map(|size| size.to_string())),
             ("MALLOOK_MAX", self.max.map(|max| max.to_string())),
             ("MALLOOK_CLOCK", self.clock.as_ref().map(value_name)),
+            ("MALLOOK_STACK", self.stacks.as_ref().map(value_name)),
+            ("MALLOOK_STACK_FREE", self.stacks_of_frees.then(|| "1".to_owned())),
         ]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

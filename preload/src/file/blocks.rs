@@ -13,6 +13,9 @@ use super::lap::Lap;
 use super::reserve::{BY_PAGE, Place, Reserved, offset};
 use super::windows::{FIRST_MAPPING, Windows};
 
+/// Blocks for call sites that are reserved before a process confines itself: four thousand sites.
+const SITES_AHEAD: u64 = 4;
+
 /// The open file of a process, in memory that is wiped on fork: all zero while no file is open. The
 /// fields are written by the thread that opens the session, and published with it.
 #[repr(C)]
@@ -25,6 +28,11 @@ pub struct TraceFile {
     max_blocks: AtomicU64,
     /// The blocks of a ring.
     lap: Lap,
+    /// The first block behind a ring that may hold call sites, and their number.
+    sites: [AtomicU64; 2],
+    /// Blocks of them that were reserved before the process confined itself: the first one, and the
+    /// one after the last.
+    sites_ahead: [AtomicU64; 2],
     pub growth: Growth,
     pub reserved: Reserved,
     /// The mappings in full mode. Last: a process that records little touches the fields above
@@ -40,21 +48,28 @@ pub struct Shape {
     pub ring_blocks: u64,
     /// Largest number of blocks in full mode, without the header; 0 for no bound.
     pub max_blocks: u64,
+    /// Number of blocks for call sites behind a ring; 0 in full mode.
+    pub site_blocks: u64,
 }
 
 impl Shape {
     /// Length in bytes of the first mapping: all of a ring.
     pub fn first_mapping(&self) -> usize {
         match self.mode {
-            Mode::Ring => offset(self.ring_blocks) as usize,
+            Mode::Ring => offset(self.ring_blocks + self.site_blocks) as usize,
             Mode::Full => FIRST_MAPPING,
         }
+    }
+
+    /// The index in the file of the first block for call sites behind a ring; 0 if there is none.
+    pub fn site_start(&self) -> u64 {
+        if self.site_blocks == 0 { 0 } else { self.ring_blocks + 1 }
     }
 
     /// The largest length of the file, in bytes.
     pub fn most(&self) -> u64 {
         match (self.mode, self.max_blocks) {
-            (Mode::Ring, _) => offset(self.ring_blocks),
+            (Mode::Ring, _) => offset(self.ring_blocks + self.site_blocks),
             (Mode::Full, 0) => i64::MAX as u64,
             (Mode::Full, blocks) => offset(blocks),
         }
@@ -99,6 +114,9 @@ impl TraceFile {
         match shape.mode {
             Mode::Full => self.windows.set_first(header),
             Mode::Ring => self.lap.set(header, shape.ring_blocks, copies_on_write),
+        }
+        for (word, value) in self.sites.iter().zip([shape.site_start(), shape.site_blocks]) {
+            word.store(value, Relaxed);
         }
         self.base.store(header, Relaxed);
     }
@@ -169,6 +187,60 @@ impl TraceFile {
         // The first page is there.
         let reserved = self.reserve_in_ring(address, 0).unwrap_or(PAGE);
         Ok(Claimed { block, state, reserved })
+    }
+
+    /// Claims the block with this number for call sites.
+    ///
+    /// # Errors
+    /// There is none for it now.
+    pub fn claim_sites(&self, number: u64) -> Result<Claimed, Loss> {
+        if self.mode() == Mode::Full {
+            return self.claim_next(None).map_err(|failed| failed.cause);
+        }
+        let [start, count] = [0, 1].map(|place| self.sites[place].load(Relaxed));
+        if number >= count {
+            return Err(Loss::Space);
+        }
+        let address = self.base.load(Relaxed) + offset(start - 1 + number) as usize;
+        self.reserve_page(address, 0)?;
+        let state = take(address, number)?;
+        Ok(Claimed { block: block_at(address), state, reserved: PAGE })
+    }
+
+    /// Reserves a page of a block for call sites, at this distance from its start.
+    ///
+    /// # Errors
+    /// There is no space.
+    pub fn reserve_page(&self, address: usize, distance: usize) -> Result<(), Loss> {
+        let sequence = match self.mode() {
+            Mode::Full => block_at(address).own_state().map_or(0, |state| state.sequence),
+            Mode::Ring => (address - self.base.load(Relaxed)) as u64 / BLOCK_SIZE as u64 - 1,
+        };
+        let [from, to] = [0, 1].map(|end| self.sites_ahead[end].load(Relaxed));
+        if (from..to).contains(&sequence) {
+            return Ok(());
+        }
+        self.reserved.page(&self.growth.name, sequence, address, distance).map(drop)
+    }
+
+    /// Reserves some blocks for call sites behind a ring, from this number on.
+    pub fn reserve_sites_ahead(&self, number: u64) {
+        if self.mode() == Mode::Full {
+            return;
+        }
+        let [start, count] = [0, 1].map(|place| self.sites[place].load(Relaxed));
+        let from = start - 1 + number;
+        let to = (from + SITES_AHEAD).min(start - 1 + count);
+        let pages =
+            (from..to).flat_map(|block| (0..BLOCK_SIZE).step_by(PAGE).map(move |at| (block, at)));
+        for (block, at) in pages {
+            let address = self.base.load(Relaxed) + offset(block) as usize;
+            if self.reserve_page(address, at).is_err() {
+                return;
+            }
+        }
+        self.sites_ahead[0].store(from, Relaxed);
+        self.sites_ahead[1].store(to, Relaxed);
     }
 
     /// Reserves more of a block of a ring.

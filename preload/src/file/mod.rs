@@ -11,6 +11,7 @@
 //! growth reserve    the length of the file, ahead of its use; the space of its blocks
 //! windows lap       the mappings of a growing file; the first lap of a ring
 //! blocks            the open file, and the claims of its blocks
+//! sites             the log of call sites and modules
 //! ```
 
 pub mod blocks;
@@ -22,4 +23,5 @@ pub mod lap;
 pub mod mapping;
 pub mod path;
 pub mod reserve;
+pub mod sites;
 pub mod windows;

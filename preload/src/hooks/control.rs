@@ -8,6 +8,7 @@ use core::ffi::c_int;
 use crate::host::confined::is_confined;
 use crate::host::slow_path::SlowPath;
 use crate::host::{clock, task};
+use crate::record::call::prepare_stacks;
 use crate::record::wiped::{WIPED, Wiped};
 use crate::record::{cold, names};
 use crate::session::confine::confine;
@@ -24,14 +25,15 @@ const SET_MODE_FILTER: usize = libc::SECCOMP_SET_MODE_FILTER as usize;
 
 /// The process is about to forbid itself system calls, or what comes before that.
 fn before_confinement() {
-    let Wiped { buffers, session } = &WIPED;
+    let Wiped { buffers, session, .. } = &WIPED;
     // A child that shares its parent's memory confines itself alone.
     if is_confined() || session.pid() != 0 && session.pid() != task::pid() {
         return;
     }
     cold::open();
     let _inside = SlowPath::enter();
-    buffers.prepare();
+    buffers.prepare(|index| prepare_stacks(Some(index)));
+    prepare_stacks(None);
     confine(session);
 }
 

@@ -7,13 +7,15 @@ use core::ffi::{c_int, c_void};
 
 use mallook_format::Kind;
 
+use crate::record::call::{Call, Caller, record_birth};
 use crate::record::hot::record;
 use crate::record::since::{has_recorded, position};
 
-use super::malloc;
 use super::next;
 use super::operators::Release;
 use super::optional::{self, Optional};
+use super::trampoline::with_caller;
+use super::{aside, malloc};
 
 type Pointer = *mut c_void;
 
@@ -32,10 +34,22 @@ fn next(function: &Optional) -> Option<usize> {
     Some(function.next()).filter(|&next| next != 0).or_else(|| function.late())
 }
 
-/// # Safety
-/// As in jemalloc.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn mallocx(size: usize, flags: c_int) -> Pointer {
+with_caller! {
+    #[cfg_attr(not(test), unsafe(no_mangle))]
+    fn mallocx(size: usize, flags: c_int) -> Pointer => mallocx_from;
+    #[cfg_attr(not(test), unsafe(no_mangle))]
+    fn rallocx(old: Pointer, size: usize, flags: c_int) -> Pointer => rallocx_from;
+    #[cfg_attr(not(test), unsafe(no_mangle))]
+    fn xallocx(block: Pointer, size: usize, extra: usize, flags: c_int) -> usize => xallocx_from;
+}
+
+unsafe extern "C" fn mallocx_from(
+    size: usize,
+    flags: c_int,
+    _: usize,
+    _: usize,
+    caller: Caller,
+) -> Pointer {
     type Function = unsafe extern "C" fn(usize, c_int) -> Pointer;
     let Some(next) = next(&optional::MALLOCX) else {
         // SAFETY: by contract.
@@ -47,15 +61,19 @@ pub unsafe extern "C" fn mallocx(size: usize, flags: c_int) -> Pointer {
     // SAFETY: by contract.
     let new = unsafe { function(size, flags) };
     if !has_recorded(start, new as usize, true) {
-        record(Kind::Mallocx, power(flags), new as usize, size);
+        let call = Call::new(Kind::Mallocx, new as usize, size);
+        record_birth(&Call { aux: power(flags), ..call }, caller);
     }
     new
 }
 
-/// # Safety
-/// As in jemalloc.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn rallocx(old: Pointer, size: usize, flags: c_int) -> Pointer {
+unsafe extern "C" fn rallocx_from(
+    old: Pointer,
+    size: usize,
+    flags: c_int,
+    _: usize,
+    caller: Caller,
+) -> Pointer {
     type Function = unsafe extern "C" fn(Pointer, usize, c_int) -> Pointer;
     let Some(next) = next(&optional::RALLOCX) else {
         // SAFETY: by contract; of alignment and zeroing, `realloc` knows nothing.
@@ -66,17 +84,19 @@ pub unsafe extern "C" fn rallocx(old: Pointer, size: usize, flags: c_int) -> Poi
     let function = unsafe { core::mem::transmute::<usize, Function>(next) };
     // SAFETY: by contract.
     let new = unsafe { function(old, size, flags) };
-    record(Kind::Rallocx, 0, new as usize, size);
+    record_birth(&Call::new(Kind::Rallocx, new as usize, size), caller);
     new
 }
 
 /// Resizes a block where it is. It belongs to the caller all the time, so both moments are recorded
 /// when the outcome is known: the real size, which is less than asked for where that fails.
-///
-/// # Safety
-/// As in jemalloc.
-#[cfg_attr(not(test), unsafe(no_mangle))]
-pub unsafe extern "C" fn xallocx(block: Pointer, size: usize, extra: usize, flags: c_int) -> usize {
+unsafe extern "C" fn xallocx_from(
+    block: Pointer,
+    size: usize,
+    extra: usize,
+    flags: c_int,
+    caller: Caller,
+) -> usize {
     type Function = unsafe extern "C" fn(Pointer, usize, usize, c_int) -> usize;
     let Some(next) = next(&optional::XALLOCX) else { return 0 };
     // SAFETY: a function of this name, whose type it is.
@@ -84,7 +104,8 @@ pub unsafe extern "C" fn xallocx(block: Pointer, size: usize, extra: usize, flag
     // SAFETY: by contract.
     let real = unsafe { function(block, size, extra, flags) };
     record(Kind::XallocxDeath, 0, block as usize, size);
-    record(Kind::Xallocx, 0, if real < size { 0 } else { block as usize }, size);
+    let new = if real < size { 0 } else { block as usize };
+    record_birth(&Call::new(Kind::Xallocx, new, size), caller);
     real
 }
 
@@ -113,7 +134,7 @@ unsafe fn from_malloc(size: usize, flags: c_int) -> Pointer {
     let zero = flags & ZERO != 0;
     if power(flags) > 4 {
         // SAFETY: by contract.
-        let new = unsafe { malloc::memalign(1 << power(flags), size) };
+        let new = unsafe { aside::memalign(1 << power(flags), size) };
         if zero && !new.is_null() {
             // SAFETY: the block has this size.
             unsafe { new.cast::<u8>().write_bytes(0, size) };

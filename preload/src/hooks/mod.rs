@@ -8,15 +8,17 @@
 //! symbols optional     changes to symbol tables; the functions that a process may have or not
 //! shadow musl          a `malloc` that comes before ours; functions of musl that call each other
 //! next                 the next definition of each hooked function
-//! malloc               allocation
+//! aside malloc         allocation: with a look at the caller; straight
 //! operators jemalloc   C++'s operators; jemalloc's own functions
-//! deepbind             `dlopen`
+//! deepbind closing     `dlopen`; `dlclose`
 //! unloaded             programs that are started without us
 //! process              start, fork, exec and the end
 //! departure            the process gives up rights, or its view of the file system
 //! control              how a process restricts itself; names of threads
 //! ```
 
+mod aside;
+mod closing;
 mod control;
 mod deepbind;
 mod departure;

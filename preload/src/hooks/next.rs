@@ -21,30 +21,30 @@ pub struct Next<F> {
     /// 0 until resolved; every thread resolves it to the same value, hence Relaxed. First, since
     /// the exec trampolines jump through it.
     address: AtomicUsize,
+    /// The same once it is known that calls need no call stack; 0 until then, and for ever if they
+    /// do.
+    plain: AtomicUsize,
     function: PhantomData<F>,
 }
 
 impl<F: Copy> Next<F> {
     const fn new() -> Next<F> {
         const { assert!(size_of::<F>() == size_of::<usize>(), "F is a function pointer") };
-        Next { address: AtomicUsize::new(0), function: PhantomData }
+        let (address, plain) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Next { address, plain, function: PhantomData }
     }
 
-    /// Whether the function is known.
+    /// The function, if calls of it need nothing but a record.
     #[inline(always)]
-    pub fn is_resolved(&self) -> bool {
-        self.address.load(Relaxed) != 0
+    pub fn plain(&self) -> Option<F> {
+        let address = self.plain.load(Relaxed);
+        // SAFETY: as in `get`.
+        (address != 0).then(|| unsafe { core::mem::transmute_copy(&address) })
     }
 
-    /// The function, without a look whether it is known.
-    ///
-    /// # Safety
-    /// It is resolved.
-    #[inline(always)]
-    pub unsafe fn resolved(&self) -> F {
-        let address = self.address.load(Relaxed);
-        // SAFETY: as in `get`; not 0, by contract.
-        unsafe { core::mem::transmute_copy(&address) }
+    /// Calls of the function need nothing but a record from here on.
+    pub fn set_plain(&self) {
+        self.plain.store(self.address.load(Relaxed), Relaxed);
     }
 
     /// The function.

@@ -13,13 +13,13 @@ use core::ffi::c_void;
 
 use mallook_format::{DELETE_SIZED, Kind, WIDE_ALIGNMENT};
 
-use crate::record::cold::record_odd_alignment;
+use crate::record::call::{Call, Caller, record_birth};
 use crate::record::hot::record;
 use crate::record::since::{Position, has_recorded, position};
 
-use super::malloc;
 use super::next;
 use super::optional::{self, Optional, ROUTE_OFFSET, Route};
+use super::{aside, malloc};
 
 type Pointer = *mut c_void;
 
@@ -43,7 +43,7 @@ unsafe extern "C" fn plain_new(size: usize) -> Pointer {
 /// `operator new` with an alignment, where nobody defines one.
 unsafe extern "C" fn plain_new_aligned(size: usize, alignment: usize) -> Pointer {
     // SAFETY: as `memalign`.
-    unsafe { malloc::memalign(alignment, size) }
+    unsafe { aside::memalign(alignment, size) }
 }
 
 /// `operator delete` where nobody defines one.
@@ -66,28 +66,33 @@ extern "C" fn plan(operator: &Optional, stand_in: usize) -> Plan {
 
 /// Records a birth, unless another hook has done that since `start`.
 #[inline]
-fn born(kind: Kind, alignment: usize, address: usize, size: usize, start: usize) -> usize {
-    if has_recorded(start.into(), address, true) {
-        return address;
+fn born(
+    kind: Kind,
+    alignment: usize,
+    address: usize,
+    size: usize,
+    start: usize,
+    caller: Caller,
+) -> usize {
+    if !has_recorded(start.into(), address, true) {
+        let call = Call::new(kind, address, size);
+        record_birth(&if alignment == 0 { call } else { call.aligned(alignment) }, caller);
     }
-    match alignment {
-        0 => record(kind, 0, address, size),
-        _ if alignment.is_power_of_two() => {
-            record(kind, alignment.trailing_zeros() as u8, address, size)
-        }
-        _ => {
-            record_odd_alignment(kind, alignment, address, size);
-            address
-        }
-    }
+    address
 }
 
 macro_rules! born {
     ($($name:ident: $kind:ident, |$given:ident| $alignment:expr;)*) => {
         $(
             #[cold]
-            extern "C" fn $name(address: usize, size: usize, $given: usize, start: usize) -> usize {
-                born(Kind::$kind, $alignment, address, size, start)
+            extern "C" fn $name(
+                address: usize,
+                size: usize,
+                $given: usize,
+                start: usize,
+                caller: Caller,
+            ) -> usize {
+                born(Kind::$kind, $alignment, address, size, start, caller)
             }
         )*
     };
@@ -139,6 +144,8 @@ macro_rules! operator_new {
                     "pop rcx", ".cfi_adjust_cfa_offset -8",
                     "pop rdx", ".cfi_adjust_cfa_offset -8",
                     "pop rsi", ".cfi_adjust_cfa_offset -8",
+                    "mov r8, rsp",
+                    "mov r9, rbp",
                     "jmp {born}",
                     ".cfi_endproc",
                     operator = sym optional::$operator,

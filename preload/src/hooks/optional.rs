@@ -127,6 +127,7 @@ optional! {
     SDALLOCX sdallocx,
     DLOPEN dlopen,
     DLMOPEN dlmopen,
+    DLCLOSE dlclose,
 }
 
 /// Finds the next definitions. `allocator`: the object that defines the next `malloc`. Operators of

@@ -46,7 +46,7 @@ pub unsafe extern "C" fn fork() -> libc::pid_t {
 
 /// What the child of a fork finds: zeros, or what its parent had where the kernel has not wiped it.
 fn in_child(parent: u32) {
-    let Wiped { buffers, session } = &WIPED;
+    let Wiped { buffers, session, .. } = &WIPED;
     if session.has_forked.load(Relaxed) != 0 {
         // SAFETY: a child has one thread, and this one is in no hook but this.
         unsafe { wiped_memory::zero_all() };

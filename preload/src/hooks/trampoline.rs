@@ -17,4 +17,29 @@ macro_rules! call_and_jump {
     };
 }
 
-pub(super) use {call_and_jump, save_arguments};
+/// An exported function with at most four arguments that needs to know where it was called from: it
+/// jumps to another one with the same arguments in the first four places, and the two words of a
+/// [`Caller`](crate::record::call::Caller) behind them.
+macro_rules! with_caller {
+    ($($(#[$attribute:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty
+        => $function:path;)*) => {
+        $(
+            /// # Safety
+            /// As the function that it goes to.
+            #[unsafe(naked)]
+            $(#[$attribute])*
+            pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
+                core::arch::naked_asm!(
+                    ".cfi_startproc",
+                    "mov r8, rsp",
+                    "mov r9, rbp",
+                    "jmp {function}",
+                    ".cfi_endproc",
+                    function = sym $function,
+                );
+            }
+        )*
+    };
+}
+
+pub(super) use {call_and_jump, save_arguments, with_caller};

@@ -59,6 +59,71 @@ unsafe fn segment(headers: u64, count: u64, kind: u32) -> Option<Header> {
     (0..count).map(header).find(|header| header.p_type == kind)
 }
 
+/// The program headers of the file that begins at an address, and their number.
+///
+/// # Safety
+/// Its first page is mapped and readable.
+unsafe fn headers_of(start: u64) -> Option<(u64, u64)> {
+    // SAFETY: by contract.
+    let header: libc::Elf64_Ehdr = unsafe { read(start) };
+    let count = u64::from(header.e_phnum);
+    let end = header.e_phoff.checked_add(count * size_of::<Header>() as u64)?;
+    let is_elf = header.e_ident.starts_with(b"\x7fELF\x02");
+    (is_elf && end <= PAGE).then_some((start + header.e_phoff, count))
+}
+
+/// What was added to the addresses of the file that begins at an address.
+///
+/// # Safety
+/// An ELF file is loaded there; at least, its first page is readable.
+pub unsafe fn bias(start: u64) -> Option<u64> {
+    // SAFETY: by contract.
+    let (headers, count) = unsafe { headers_of(start) }?;
+    // SAFETY: as found.
+    let first = unsafe { segment(headers, count, libc::PT_LOAD) }?;
+    Some(start.wrapping_sub(first.p_vaddr.wrapping_sub(first.p_offset)))
+}
+
+/// The build ID of the file that begins at an address.
+///
+/// # Safety
+/// As [`bias`], and the file stays loaded.
+pub unsafe fn build_id(start: u64) -> Option<&'static [u8]> {
+    const NT_GNU_BUILD_ID: u32 = 3;
+    // SAFETY: by contract.
+    let bias = unsafe { bias(start) }?;
+    // SAFETY: as above.
+    let (headers, count) = unsafe { headers_of(start) }?;
+    let step = size_of::<Header>() as u64;
+    // SAFETY: as found.
+    let each = (0..count).map(|index| unsafe { read::<Header>(headers + index * step) });
+    for notes in each.filter(|header| header.p_type == libc::PT_NOTE) {
+        let mut at = bias.wrapping_add(notes.p_vaddr);
+        let end = at.wrapping_add(notes.p_memsz);
+        while at + 12 <= end {
+            // SAFETY: within a segment of notes, which is loaded.
+            let [name, length, kind] = unsafe { read::<[u32; 3]>(at) };
+            let padded = |length: u32| u64::from(length).next_multiple_of(4);
+            let bytes = at + 12 + padded(name);
+            if bytes.checked_add(length.into()).is_none_or(|bytes_end| bytes_end > end) {
+                break;
+            }
+            // SAFETY: as above.
+            if kind == NT_GNU_BUILD_ID
+                && name == 4
+                && unsafe { read::<[u8; 4]>(at + 12) } == *b"GNU\0"
+            {
+                // SAFETY: as above; it stays by contract.
+                return Some(unsafe {
+                    core::slice::from_raw_parts(bytes as *const u8, length as usize)
+                });
+            }
+            at = bytes + padded(length);
+        }
+    }
+    None
+}
+
 /// The address of our own dynamic section.
 fn own_dynamic() -> u64 {
     let place: u64;

@@ -10,6 +10,7 @@
 //! wiped_memory         memory that is zero in a forked child
 //! tls errno            two thread-local words; libc's
 //! elf objects          symbols of a loaded library; the loaded libraries
+//! mapped_file loaded   the file that is mapped at an address; the module that holds one
 //! slow_path own_stack  a thread's right to be in the slow path; a stack for one call
 //! clock libc_thread    time; the ID of a thread, as libc has it
 //! decimal stderr       numbers in decimal; one line on stderr
@@ -22,6 +23,8 @@ pub mod elf;
 pub mod errno;
 pub mod files;
 pub mod libc_thread;
+pub mod loaded;
+pub mod mapped_file;
 pub mod memory;
 pub mod objects;
 pub mod own_stack;

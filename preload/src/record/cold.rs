@@ -2,15 +2,15 @@
 //!
 //! With the coarse clock that is every event, and most end in the first lines, which read no clock.
 
-use mallook_format::{Clock, Kind, SLOT_SIZE, Slot, WIDE_ALIGNMENT};
+use mallook_format::{Kind, Slot, WIDE_ALIGNMENT};
 
 use crate::host::confined::is_confined;
-use crate::host::{clock, task};
+use crate::host::task;
 use crate::session::lifecycle::Stage;
 
 use super::moment::{Moment, fits};
 use super::refill::refill;
-use super::thread_buffer::slot_at;
+use super::thread_buffer::{Timed, slot_at};
 use super::wiped::{WIPED, Wiped, wipe_on_fork};
 
 /// Records a moment that the hot path could not. `head` is word 0 without address and parity.
@@ -64,7 +64,7 @@ pub fn record_odd_alignment(kind: Kind, alignment: usize, address: usize, size: 
 pub fn open() {
     if WIPED.session.stage() == Stage::Unopened {
         // What cannot be opened is said when there is something to record.
-        let _ = refill(&WIPED.buffers, &WIPED.session, wipe_on_fork);
+        let _ = refill(&WIPED.buffers, &WIPED.session, wipe_on_fork, 1);
     }
 }
 
@@ -85,26 +85,20 @@ pub fn mark_self(kind: Kind, number: u32) {
 }
 
 fn record_slowly(moment: &Moment) {
-    let Wiped { buffers, session } = &WIPED;
+    let Wiped { buffers, session, .. } = &WIPED;
     let slots = moment.slots();
     loop {
         let buffer = buffers.current();
         if let Some(next) = buffer.next_slot(slots) {
-            let (burst, clock) = (buffer.burst(), session.clock());
-            let in_burst = burst.covers(next.cursor);
-            let delta =
-                if in_burst { burst.ticks() } else { clock::now(clock).wrapping_sub(next.base) };
-            if delta <= next.max_delta {
-                if buffer.reserve(next.cursor, slots) {
-                    if clock == Clock::Coarse && !in_burst {
-                        buffer.renew_burst(burst, delta, next.cursor + slots * SLOT_SIZE);
-                    }
-                    return moment.write(slots, &next, delta as u32);
+            match buffer.reserve_in_time(&next, slots, session.clock()) {
+                Timed::At(ticks) => {
+                    return moment.write(slots, next.cursor, next.parity_bits, ticks);
                 }
-                continue;
+                Timed::Interrupted => continue,
+                Timed::Late => {}
             }
         }
-        if let Err(cause) = refill(buffers, session, wipe_on_fork) {
+        if let Err(cause) = refill(buffers, session, wipe_on_fork, slots) {
             if moment.head().kind().is_some_and(Kind::is_moment) {
                 session.lose(cause);
             }

@@ -10,12 +10,15 @@
 //! reclaim         closes the blocks of a buffer, of a dead thread too
 //! table owner     the memory of the thread buffers, and which thread owns which
 //! moment refill   the slots of an event; where the next block comes from
+//! stack           what a thread and its process keep of call stacks
 //! wiped           all memory of a process, which the kernel zeroes in a forked child
 //! since           what a thread has recorded since a moment
 //! cold hot        one event: what is rare, and what is frequent
+//! call            one event with its call stack
 //! ```
 
 pub mod burst;
+pub mod call;
 pub mod cold;
 pub mod hot;
 pub mod moment;
@@ -24,6 +27,7 @@ pub mod owner;
 pub mod reclaim;
 pub mod refill;
 pub mod since;
+pub mod stack;
 pub mod table;
 pub mod thread_buffer;
 pub mod wiped;

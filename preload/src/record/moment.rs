@@ -2,7 +2,7 @@
 
 use mallook_format::{Kind, SLOT_SIZE, Slot, WIDE_ALIGNMENT};
 
-use super::thread_buffer::{NextSlot, slot_at};
+use super::thread_buffer::slot_at;
 
 const SIZE_BITS: u32 = 32;
 const ADDRESS_BITS: u32 = 48;
@@ -52,17 +52,17 @@ impl Moment {
         if self.fits() { 1 } else { self.prefixes().count() + 1 }
     }
 
-    /// Fills that many slots, which were reserved.
-    pub fn write(&self, slots: usize, next: &NextSlot, ticks: u32) {
-        let mut cursor = next.cursor;
+    /// Fills that many slots, which were reserved, from `first` on.
+    pub fn write(&self, slots: usize, first: usize, parity_bits: u64, ticks: u32) {
+        let mut cursor = first;
         if slots != 1 {
             for (kind, value) in self.prefixes() {
                 let slot = Slot::prefix(kind, 0, value);
-                slot_at(cursor).commit(slot.word0 | next.parity_bits, slot.word1);
+                slot_at(cursor).commit(slot.word0 | parity_bits, slot.word1);
                 cursor += SLOT_SIZE;
             }
         }
-        let word0 = self.head | self.address & ADDRESS_MASK | next.parity_bits;
+        let word0 = self.head | self.address & ADDRESS_MASK | parity_bits;
         slot_at(cursor).commit(word0, Slot::word1(self.size, ticks));
     }
 }

@@ -111,14 +111,16 @@ impl ThreadBuffers {
         })
     }
 
-    /// Makes room for threads to come, while the process still lets us make system calls.
-    pub fn prepare(&'static self) {
+    /// Makes room for threads to come, while the process still lets us make system calls. `each` gets
+    /// the index of a buffer in each part of the table.
+    pub fn prepare(&'static self, each: impl Fn(usize)) {
         let next = NEXT.load(Ordering::Relaxed);
         for number in [next, next + PREPARED] {
             let index = Self::index_of(number);
             if self.at(index).is_none() {
                 table::map(index);
             }
+            each(index);
         }
     }
 

@@ -14,14 +14,14 @@ use crate::session::open::{self, Opened};
 use super::owner::ThreadBuffers;
 use super::thread_buffer::ThreadBuffer;
 
-/// The largest number of slots of one event: three wide fields and itself.
+/// The largest number of slots of one event without a stack: three wide fields and itself.
 const EVENT_SLOTS: usize = 4;
 /// Slots of a new base for the ticks.
 const BASE_SLOTS: usize = 2;
 /// Slots of a new owner.
 const OWNER_SLOTS: usize = 3;
 
-/// Makes room for an event of the calling thread, and opens the trace if need be. `wipe_on_fork` is
+/// Makes room for an event of the calling thread, which takes so many slots, and opens the trace if need be. `wipe_on_fork` is
 /// as in [`Session::identify`].
 ///
 /// # Errors
@@ -31,8 +31,10 @@ pub fn refill(
     buffers: &'static ThreadBuffers,
     session: &Session,
     wipe_on_fork: fn(),
+    slots: usize,
 ) -> Result<(), Loss> {
-    let has_room = || buffers.current().room() >= EVENT_SLOTS + BASE_SLOTS;
+    let slots = slots.max(EVENT_SLOTS);
+    let has_room = || buffers.current().room() >= slots + BASE_SLOTS;
     if session.stage() == Stage::Stopped && !has_room() {
         return Err(session.stopped_by());
     }
@@ -55,7 +57,7 @@ pub fn refill(
         _ => {}
     }
     let (buffer, adopted) = buffers.own(session)?;
-    make_room(buffers, session, buffer, adopted)?;
+    make_room(buffers, session, buffer, adopted, slots)?;
     if let Opened::Now { parent } = opened {
         let kind = if parent.is_some() { Kind::Restart } else { Kind::Start };
         buffer.push(Slot { word0: Slot::word0(kind, 0, parent.unwrap_or(0).into()), word1: 0 });
@@ -79,9 +81,10 @@ fn make_room(
     session: &Session,
     buffer: &ThreadBuffer,
     adopted: bool,
+    slots: usize,
 ) -> Result<(), Loss> {
     let clock = session.clock();
-    let wanted = EVENT_SLOTS + BASE_SLOTS + if adopted { OWNER_SLOTS } else { 0 };
+    let wanted = slots + BASE_SLOTS + if adopted { OWNER_SLOTS } else { 0 };
     if buffer.room() >= wanted {
         if adopted {
             buffer.push_owner();
@@ -95,7 +98,7 @@ fn make_room(
         match session.file.extend(block, reserved) {
             Ok(more) => {
                 buffer.set_reserved(more, clock);
-                return make_room(buffers, session, buffer, adopted);
+                return make_room(buffers, session, buffer, adopted, slots);
             }
             Err(cause) if session.file.mode() == Mode::Full => return Err(fail(session, cause)),
             // The block of a ring stays that small.

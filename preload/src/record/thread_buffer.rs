@@ -101,6 +101,31 @@ pub struct NextSlot {
     pub parity_bits: u64,
 }
 
+/// A block of a thread. Another use of the block, another owner and another base of its ticks are
+/// another place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Place {
+    pub block: usize,
+    pub base: u64,
+    pub owner: u64,
+}
+
+impl Place {
+    /// No block.
+    pub const NONE: Place = Place { block: 0, base: 0, owner: 0 };
+}
+
+/// Slots that were to be reserved for an event of now.
+pub enum Timed {
+    /// They are, at so many ticks since the base.
+    At(u32),
+    /// A signal handler came between.
+    Interrupted,
+    /// The base is too long ago.
+    Late,
+}
+
 impl ThreadBuffer {
     /// The next slot, if the hot path may use one.
     #[inline(always)]
@@ -111,7 +136,36 @@ impl ThreadBuffer {
 
     /// The next slot, if the block has room for this many.
     pub fn next_slot(&self, slots: usize) -> Option<NextSlot> {
+        self.next_slot_at(self.cursor(), slots)
+    }
+
+    /// The address of the next slot.
+    #[inline(always)]
+    pub fn cursor(&self) -> usize {
         let cursor = self.cursor.load(Ordering::Relaxed);
+        // Acquire, towards signal handlers of this thread: as in `look`.
+        compiler_fence(Ordering::Acquire);
+        cursor
+    }
+
+    /// The block that the next slot is in, and who owns it.
+    #[inline(always)]
+    pub fn place(&self) -> Place {
+        Place {
+            block: self.block.load(Ordering::Relaxed),
+            base: self.base.load(Ordering::Relaxed),
+            owner: self.owner.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The number of the buffer in the table.
+    pub fn index(&self) -> usize {
+        self.index.load(Ordering::Relaxed) as usize
+    }
+
+    /// As [`ThreadBuffer::next_slot`], for a cursor that was loaded before.
+    #[inline(always)]
+    pub fn next_slot_at(&self, cursor: usize, slots: usize) -> Option<NextSlot> {
         let room = self.limit.load(Ordering::Relaxed).saturating_sub(cursor);
         (room >= slots * SLOT_SIZE).then(|| self.look(cursor))
     }
@@ -171,6 +225,25 @@ impl ThreadBuffer {
         let next = cursor + slots * SLOT_SIZE;
         // SAFETY: the thread's own cursor.
         unsafe { exchange(self.cursor.as_ptr().cast(), cursor as u64, next as u64) }
+    }
+
+    /// Reserves slots for an event of now.
+    #[inline(always)]
+    pub fn reserve_in_time(&self, next: &NextSlot, slots: usize, clock: Clock) -> Timed {
+        let burst = self.burst();
+        let in_burst = burst.covers(next.cursor);
+        let ticks =
+            if in_burst { burst.ticks() } else { clock::now(clock).wrapping_sub(next.base) };
+        if ticks > next.max_delta {
+            return Timed::Late;
+        }
+        if !self.reserve(next.cursor, slots) {
+            return Timed::Interrupted;
+        }
+        if clock == Clock::Coarse && !in_burst {
+            self.renew_burst(burst, ticks, next.cursor + slots * SLOT_SIZE);
+        }
+        Timed::At(ticks as u32)
     }
 
     /// Number of free slots.

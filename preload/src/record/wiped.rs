@@ -7,6 +7,7 @@ use crate::host::{memory, wiped_memory};
 use crate::session::lifecycle::Session;
 
 use super::owner::ThreadBuffers;
+use super::stack::listing::Listing;
 
 /// The process-private memory.
 #[repr(C, align(4096))]
@@ -14,6 +15,7 @@ pub struct Wiped {
     /// First, where the hot path finds them without an offset.
     pub buffers: ThreadBuffers,
     pub session: Session,
+    pub listing: Listing,
 }
 
 /// The one instance. In `.bss`: private and anonymous, as wiping requires; untouched pages cost

@@ -1,6 +1,6 @@
 //! The settings, as the environment asks for them.
 
-use mallook_format::{BLOCK_SIZE, Clock, Mode, TRACE_SIZES, parse_size};
+use mallook_format::{BLOCK_SIZE, Clock, Mode, SLOTS, Site, Stacks, TRACE_SIZES, parse_size};
 
 use crate::file::blocks::Shape;
 use crate::host::{clock, stderr};
@@ -9,6 +9,8 @@ use super::environment::Environment;
 
 const DEFAULT_PREFIX: &[u8] = b"mallook.out";
 const DEFAULT_RING: u64 = 64 << 20;
+/// Blocks for call sites behind a ring: room for all that a trace can have, and for modules.
+const SITE_BLOCKS: u64 = Site::COUNT as u64 / SLOTS as u64 + 64;
 
 /// The settings of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,10 @@ pub struct Config {
     pub max_blocks: u64,
     /// Whether the command line goes into the header.
     pub command_line: bool,
+    /// The call stacks of allocations.
+    pub stacks: Stacks,
+    /// Whether releases have call stacks as well.
+    pub stacks_of_frees: bool,
 }
 
 /// The prefix of the trace's name.
@@ -33,6 +39,8 @@ pub fn prefix(environment: &Environment) -> &'static [u8] {
 
 /// A variable that was not understood: its name, its value, and the values that it may have.
 type Bad = Option<(&'static [u8], &'static [u8], &'static [u8])>;
+/// Variables that may not be understood.
+const SETTINGS: usize = 7;
 
 impl Config {
     /// The size of the file in this mode.
@@ -42,13 +50,14 @@ impl Config {
             mode: self.mode,
             ring_blocks: of(Mode::Ring, self.ring_blocks),
             max_blocks: of(Mode::Full, self.max_blocks),
+            site_blocks: if self.stacks == Stacks::Off { 0 } else { of(Mode::Ring, SITE_BLOCKS) },
         }
     }
 
     /// Reads the environment. Values that are not understood are named on stderr and replaced by
     /// the default.
     pub fn read(environment: &Environment) -> Config {
-        let mut bad: [Bad; 5] = [None; 5];
+        let mut bad: [Bad; SETTINGS] = [None; SETTINGS];
         let config = Config::parse(|name| environment.value(name), &mut bad);
         if bad.iter().any(Option::is_some) {
             let texts = bad.iter().flatten().flat_map(|&(name, value, expected)| {
@@ -60,8 +69,8 @@ impl Config {
         config
     }
 
-    fn parse(value: impl Fn(&[u8]) -> Option<&'static [u8]>, bad: &mut [Bad; 5]) -> Config {
-        let [bad_mode, bad_size, bad_max, bad_clock, bad_line] = bad;
+    fn parse(value: impl Fn(&[u8]) -> Option<&'static [u8]>, bad: &mut [Bad; SETTINGS]) -> Config {
+        let [bad_mode, bad_size, bad_max, bad_clock, bad_line, bad_stacks, bad_frees] = bad;
         let tsc = clock::tsc_is_invariant;
         let clock =
             choose(&value, b"MALLOOK_CLOCK", b"tsc, coarse or monotonic", bad_clock, |v| match v {
@@ -84,12 +93,20 @@ impl Config {
             ),
             max_blocks: choose(&value, b"MALLOOK_MAX", size, bad_max, trace_size).map_or(0, blocks),
             clock: clock.unwrap_or_else(|| if tsc() { Clock::Tsc } else { Clock::Monotonic }),
-            command_line: choose(&value, b"MALLOOK_CMDLINE", b"0 or 1", bad_line, |v| match v {
-                b"0" => Some(false),
-                b"1" => Some(true),
-                _ => None,
+            command_line: choose(&value, b"MALLOOK_CMDLINE", b"0 or 1", bad_line, is_on)
+                .unwrap_or(false),
+            stacks: choose(&value, b"MALLOOK_STACK", b"off, caller, fp or full", bad_stacks, |v| {
+                match v {
+                    b"off" | b"0" => Some(Stacks::Off),
+                    b"caller" => Some(Stacks::Caller),
+                    b"fp" => Some(Stacks::FramePointers),
+                    b"full" | b"1" => Some(Stacks::Full),
+                    _ => None,
+                }
             })
-            .unwrap_or(false),
+            .unwrap_or(Stacks::Off),
+            stacks_of_frees: choose(&value, b"MALLOOK_STACK_FREE", b"0 or 1", bad_frees, is_on)
+                .unwrap_or(false),
         }
     }
 }
@@ -109,6 +126,15 @@ fn choose<T>(
         *bad = Some((name, value, expected));
     }
     parsed
+}
+
+/// A switch.
+fn is_on(text: &[u8]) -> Option<bool> {
+    match text {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => None,
+    }
 }
 
 /// A size in bytes that a trace may have.
@@ -141,7 +167,7 @@ mod tests {
                 _ => None,
             }
         };
-        let mut bad = [None; 5];
+        let mut bad = [None; SETTINGS];
         let config = Config::parse(value, &mut bad);
         assert_eq!(
             config,
@@ -150,7 +176,9 @@ mod tests {
                 clock: Clock::Monotonic,
                 ring_blocks: 63,
                 max_blocks: 0,
-                command_line: false
+                command_line: false,
+                stacks: Stacks::Off,
+                stacks_of_frees: false,
             }
         );
         let names: Vec<_> = bad.iter().flatten().map(|&(name, ..)| name).collect();

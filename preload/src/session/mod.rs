@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! environment config   the environment, and the settings in it
-//! other_malloc         whether the process has another `malloc`
+//! other_malloc stacks  whether the process has another `malloc`; whether calls have call stacks
 //! fork                 the settings and ancestry that forked children inherit
 //! lifecycle            the stages of a session, from the first event to the end
 //! open close confine   how it begins and ends, and goes on in a closed world
@@ -19,3 +19,4 @@ pub mod fork;
 pub mod lifecycle;
 pub mod open;
 pub mod other_malloc;
+pub mod stacks;

@@ -2,7 +2,8 @@
 
 use bytemuck::Zeroable;
 use mallook_format::{
-    BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, VERSION,
+    BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, Stacks,
+    VERSION,
 };
 
 use crate::file::blocks::Shape;
@@ -19,7 +20,7 @@ use super::config::{self, Config};
 use super::environment::{self, Environment};
 use super::fork;
 use super::lifecycle::{Session, Stage};
-use super::other_malloc;
+use super::{other_malloc, stacks};
 
 /// The result of an attempt to open a session.
 pub enum Opened {
@@ -107,13 +108,16 @@ fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
         stderr::remember_stderr();
     }
     if environment::is_privileged() {
+        stacks::set(Stacks::Off, false);
         return Err(Failure::Unwanted);
     }
     if let (false, Some(environment)) = (ready, environment) {
         // SAFETY: this thread is the one that is opening.
         unsafe { path::set_prefix(config::prefix(&environment)) };
+        let config = Config::read(&environment);
+        stacks::set(config.stacks, config.stacks_of_frees);
         // SAFETY: as above.
-        unsafe { fork::set_settings(Config::read(&environment)) };
+        unsafe { fork::set_settings(config) };
     }
     // SAFETY: as above.
     unsafe { fork::settings() }.ok_or(Failure::Failed(b"has no settings", Errno(libc::EINVAL)))
@@ -169,6 +173,9 @@ fn create_in(
         mode: config.mode as u32,
         clock: config.clock as u32,
         ring_blocks: shape.ring_blocks,
+        site_start: shape.site_start() as u32,
+        site_blocks: shape.site_blocks as u32,
+        stacks: config.stacks as u32,
         max_blocks: shape.max_blocks,
         ticks: sync.ticks,
         monotonic_ns: sync.monotonic_ns,

@@ -1,0 +1,119 @@
+//! The loaded module that holds an address of code, which is on a stack of this process.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+
+use super::elf;
+use super::mapped_file::MappedFile;
+
+/// A loaded module.
+pub struct Loaded {
+    /// Its first address.
+    pub start: usize,
+    /// The address behind its last one.
+    pub end: usize,
+    /// What is subtracted from an address to have that of the file.
+    pub bias: usize,
+    path: Path,
+}
+
+enum Path {
+    /// Of the loader's list, empty for the program.
+    Name(usize),
+    Mapped(MappedFile),
+}
+
+/// `struct dl_find_object` of `<dlfcn.h>`, since glibc 2.35.
+#[derive(Default)]
+#[repr(C)]
+struct FoundObject {
+    flags: u64,
+    start: usize,
+    end: usize,
+    link_map: usize,
+    index: usize,
+    reserved: [u64; 7],
+}
+
+type FindObject = unsafe extern "C" fn(*const c_void, *mut FoundObject) -> c_int;
+
+/// glibc's `_dl_find_object`, which takes no lock and allocates nothing.
+fn find_object() -> Option<FindObject> {
+    let function: usize;
+    // SAFETY: reads a word of our own table, which the loader has filled; 0 where nobody has such a
+    // symbol.
+    unsafe {
+        core::arch::asm!(
+            ".weak _dl_find_object",
+            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
+            out(reg) function,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    // SAFETY: null or a function of this type.
+    unsafe { core::mem::transmute::<usize, Option<FindObject>>(function) }
+}
+
+impl Loaded {
+    /// The module that holds an address; `None` if none does. `may_ask`: system calls are allowed.
+    pub fn at(address: usize, may_ask: bool) -> Option<Loaded> {
+        let mut found = FoundObject::default();
+        // SAFETY: the function takes any address and fills a structure of this layout.
+        let known = find_object()
+            .is_some_and(|find| unsafe { find(address as *const c_void, &mut found) == 0 });
+        if known && found.link_map != 0 {
+            // SAFETY: `struct link_map` begins with `l_addr` and `l_name`; the module has code on a
+            // stack, so it stays.
+            let [bias, name] = unsafe { elf::read::<[usize; 2]>(found.link_map as u64) };
+            let FoundObject { start, end, .. } = found;
+            return Some(Loaded { start, end, bias, path: Path::Name(name) });
+        }
+        let file = may_ask.then(|| MappedFile::at(address)).flatten()?;
+        // SAFETY: the start of a file that is mapped and readable.
+        let bias = unsafe { elf::bias(file.start as u64) }? as usize;
+        Some(Loaded { start: file.start, end: file.end, bias, path: Path::Mapped(file) })
+    }
+
+    /// Its path; empty for the program itself, where the loader was asked.
+    pub fn path(&self) -> &[u8] {
+        match &self.path {
+            Path::Name(0) => b"",
+            // SAFETY: the loader's string, which lives as long as the module.
+            Path::Name(name) => unsafe { CStr::from_ptr(*name as *const c_char) }.to_bytes(),
+            Path::Mapped(file) => file.path(),
+        }
+    }
+
+    /// Its build ID; empty if it has none.
+    pub fn build_id(&self) -> &'static [u8] {
+        // SAFETY: the first page of a module is that of its file, and the module stays.
+        unsafe { elf::build_id(self.start as u64) }.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_own_program_and_libc() {
+        let program = Loaded::at(find_object as *const () as usize, true).unwrap();
+        assert!(program.start < program.end && program.path().is_empty());
+        let id = program.build_id();
+        assert!(id.is_empty() || id.len() == 20, "{id:x?}");
+        let libc = Loaded::at(libc::getpid as *const () as usize, true).unwrap();
+        assert!(libc.path().ends_with(b"libc.so.6"), "{:?}", libc.path());
+        assert_eq!(libc.build_id().len(), 20);
+        assert!(Loaded::at(8, true).is_none());
+    }
+
+    #[test]
+    fn the_kernel_says_the_same_as_the_loader() {
+        let address = libc::getpid as *const () as usize;
+        let loaded = Loaded::at(address, false).unwrap();
+        let file = MappedFile::at(address).unwrap();
+        assert_eq!(file.start, loaded.start);
+        assert!(file.path().ends_with(b"libc.so.6"));
+        // SAFETY: a loaded library.
+        assert_eq!(unsafe { elf::bias(file.start as u64) }, Some(loaded.bias as u64));
+    }
+}

@@ -1,0 +1,216 @@
+//! What a block knows of the stacks of its thread, and what a stack adds to that.
+//!
+//! A block names up to [`MAX_STACK`] stacks by numbers that go round. Stacks are told apart by a
+//! hash of 64 bits, which is kept for each number of frames, so that only new frames are hashed: two
+//! different ones among the 127 of a block take each other's place once in about 2^50 blocks.
+
+use mallook_format::{
+    MAX_DEPTH, MAX_KEEP, MAX_STACK, MORE_SITES, SLOT_SIZE, STACK_SITES, Slot, StackSlot, stack_more,
+};
+use mallook_unwind::Site;
+
+use crate::record::thread_buffer::{Place, slot_at};
+
+/// Buckets of the table from hashes to numbers.
+const BUCKETS: usize = 512;
+/// Of xxHash: an odd number whose bits are spread evenly.
+const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
+
+/// The state of one thread. All zero: of no block.
+#[repr(C)]
+pub struct Encoder {
+    /// The block that it is about.
+    place: Place,
+    /// Outer frames of the thread's last stack that the last one of the block has as well.
+    same: usize,
+    /// The number that was given last.
+    last: u8,
+    /// The number of a stack, by its hash; a hint.
+    by_hash: [u8; BUCKETS],
+    /// The hash of the stack with each number, 0 for none.
+    numbers: [u64; MAX_STACK as usize + 1],
+    /// The hash of so many outer frames of the thread's last stack.
+    hashes: [u64; MAX_DEPTH + 1],
+}
+
+/// How a stack stands in a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coded {
+    /// It has this number.
+    Known(u8),
+    /// It gets this number, and shares this many outer frames with the last one.
+    New { number: u8, keep: usize },
+}
+
+impl Coded {
+    /// Its number.
+    pub fn number(self) -> u8 {
+        match self {
+            Coded::Known(number) | Coded::New { number, .. } => number,
+        }
+    }
+
+    /// Number of slots that define it, if it has this many frames.
+    pub fn slots(self, depth: usize) -> usize {
+        match self {
+            Coded::Known(_) => 0,
+            Coded::New { keep, .. } => {
+                1 + depth.saturating_sub(keep + STACK_SITES).div_ceil(MORE_SITES)
+            }
+        }
+    }
+
+    /// Writes those slots, from this place on, with these parity bits; returns the place after them.
+    pub fn write(self, sites: &[Site], cursor: usize, parity_bits: u64) -> usize {
+        let Coded::New { number, keep } = self else { return cursor };
+        let new = sites.get(keep..).unwrap_or_default();
+        let more = self.slots(sites.len()) - 1;
+        let (outer, inner) = new.split_at(new.len().min(more * MORE_SITES));
+        let mut place = cursor;
+        let mut put = |slot: Slot| {
+            slot_at(place).commit(slot.word0 | parity_bits, slot.word1);
+            place += SLOT_SIZE;
+        };
+        for piece in outer.chunks(MORE_SITES) {
+            put(stack_more(&padded(piece)));
+        }
+        put(StackSlot { number, keep: keep as u16, sites: padded(inner) }.slot());
+        place
+    }
+}
+
+/// The sites, with none behind the last.
+fn padded<const COUNT: usize>(sites: &[Site]) -> [mallook_format::Site; COUNT] {
+    let mut padded = [mallook_format::Site::NONE; COUNT];
+    padded.iter_mut().zip(sites).for_each(|(place, site)| place.0 = site.0);
+    padded
+}
+
+impl Encoder {
+    /// Takes notice of the thread's last stack, which has so many outer frames of the one before.
+    #[inline]
+    pub fn see(&mut self, sites: &[Site], kept: usize) {
+        self.same = self.same.min(kept);
+        let mut hash = self.hashes.get(kept).copied().unwrap_or(0);
+        let after = self.hashes.get_mut(kept + 1..).unwrap_or_default();
+        for (site, place) in sites.get(kept..).unwrap_or_default().iter().zip(after) {
+            hash = (hash ^ u64::from(site.0)).wrapping_mul(PRIME);
+            hash ^= hash >> 32;
+            *place = hash;
+        }
+    }
+
+    /// How the thread's last stack, of this depth, stands in a block.
+    #[inline]
+    pub fn code(&mut self, place: Place, depth: usize) -> Coded {
+        if self.place != place {
+            self.begin(place);
+        }
+        let hash = self.hash(depth);
+        let number = self.by_hash[hash as usize % BUCKETS];
+        if self.numbers.get(usize::from(number)) == Some(&hash) {
+            return Coded::Known(number);
+        }
+        Coded::New { number: self.last % MAX_STACK + 1, keep: self.same.min(depth).min(MAX_KEEP) }
+    }
+
+    /// The block has the stack of this depth, as it was coded.
+    #[inline]
+    pub fn confirm(&mut self, coded: Coded, depth: usize) {
+        self.same = depth;
+        if let Coded::New { number, .. } = coded {
+            let hash = self.hash(depth);
+            self.last = number;
+            self.by_hash[hash as usize % BUCKETS] = number;
+            if let Some(place) = self.numbers.get_mut(usize::from(number)) {
+                *place = hash;
+            }
+        }
+    }
+
+    /// Begins a block, or one with a new owner.
+    #[cold]
+    fn begin(&mut self, place: Place) {
+        self.place = place;
+        self.same = 0;
+        self.last = 0;
+        self.numbers.fill(0);
+    }
+
+    /// Never 0.
+    fn hash(&self, depth: usize) -> u64 {
+        self.hashes.get(depth).copied().unwrap_or(0) | 1
+    }
+
+    /// Forgets everything: the thread's last stack is not what it was taken for.
+    pub fn forget(&mut self) {
+        self.begin(Place::NONE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoder() -> Box<Encoder> {
+        // SAFETY: all zero is a value.
+        unsafe { Box::new_zeroed().assume_init() }
+    }
+
+    fn sites(numbers: &[u32]) -> Vec<Site> {
+        numbers.iter().map(|&number| Site(number)).collect()
+    }
+
+    /// Codes and confirms a stack.
+    fn put(encoder: &mut Encoder, place: Place, stack: &[Site], kept: usize) -> Coded {
+        encoder.see(stack, kept);
+        let coded = encoder.code(place, stack.len());
+        encoder.confirm(coded, stack.len());
+        coded
+    }
+
+    const FIRST: Place = Place { block: 1 << 14, base: 5, owner: 7 };
+    const SECOND: Place = Place { base: 6, ..FIRST };
+
+    #[test]
+    fn a_stack_is_defined_once_in_a_block() {
+        let encoder = &mut *encoder();
+        let (one, two) = (sites(&[20, 21, 22]), sites(&[20, 21, 23, 24]));
+        assert_eq!(put(encoder, FIRST, &one, 0), Coded::New { number: 1, keep: 0 });
+        assert_eq!(put(encoder, FIRST, &one, 3), Coded::Known(1));
+        assert_eq!(put(encoder, FIRST, &two, 2), Coded::New { number: 2, keep: 2 });
+        assert_eq!(put(encoder, FIRST, &one, 2), Coded::Known(1));
+        assert_eq!(put(encoder, SECOND, &two, 2), Coded::New { number: 1, keep: 0 });
+    }
+
+    #[test]
+    fn what_was_not_recorded_is_not_kept() {
+        let encoder = &mut *encoder();
+        put(encoder, FIRST, &sites(&[20, 21, 22]), 0);
+        // Captured, and lost.
+        encoder.see(&sites(&[20, 30]), 1);
+        let again = put(encoder, FIRST, &sites(&[20, 30, 31]), 2);
+        assert_eq!(again, Coded::New { number: 2, keep: 1 });
+    }
+
+    #[test]
+    fn numbers_go_round() {
+        let encoder = &mut *encoder();
+        for round in 0..3 {
+            for number in 1..=u32::from(MAX_STACK) {
+                let coded = put(encoder, FIRST, &sites(&[1000 * round + number + 16]), 0);
+                assert_eq!(coded, Coded::New { number: number as u8, keep: 0 });
+            }
+        }
+        assert_eq!(put(encoder, FIRST, &sites(&[17]), 0), Coded::New { number: 1, keep: 0 });
+    }
+
+    #[test]
+    fn slots_are_counted() {
+        let new = Coded::New { number: 1, keep: 3 };
+        for (depth, slots) in [(3, 1), (8, 1), (9, 2), (14, 2), (15, 3), (2048, 342)] {
+            assert_eq!(new.slots(depth), slots, "{depth}");
+        }
+        assert_eq!(Coded::Known(1).slots(2047), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! From an address of code to the module that holds it.
+
+use core::ffi::{c_int, c_void};
+
+use crate::maps;
+use crate::module::Module;
+use crate::ranges::{Range, Ranges};
+
+/// Whose code an address is.
+#[derive(Clone, Copy, Debug)]
+pub enum Code {
+    /// A module's.
+    Module(Module),
+    /// That of no module, but it can be executed: written by the program itself.
+    Written,
+    /// None that can be executed.
+    None,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// `struct dl_find_object` of `<dlfcn.h>`, since glibc 2.35.
+#[repr(C)]
+struct FoundObject {
+    flags: u64,
+    start: usize,
+    end: usize,
+    link_map: usize,
+    index: usize,
+    reserved: [u64; 7],
+}
+
+type FindObject = unsafe extern "C" fn(*const c_void, *mut FoundObject) -> c_int;
+
+/// glibc's `_dl_find_object`, which takes no lock and allocates nothing.
+fn find_object() -> Option<FindObject> {
+    let function: usize;
+    // SAFETY: reads a word of our own table, which the loader has filled; 0 where nobody has such a
+    // symbol.
+    unsafe {
+        core::arch::asm!(
+            ".weak _dl_find_object",
+            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
+            out(reg) function,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    // SAFETY: null or a function of this type.
+    unsafe { core::mem::transmute::<usize, Option<FindObject>>(function) }
+}
+
+/// What the loader knows.
+#[inline(never)]
+fn ask_loader(address: usize) -> Option<Module> {
+    let find = find_object()?;
+    let mut found =
+        FoundObject { flags: 0, start: 0, end: 0, link_map: 0, index: 0, reserved: [0; 7] };
+    // SAFETY: the function takes any address and fills a structure of this layout.
+    let result = unsafe { find(address as *const c_void, &mut found) };
+    // SAFETY: the module has code on a stack of ours, so it stays; its first page is one of a
+    // segment.
+    (result == 0).then(|| unsafe { Module::new(found.start, found.index) })
+}
+
+/// Which sources may be asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Sources {
+    /// The loader, if it can answer.
+    pub loader: bool,
+    /// The kernel: system calls are allowed.
+    pub kernel: bool,
+}
+
+/// Whose code an address is that is on a stack of ours. `ranges` remembers those which the loader
+/// does not know.
+pub fn find(address: usize, ranges: &Ranges, generation: u32, sources: Sources) -> Code {
+    if sources.loader
+        && let Some(module) = ask_loader(address)
+    {
+        return Code::Module(module);
+    }
+    let range = match ranges.find(address, generation) {
+        Some(range) => range,
+        None if !sources.kernel => return Code::Unknown,
+        None => {
+            let Some(mapping) = maps::find(address) else { return Code::None };
+            if !mapping.executable {
+                return Code::None;
+            }
+            let range = Range { start: mapping.start, end: mapping.end, file: mapping.file };
+            ranges.add(range, generation);
+            range
+        }
+    };
+    // SAFETY: the start of the file was mapped and readable in this generation, and code of the
+    // file is on a stack of ours, so it stays.
+    let module = (range.file != 0).then(|| unsafe { Module::at(range.file) });
+    module.flatten().map_or(Code::Written, Code::Module)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loader_and_the_kernel_agree() {
+        let ranges = Ranges::new();
+        let both = Sources { loader: true, kernel: true };
+        for address in [find as *const () as usize, libc::malloc as *const () as usize] {
+            let Code::Module(by_loader) = find(address, &ranges, 0, both) else { panic!() };
+            assert!(ranges.find(address, 0).is_none());
+            let kernel = Sources { loader: false, ..both };
+            let Code::Module(by_maps) = find(address, &ranges, 0, kernel) else { panic!() };
+            assert_eq!(by_loader.index, by_maps.index);
+            let none = Sources { loader: false, kernel: false };
+            assert!(matches!(find(address, &ranges, 0, none), Code::Module(_)));
+            assert!(matches!(find(address, &ranges, 1, none), Code::Unknown));
+        }
+        let heap = Box::new(7);
+        assert!(matches!(find(&raw const *heap as usize, &ranges, 0, both), Code::None));
+        assert!(matches!(find(8, &ranges, 0, both), Code::None));
+    }
+}

@@ -1,0 +1,437 @@
+//! A thread's last stack: its frames, and all that the steps between them have looked at.
+//!
+//! Everything is laid out from the outermost frame on, in arrays. Frame 0 is a guard: its `sp` is
+//! above all, so that a search which goes outward ends there. A check is a word of the stack and
+//! the value it had; checks lie in the order of frames as well, and check 0 never holds:
+//!
+//! ```text
+//! frames  | guard | outermost | …                  | innermost |      free      | new ones |
+//! checks  | never | of the step to the outermost …             |      free
+//! ```
+//!
+//! Going inward, the checks of a step are: the saved frame pointer, if it matters, the return
+//! address, and where an aligned frame has stored its CFA. Verification goes the other way, so it
+//! touches no word before those that led to it held.
+//!
+//! New frames are found from the innermost on, and are laid down from the end of the array on.
+
+use crate::bounds::Stacks;
+use crate::rule::{Rule, context, kind, stop};
+use crate::site::Site;
+use crate::step::{INTERRUPTED, Registers, load};
+
+/// Frames of a stack at most.
+pub const DEPTH: usize = 2048;
+/// Checks of a step at most.
+const CHECKS: usize = 3;
+/// What is above all stack pointers.
+const ABOVE: usize = usize::MAX;
+
+/// A frame.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Frame {
+    /// The stack pointer; [`ABOVE`] in frames that a search must not pass.
+    pub sp: usize,
+    /// The return address, or an interrupted one with its mark.
+    pub pc: usize,
+    /// The frame pointer; of a signal's frame, whose frame pointer nobody needs, the stack pointer.
+    pub bp: usize,
+    /// How the step outward is done.
+    pub rule: Rule,
+    /// The number of the last check of the step outward, and flags below.
+    checks: u32,
+}
+
+/// Flag: the frame pointer is used by this frame or one outside of it, before it is restored.
+const LIVE: u32 = 1;
+/// Flag: the step is to be done anew each time.
+const ANEW: u32 = 2;
+const FLAG_BITS: u32 = 2;
+
+/// A word of the stack, and its value.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Check {
+    address: usize,
+    value: usize,
+}
+
+/// The arrays. All zero is new.
+#[repr(C)]
+pub struct Kept {
+    /// The generation and one; 0 is new.
+    stamp: u64,
+    /// Frames of the stack.
+    length: usize,
+    /// Outer frames that were dropped, as far as is known.
+    dropped: usize,
+    /// Whether the outermost frame stands for dropped ones.
+    is_cut: bool,
+    /// A word that is 0.
+    zero: usize,
+    /// The stacks of the thread.
+    pub stacks: Stacks,
+    sites: [Site; DEPTH + 1],
+    frames: [Frame; DEPTH + 1],
+    checks: [Check; DEPTH * CHECKS + 1],
+}
+
+const _: () = assert!(size_of::<Frame>() == 32, "two frames a cache line");
+
+/// Where a new stack comes to stand.
+#[derive(Clone, Copy)]
+pub struct Seam {
+    /// The first new frame, from the end.
+    pub top: usize,
+    /// The kept frame outside of it; 0 for none.
+    pub near: usize,
+}
+
+impl Kept {
+    /// Whether the arrays are of this generation.
+    #[inline(always)]
+    pub fn is_of(&self, generation: u32) -> bool {
+        self.stamp == u64::from(generation) + 1
+    }
+
+    /// Forgets the stack.
+    #[cold]
+    #[inline(never)]
+    pub fn reset(&mut self, generation: u32) {
+        self.stamp = u64::from(generation) + 1;
+        self.length = 0;
+        self.is_cut = false;
+        self.zero = 0;
+        let guard = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::BROKEN, checks: 0 };
+        let never = self.never();
+        if let (Some(frame), Some(check)) = (self.frames.first_mut(), self.checks.first_mut()) {
+            *frame = guard;
+            *check = never;
+        }
+    }
+
+    /// The next capture begins without a stack.
+    pub fn forget(&mut self) {
+        self.stamp = 0;
+    }
+
+    /// A check that never holds.
+    fn never(&self) -> Check {
+        Check { address: &raw const self.zero as usize, value: 1 }
+    }
+
+    /// The seam before anything is known: everything may stand.
+    #[inline(always)]
+    pub fn start(&self) -> Seam {
+        Seam { top: DEPTH + 1, near: self.length.min(DEPTH) }
+    }
+
+    /// The sites of the stack, from the outermost one on.
+    #[inline(always)]
+    pub fn sites(&self) -> &[Site] {
+        self.sites.get(1..=self.length).unwrap_or(&[])
+    }
+
+    #[inline(always)]
+    fn frame(&self, number: usize) -> *mut Frame {
+        debug_assert!(number <= DEPTH);
+        self.frames.as_ptr().wrapping_add(number).cast_mut()
+    }
+
+    /// Goes outward to the frame that may be the one of these registers; whether it is.
+    #[inline(always)]
+    pub fn seek(&self, seam: &mut Seam, at: &Registers) -> bool {
+        let mut frame = self.frame(seam.near).cast_const();
+        // SAFETY: frame 0 ends the search: no stack pointer is above its own.
+        while unsafe { (*frame).sp } < at.sp {
+            frame = frame.wrapping_sub(1);
+            seam.near -= 1;
+        }
+        // SAFETY: a frame of the array.
+        let frame = unsafe { *frame };
+        frame.sp == at.sp && frame.pc == at.pc && (frame.bp == at.bp || frame.checks & LIVE == 0)
+    }
+
+    /// Compares what the steps outward of a frame have looked at, strictly from inside outward. The
+    /// number of the check that failed; 0 if all stand.
+    ///
+    /// # Safety
+    /// The frame is one of the thread's present stack.
+    #[inline(always)]
+    pub unsafe fn verify(&self, near: usize) -> usize {
+        // SAFETY: a frame of the array.
+        let mut number = unsafe { (*self.frame(near)).checks >> FLAG_BITS } as usize;
+        let mut check = self.checks.as_ptr().wrapping_add(number);
+        loop {
+            // SAFETY: a check of the array: number 0 never holds.
+            let Check { address, value } = unsafe { *check };
+            // SAFETY: all the checks inside of it hold, so a step would load this word: within the
+            // stack, between the stack pointer of a frame and the end.
+            if unsafe { load(address) } != value {
+                return number;
+            }
+            check = check.wrapping_sub(1);
+            number -= 1;
+        }
+    }
+
+    /// Lays down a new frame outside of the others. There must be room.
+    #[inline(always)]
+    pub fn lay(&mut self, seam: &mut Seam, at: &Registers, rule: Rule, site: Site) {
+        seam.top -= 1;
+        let frame = Frame { sp: at.sp, pc: at.pc, bp: at.bp, rule, checks: 0 };
+        // SAFETY: the caller has seen that there is room.
+        unsafe { *self.frame(seam.top) = frame };
+        let place = self.sites.as_mut_ptr().wrapping_add(seam.top);
+        // SAFETY: as above.
+        unsafe { *place = site };
+    }
+
+    /// Whether there is room for one more frame.
+    #[inline(always)]
+    pub fn has_room(&self, seam: &Seam) -> bool {
+        seam.top > seam.near + 1 && seam.top > 2
+    }
+
+    /// Notes that the step of the frame that was laid down last is to be done anew each time.
+    pub fn mark_anew(&mut self, seam: &Seam) {
+        if let Some(frame) = self.frames.get_mut(seam.top) {
+            frame.checks |= ANEW;
+        }
+    }
+
+    /// Lays down what stands for frames that are not there.
+    #[cold]
+    pub fn lay_pseudo(&mut self, seam: &mut Seam, rule: Rule) {
+        let (site, is_cut) = match rule {
+            Rule::CUT => (Site::CUT, true),
+            _ => (Site::BROKEN, false),
+        };
+        // The stack is a new one from here on.
+        seam.near = 0;
+        self.is_cut = is_cut;
+        self.dropped = usize::MAX / 2;
+        if seam.top > 1 {
+            self.lay(seam, &Registers { pc: 0, sp: ABOVE, bp: 0 }, rule, site);
+        }
+    }
+
+    /// Makes room by dropping the outer half of what may stand; `false` if nothing is left of it.
+    #[cold]
+    #[inline(never)]
+    pub fn drop_outer(&mut self, seam: &mut Seam) -> bool {
+        let by = seam.near / 2;
+        if by == 0 {
+            return false;
+        }
+        // Frame 1 will stand for those up to `by + 1`; the step to it has no check.
+        let Some(first) = self.frames.get(by + 2) else { return false };
+        let gone = (first.checks >> FLAG_BITS) as usize;
+        let Some(last) = self.frames.get(seam.near) else { return false };
+        let checks = (last.checks >> FLAG_BITS) as usize;
+        if seam.near < by + 2 || checks < gone || checks >= self.checks.len() {
+            return false;
+        }
+        self.sites.copy_within(by + 2..=seam.near, 2);
+        self.frames.copy_within(by + 2..=seam.near, 2);
+        self.checks.copy_within(gone + 1..=checks, 1);
+        seam.near -= by;
+        for frame in self.frames.iter_mut().take(seam.near + 1).skip(2) {
+            frame.checks -= (gone as u32) << FLAG_BITS;
+        }
+        let cut = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::CUT, checks: 0 };
+        if let (Some(frame), Some(site)) = (self.frames.get_mut(1), self.sites.get_mut(1)) {
+            *frame = cut;
+            *site = Site::CUT;
+        }
+        self.dropped = if self.is_cut { self.dropped.saturating_add(by) } else { by + 1 };
+        self.is_cut = true;
+        true
+    }
+
+    /// Whether the frames that were dropped are to be looked for again: the stack has become so
+    /// small that they may have room.
+    #[inline(always)]
+    pub fn misses_outer(&self, seam: &Seam) -> bool {
+        self.is_cut && self.is_small(seam)
+    }
+
+    #[cold]
+    fn is_small(&self, seam: &Seam) -> bool {
+        const SLACK: usize = 64;
+        let total = seam.near + (DEPTH + 1 - seam.top);
+        total < DEPTH / 8 || total.saturating_add(self.dropped) <= DEPTH - SLACK
+    }
+
+    /// The check of this number failed, below the frame at the seam; or all hold, but frames are
+    /// missing. Lays down the frames that stand as new ones, up to the one whose step led to the
+    /// check. `at` is where that step starts from then; its rule is returned. `None` where that
+    /// cannot be told: then nothing stands.
+    ///
+    /// # Safety
+    /// All checks inside of it hold.
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn resume(
+        &mut self,
+        seam: &mut Seam,
+        failed: usize,
+        at: &mut Registers,
+    ) -> Option<Rule> {
+        let checks = |frame: &Frame| (frame.checks >> FLAG_BITS) as usize;
+        let last = checks(self.frames.get(seam.near)?);
+        // Each step has a check at least.
+        let mut outermost =
+            if failed == 0 { 2 } else { seam.near.checked_sub(last - failed)?.max(1) };
+        while failed != 0 && checks(self.frames.get(outermost)?) < failed {
+            outermost += 1;
+        }
+        if outermost > seam.near {
+            return None;
+        }
+        let standing = self.frames.get(outermost..=seam.near)?;
+        if standing.iter().any(|frame| frame.sp == ABOVE) || seam.top <= seam.near {
+            return None;
+        }
+        let mut bp = at.bp;
+        let mut rule = Rule::BROKEN;
+        for number in (outermost..=seam.near).rev() {
+            let frame = *self.frames.get(number)?;
+            let outer = *self.frames.get(number - 1)?;
+            rule = frame.rule;
+            *at = Registers { pc: frame.pc, sp: frame.sp, bp };
+            let site = *self.sites.get(number)?;
+            self.lay(seam, at, rule, site);
+            if frame.checks & ANEW != 0 {
+                self.mark_anew(seam);
+            }
+            if number > outermost && rule.loads_bp() {
+                let is_linked = rule.kind() == kind::AT_BP_LINKED;
+                let cfa = if outer.sp == ABOVE { return None } else { outer.sp };
+                let slot = if is_linked { frame.bp } else { cfa - rule.slot() };
+                // SAFETY: the step to this frame stands, and loads the word.
+                bp = unsafe { load(slot) };
+            }
+        }
+        seam.near = outermost - 1;
+        Some(rule)
+    }
+
+    /// After a step through a signal's frame: goes on outside of the kept one, if there is one.
+    #[cold]
+    pub fn pass_signal(&self, seam: &mut Seam) {
+        let frames = self.frames.get(1..=seam.near).unwrap_or(&[]);
+        let guard = frames.iter().rposition(|frame| frame.rule == Rule::SIGNAL);
+        if let Some(below) = guard {
+            seam.near = below;
+        }
+    }
+
+    /// Puts the new frames behind those that stand, with what their steps have looked at. How many
+    /// outer frames are the ones of before.
+    #[inline(always)]
+    pub fn join(&mut self, seam: Seam) -> usize {
+        if seam.top <= DEPTH {
+            self.append(seam);
+        } else {
+            self.length = seam.near;
+        }
+        seam.near
+    }
+
+    #[inline(always)]
+    fn append(&mut self, seam: Seam) {
+        let Seam { top, near } = seam;
+        // SAFETY: a frame of the array.
+        let mut outer = unsafe { *self.frame(near) };
+        let mut number = outer.checks >> FLAG_BITS;
+        let mut target = near;
+        for source in top..=DEPTH {
+            target += 1;
+            // SAFETY: a frame of the array.
+            let mut frame = unsafe { *self.frame(source) };
+            let site = self.sites.as_ptr().wrapping_add(source);
+            let place = self.sites.as_mut_ptr().wrapping_add(target);
+            // SAFETY: sites of the array.
+            let site = unsafe { *site };
+            // SAFETY: likewise.
+            unsafe { *place = site };
+            let rule = frame.rule;
+            let mut live = rule.uses_bp();
+            let is_plain = rule.kind() <= kind::BP && outer.sp != ABOVE;
+            if is_plain {
+                if rule.slot() == 0 {
+                    live |= outer.checks & LIVE != 0;
+                } else if outer.checks & LIVE != 0 {
+                    number += 1;
+                    self.check(number, outer.sp - rule.slot(), outer.bp);
+                }
+                number += 1;
+                self.check(number, outer.sp.wrapping_sub(8), outer.pc);
+            } else {
+                live |= !rule.loads_bp() && outer.checks & LIVE != 0;
+                number = self.rare_checks(number, &frame, &outer);
+            }
+            frame.checks = number << FLAG_BITS | frame.checks & ANEW | u32::from(live);
+            outer = frame;
+            if rule == Rule::SIGNAL {
+                frame.bp = frame.sp;
+                frame.sp = ABOVE;
+            }
+            // SAFETY: a frame of the array, at or before its source.
+            unsafe { *self.frame(target) = frame };
+        }
+        self.length = target;
+    }
+
+    #[inline(always)]
+    fn check(&mut self, number: u32, address: usize, value: usize) {
+        let place = self.checks.as_mut_ptr().wrapping_add(number as usize);
+        // SAFETY: no frame has more than three checks.
+        unsafe { *place = Check { address, value } };
+    }
+
+    /// Adds the checks of the step from a frame to the outer one, if it is not of the plain kinds.
+    #[cold]
+    #[inline(never)]
+    fn rare_checks(&mut self, mut number: u32, frame: &Frame, outer: &Frame) -> u32 {
+        let rule = frame.rule;
+        if rule.kind() == kind::STOP
+            || outer.rule.kind() == kind::STOP && outer.rule.why() == stop::CUT
+        {
+            return number;
+        }
+        if outer.sp == ABOVE || frame.checks & ANEW != 0 {
+            // The stack ended by what it holds, or it may be gone when it is looked at again.
+            let never = self.never();
+            self.check(number + 1, never.address, never.value);
+            return number + 1;
+        }
+        let mut add = |address, value| {
+            number += 1;
+            self.check(number, address, value);
+        };
+        let is_live = outer.checks & LIVE != 0;
+        if rule.kind() == kind::SIGNAL {
+            if is_live {
+                add(frame.sp + context::BP, outer.bp);
+            }
+            add(frame.sp + context::PC, outer.pc & !INTERRUPTED);
+            add(frame.sp + context::SP, outer.sp);
+            return number;
+        }
+        if is_live && rule.loads_bp() {
+            let is_linked = rule.kind() == kind::AT_BP_LINKED;
+            add(if is_linked { frame.bp } else { outer.sp - rule.slot() }, outer.bp);
+        }
+        add(outer.sp.wrapping_sub(8), outer.pc);
+        let base = match rule.kind() {
+            kind::AT_SP => frame.sp,
+            kind::AT_BP | kind::AT_BP_LINKED => frame.bp,
+            _ => return number,
+        };
+        add(base.wrapping_add_signed(rule.place()), outer.sp.wrapping_sub(rule.add()));
+        number
+    }
+}

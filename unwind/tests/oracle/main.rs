@@ -1,0 +1,9 @@
+//! Stacks of real programs, frame by frame, against libunwind and against a walk that keeps nothing.
+
+mod captures;
+mod event;
+mod host;
+mod libunwind;
+mod programs;
+mod recorder;
+mod walks;
