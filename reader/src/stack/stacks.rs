@@ -136,8 +136,14 @@ impl<'a> Stacks<'a> {
         Frames { stacks: self, node: stack.number() }
     }
 
+    /// The call sites of a stack, from the innermost on.
+    pub(crate) fn sites_of(&self, stack: StackId) -> impl Iterator<Item = Site> {
+        let outer = |&(parent, _): &(u32, Site)| self.nodes.get(parent);
+        std::iter::successors(self.nodes.get(stack.number()), outer).map(|(_, site)| site)
+    }
+
     /// A frame by its call site.
-    fn frame(&self, site: Site) -> Frame<'_> {
+    pub(crate) fn frame(&self, site: Site) -> Frame<'_> {
         let nowhere = |kind| Frame { kind, site: site.0, address: 0, module: None, names: &[] };
         match site {
             Site::CUT => return nowhere(FrameKind::Cut),
