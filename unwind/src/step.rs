@@ -68,8 +68,8 @@ pub unsafe fn step(rule: Rule, at: &mut Registers, high: usize) -> Step {
 /// As that of [`step`].
 #[inline(always)]
 unsafe fn to(cfa: usize, slot: usize, at: &mut Registers, high: usize) -> Step {
-    let lowest = at.sp.wrapping_add(if slot == 0 { 8 } else { slot });
-    if cfa > high || cfa < lowest {
+    let reach = slot.max(8);
+    if cfa > high || cfa < at.sp.wrapping_add(reach) {
         return Step::Broken;
     }
     // SAFETY: the word is between the stack pointer and the end of the stack.
