@@ -124,8 +124,7 @@ fn script(pattern: char, depth: usize, events: usize) -> Vec<u8> {
         }
         'b' => {
             script.extend((0..depth - 3).map(|at| call(at, at)));
-            let period = std::env::var("PERIOD").map_or(5, |it| it.parse().unwrap());
-            for event in 0..events {
+            for _ in 0..events {
                 let inner = 2 + random.below(2);
                 script.extend((0..inner).map(|_| call(random.below(3), random.below(4))));
                 script.push(1);

@@ -18,7 +18,7 @@
 use crate::bounds::Stacks;
 use crate::rule::{Rule, context, kind};
 use crate::site::Site;
-use crate::step::{INTERRUPTED, Registers, load};
+use crate::step::{Registers, load};
 
 /// Frames of a stack at most.
 pub const DEPTH: usize = 2048;
@@ -33,7 +33,7 @@ const ABOVE: usize = usize::MAX;
 pub struct Frame {
     /// The stack pointer; [`ABOVE`] in frames that a search must not pass.
     pub sp: usize,
-    /// The return address, or an interrupted one with its mark.
+    /// The return address, or what [`Registers`] has in its place.
     pub pc: usize,
     /// The frame pointer; of a signal's frame, whose frame pointer nobody needs, the stack pointer.
     pub bp: usize,
@@ -420,7 +420,7 @@ impl Kept {
             if is_live {
                 add(frame.sp + context::BP, outer.bp);
             }
-            add(frame.sp + context::PC, outer.pc & !INTERRUPTED);
+            add(frame.sp + context::PC, outer.pc.wrapping_sub(1));
             add(frame.sp + context::SP, cfa);
             return (number, flags);
         }
