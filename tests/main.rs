@@ -58,6 +58,7 @@ mod processes;
 mod resources;
 mod ring;
 mod servers;
+mod stacks;
 mod signals;
 mod soak;
 mod threads;
