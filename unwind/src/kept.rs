@@ -16,9 +16,9 @@
 //! New frames are found from the innermost on, and are laid down from the end of the array on.
 
 use crate::bounds::Stacks;
-use crate::rule::{Rule, context, kind, stop};
+use crate::rule::{Rule, context, kind};
 use crate::site::Site;
-use crate::step::{INTERRUPTED, Registers, load};
+use crate::step::{Registers, load};
 
 /// Frames of a stack at most.
 pub const DEPTH: usize = 2048;
@@ -33,7 +33,7 @@ const ABOVE: usize = usize::MAX;
 pub struct Frame {
     /// The stack pointer; [`ABOVE`] in frames that a search must not pass.
     pub sp: usize,
-    /// The return address, or an interrupted one with its mark.
+    /// The return address, or what [`Registers`] has in its place.
     pub pc: usize,
     /// The frame pointer; of a signal's frame, whose frame pointer nobody needs, the stack pointer.
     pub bp: usize,
@@ -121,10 +121,16 @@ impl Kept {
         Check { address: &raw const self.zero as usize, value: 1 }
     }
 
-    /// The seam before anything is known: everything may stand.
+    /// Frames of the stack.
     #[inline(always)]
-    pub fn start(&self) -> Seam {
-        Seam { top: DEPTH + 1, near: self.length.min(DEPTH) }
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Leaves only so many outer frames.
+    #[inline(always)]
+    pub fn shorten(&mut self, to: usize) {
+        self.length = to;
     }
 
     /// The sites of the stack, from the outermost one on.
@@ -139,18 +145,21 @@ impl Kept {
         self.frames.as_ptr().wrapping_add(number).cast_mut()
     }
 
-    /// Goes outward to the frame that may be the one of these registers; whether it is.
+    /// Goes outward from frame `near` to the one that may be that of these registers: its number,
+    /// and whether it is.
     #[inline(always)]
-    pub fn seek(&self, seam: &mut Seam, at: &Registers) -> bool {
-        let mut frame = self.frame(seam.near).cast_const();
+    pub fn seek(&self, mut near: usize, at: Registers) -> (usize, bool) {
+        let mut frame = self.frame(near).cast_const();
         // SAFETY: frame 0 ends the search: no stack pointer is above its own.
         while unsafe { (*frame).sp } < at.sp {
             frame = frame.wrapping_sub(1);
-            seam.near -= 1;
+            near -= 1;
         }
         // SAFETY: a frame of the array.
-        let frame = unsafe { *frame };
-        frame.sp == at.sp && frame.pc == at.pc && (frame.bp == at.bp || frame.checks & LIVE == 0)
+        let Frame { sp, pc, bp, checks, .. } = unsafe { frame.read() };
+        // One branch: that of the three which differs changes from step to step.
+        let live = ((checks & LIVE) as usize).wrapping_neg();
+        (near, (sp ^ at.sp) | (pc ^ at.pc) | (bp ^ at.bp) & live == 0)
     }
 
     /// Compares what the steps outward of a frame have looked at, strictly from inside outward. The
@@ -161,42 +170,41 @@ impl Kept {
     #[inline(always)]
     pub unsafe fn verify(&self, near: usize) -> usize {
         // SAFETY: a frame of the array.
-        let mut number = unsafe { (*self.frame(near)).checks >> FLAG_BITS } as usize;
-        let mut check = self.checks.as_ptr().wrapping_add(number);
+        let number = unsafe { (*self.frame(near)).checks >> FLAG_BITS } as usize;
+        let first = self.checks.as_ptr();
+        let mut check = first.wrapping_add(number);
         loop {
             // SAFETY: a check of the array: number 0 never holds.
             let Check { address, value } = unsafe { *check };
             // SAFETY: all the checks inside of it hold, so a step would load this word: within the
             // stack, between the stack pointer of a frame and the end.
             if unsafe { load(address) } != value {
-                return number;
+                return (check as usize - first as usize) / size_of::<Check>();
             }
             check = check.wrapping_sub(1);
-            number -= 1;
         }
     }
 
-    /// Lays down a new frame outside of the others. There must be room.
+    /// Lays down a new frame at a number. There must be room.
     #[inline(always)]
-    pub fn lay(&mut self, seam: &mut Seam, at: &Registers, rule: Rule, site: Site) {
-        seam.top -= 1;
+    pub fn lay(&mut self, number: usize, at: Registers, rule: Rule, site: Site) {
         let frame = Frame { sp: at.sp, pc: at.pc, bp: at.bp, rule, checks: 0 };
         // SAFETY: the caller has seen that there is room.
-        unsafe { *self.frame(seam.top) = frame };
-        let place = self.sites.as_mut_ptr().wrapping_add(seam.top);
+        unsafe { self.frame(number).write(frame) };
+        let place = self.sites.as_mut_ptr().wrapping_add(number);
         // SAFETY: as above.
-        unsafe { *place = site };
+        unsafe { place.write(site) };
     }
 
-    /// Whether there is room for one more frame.
+    /// Whether there is room for one more frame outside of the new ones, which start at `top`.
     #[inline(always)]
-    pub fn has_room(&self, seam: &Seam) -> bool {
-        seam.top > seam.near + 1 && seam.top > 2
+    pub fn has_room(top: usize, near: usize) -> bool {
+        top > near + 1 && top > 2
     }
 
     /// Notes that the step of the frame that was laid down last is to be done anew each time.
-    pub fn mark_anew(&mut self, seam: &Seam) {
-        if let Some(frame) = self.frames.get_mut(seam.top) {
+    pub fn mark_anew(&mut self, top: usize) {
+        if let Some(frame) = self.frames.get_mut(top) {
             frame.checks |= ANEW;
         }
     }
@@ -213,7 +221,8 @@ impl Kept {
         self.is_cut = is_cut;
         self.dropped = usize::MAX / 2;
         if seam.top > 1 {
-            self.lay(seam, &Registers { pc: 0, sp: ABOVE, bp: 0 }, rule, site);
+            seam.top -= 1;
+            self.lay(seam.top, Registers { pc: 0, sp: ABOVE, bp: 0 }, rule, site);
         }
     }
 
@@ -253,12 +262,12 @@ impl Kept {
     /// Whether the frames that were dropped are to be looked for again: the stack has become so
     /// small that they may have room.
     #[inline(always)]
-    pub fn misses_outer(&self, seam: &Seam) -> bool {
+    pub fn misses_outer(&self, seam: Seam) -> bool {
         self.is_cut && self.is_small(seam)
     }
 
     #[cold]
-    fn is_small(&self, seam: &Seam) -> bool {
+    fn is_small(&self, seam: Seam) -> bool {
         const SLACK: usize = 64;
         let total = seam.near + (DEPTH + 1 - seam.top);
         total < DEPTH / 8 || total.saturating_add(self.dropped) <= DEPTH - SLACK
@@ -302,9 +311,10 @@ impl Kept {
             rule = frame.rule;
             *at = Registers { pc: frame.pc, sp: frame.sp, bp };
             let site = *self.sites.get(number)?;
-            self.lay(seam, at, rule, site);
+            seam.top -= 1;
+            self.lay(seam.top, *at, rule, site);
             if frame.checks & ANEW != 0 {
-                self.mark_anew(seam);
+                self.mark_anew(seam.top);
             }
             if number > outermost && rule.loads_bp() {
                 let is_linked = rule.kind() == kind::AT_BP_LINKED;
@@ -320,67 +330,58 @@ impl Kept {
 
     /// After a step through a signal's frame: goes on outside of the kept one, if there is one.
     #[cold]
-    pub fn pass_signal(&self, seam: &mut Seam) {
-        let frames = self.frames.get(1..=seam.near).unwrap_or(&[]);
-        let guard = frames.iter().rposition(|frame| frame.rule == Rule::SIGNAL);
-        if let Some(below) = guard {
-            seam.near = below;
-        }
+    pub fn pass_signal(&self, near: usize) -> usize {
+        let frames = self.frames.get(1..=near).unwrap_or(&[]);
+        frames.iter().rposition(|frame| frame.rule == Rule::SIGNAL).unwrap_or(near)
     }
 
-    /// Puts the new frames behind those that stand, with what their steps have looked at. How many
-    /// outer frames are the ones of before.
+    /// Puts the new frames behind those that stand, with what their steps have looked at.
     #[inline(always)]
-    pub fn join(&mut self, seam: Seam) -> usize {
-        if seam.top <= DEPTH {
-            self.append(seam);
-        } else {
-            self.length = seam.near;
-        }
-        seam.near
+    pub fn join(&mut self, seam: Seam) {
+        self.append(seam);
     }
 
     #[inline(always)]
     fn append(&mut self, seam: Seam) {
         let Seam { top, near } = seam;
         // SAFETY: a frame of the array.
-        let mut outer = unsafe { *self.frame(near) };
-        let mut number = outer.checks >> FLAG_BITS;
+        let Frame { sp: mut outer_sp, pc: mut outer_pc, bp: mut outer_bp, checks, .. } =
+            unsafe { self.frame(near).read() };
+        let mut flags = checks & LIVE;
+        let mut number = checks >> FLAG_BITS;
         let mut target = near;
         for source in top..=DEPTH {
             target += 1;
             // SAFETY: a frame of the array.
-            let mut frame = unsafe { *self.frame(source) };
-            let site = self.sites.as_ptr().wrapping_add(source);
-            let place = self.sites.as_mut_ptr().wrapping_add(target);
-            // SAFETY: sites of the array.
-            let site = unsafe { *site };
+            let Frame { sp, pc, bp, rule, .. } = unsafe { self.frame(source).read() };
+            let from = self.sites.as_ptr().wrapping_add(source);
+            // SAFETY: a site of the array.
+            let site = unsafe { from.read() };
+            let to = self.sites.as_mut_ptr().wrapping_add(target);
             // SAFETY: likewise.
-            unsafe { *place = site };
-            let rule = frame.rule;
-            let mut live = rule.uses_bp();
-            let is_plain = rule.kind() <= kind::BP && outer.sp != ABOVE;
-            if is_plain {
-                if rule.slot() == 0 {
-                    live |= outer.checks & LIVE != 0;
-                } else if outer.checks & LIVE != 0 {
+            unsafe { to.write(site) };
+            if rule.kind() <= kind::BP && outer_sp != ABOVE {
+                let is_saved = rule.slot() != 0;
+                if is_saved && flags != 0 {
                     number += 1;
-                    self.check(number, outer.sp - rule.slot(), outer.bp);
+                    self.check(number, outer_sp.wrapping_sub(rule.slot()), outer_bp);
                 }
                 number += 1;
-                self.check(number, outer.sp.wrapping_sub(8), outer.pc);
+                self.check(number, outer_sp.wrapping_sub(8), outer_pc);
+                flags = u32::from(rule.kind() == kind::BP) | if is_saved { 0 } else { flags };
             } else {
-                live |= !rule.loads_bp() && outer.checks & LIVE != 0;
-                number = self.rare_checks(number, &frame, &outer);
+                (number, flags) = self.rare_checks(source, target - 1, number);
             }
-            frame.checks = number << FLAG_BITS | frame.checks & ANEW | u32::from(live);
-            outer = frame;
+            let checks = number << FLAG_BITS | flags;
+            (outer_sp, outer_pc, outer_bp) = (sp, pc, bp);
+            flags &= LIVE;
+            let mut frame = Frame { sp, pc, bp, rule, checks };
             if rule == Rule::SIGNAL {
-                frame.bp = frame.sp;
+                frame.bp = sp;
                 frame.sp = ABOVE;
             }
             // SAFETY: a frame of the array, at or before its source.
-            unsafe { *self.frame(target) = frame };
+            unsafe { self.frame(target).write(frame) };
         }
         self.length = target;
     }
@@ -389,49 +390,56 @@ impl Kept {
     fn check(&mut self, number: u32, address: usize, value: usize) {
         let place = self.checks.as_mut_ptr().wrapping_add(number as usize);
         // SAFETY: no frame has more than three checks.
-        unsafe { *place = Check { address, value } };
+        unsafe { place.write(Check { address, value }) };
     }
 
-    /// Adds the checks of the step from a frame to the outer one, if it is not of the plain kinds.
+    /// Adds the checks of the step from a new frame to the outer one, if it is not of the plain
+    /// kinds: the number of the last check, and the frame's flags.
     #[cold]
     #[inline(never)]
-    fn rare_checks(&mut self, mut number: u32, frame: &Frame, outer: &Frame) -> u32 {
+    fn rare_checks(&mut self, source: usize, outer: usize, mut number: u32) -> (u32, u32) {
+        let (Some(frame), Some(outer)) = (self.frames.get(source), self.frames.get(outer)) else {
+            return (number, 0);
+        };
+        let (frame, outer) = (*frame, *outer);
         let rule = frame.rule;
-        if rule.kind() == kind::STOP
-            || outer.rule.kind() == kind::STOP && outer.rule.why() == stop::CUT
-        {
-            return number;
+        let is_live = outer.checks & LIVE != 0;
+        let flags = frame.checks & ANEW
+            | if rule.uses_bp() || is_live && !rule.loads_bp() { LIVE } else { 0 };
+        if rule.kind() == kind::STOP || outer.rule == Rule::CUT {
+            return (number, flags);
         }
-        if outer.sp == ABOVE || frame.checks & ANEW != 0 {
+        // The stack pointer of a signal's frame is not where those of others are.
+        let cfa = if outer.rule == Rule::SIGNAL { outer.bp } else { outer.sp };
+        if cfa == ABOVE || frame.checks & ANEW != 0 {
             // The stack ended by what it holds, or it may be gone when it is looked at again.
             let never = self.never();
             self.check(number + 1, never.address, never.value);
-            return number + 1;
+            return (number + 1, flags);
         }
         let mut add = |address, value| {
             number += 1;
             self.check(number, address, value);
         };
-        let is_live = outer.checks & LIVE != 0;
         if rule.kind() == kind::SIGNAL {
             if is_live {
                 add(frame.sp + context::BP, outer.bp);
             }
-            add(frame.sp + context::PC, outer.pc & !INTERRUPTED);
-            add(frame.sp + context::SP, outer.sp);
-            return number;
+            add(frame.sp + context::PC, outer.pc.wrapping_sub(1));
+            add(frame.sp + context::SP, cfa);
+            return (number, flags);
         }
         if is_live && rule.loads_bp() {
             let is_linked = rule.kind() == kind::AT_BP_LINKED;
-            add(if is_linked { frame.bp } else { outer.sp - rule.slot() }, outer.bp);
+            add(if is_linked { frame.bp } else { cfa.wrapping_sub(rule.slot()) }, outer.bp);
         }
-        add(outer.sp.wrapping_sub(8), outer.pc);
+        add(cfa.wrapping_sub(8), outer.pc);
         let base = match rule.kind() {
             kind::AT_SP => frame.sp,
             kind::AT_BP | kind::AT_BP_LINKED => frame.bp,
-            _ => return number,
+            _ => return (number, flags),
         };
-        add(base.wrapping_add_signed(rule.place()), outer.sp.wrapping_sub(rule.add()));
-        number
+        add(base.wrapping_add_signed(rule.place()), cfa.wrapping_sub(rule.add()));
+        (number, flags)
     }
 }

@@ -8,7 +8,8 @@ use crate::syscall;
 /// Where a thread is, or will be when a function returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Registers {
-    /// The instruction pointer: a return address.
+    /// A return address. Where code was interrupted, the address behind the one of the instruction:
+    /// what is looked up is always one less.
     pub pc: usize,
     /// The stack pointer, when the function has returned.
     pub sp: usize,
@@ -16,8 +17,6 @@ pub struct Registers {
     pub bp: usize,
 }
 
-/// Mark in `pc`: the code was interrupted there by a signal, it is no return address.
-pub const INTERRUPTED: usize = 1 << 63;
 /// Addresses of programs are below.
 const LIMIT: usize = 1 << 47;
 
@@ -25,7 +24,7 @@ impl Registers {
     /// The address that tables are to be asked for.
     #[inline(always)]
     pub fn address(&self) -> usize {
-        if self.pc & INTERRUPTED != 0 { self.pc & !INTERRUPTED } else { self.pc.wrapping_sub(1) }
+        self.pc.wrapping_sub(1)
     }
 }
 
@@ -68,8 +67,8 @@ pub unsafe fn step(rule: Rule, at: &mut Registers, high: usize) -> Step {
 /// As that of [`step`].
 #[inline(always)]
 unsafe fn to(cfa: usize, slot: usize, at: &mut Registers, high: usize) -> Step {
-    let lowest = at.sp.wrapping_add(if slot == 0 { 8 } else { slot });
-    if cfa > high || cfa < lowest {
+    let reach = slot.max(8);
+    if cfa > high || cfa < at.sp.wrapping_add(reach) {
         return Step::Broken;
     }
     // SAFETY: the word is between the stack pointer and the end of the stack.
@@ -157,10 +156,10 @@ pub unsafe fn rare<H: Host>(rule: Rule, at: &mut Registers, stacks: &mut Stacks,
                 stacks.switch(host, at.sp);
             }
             // A jump to nowhere is what was interrupted: the frame is there, but has no rule.
-            if at.pc >= LIMIT {
+            if at.pc >= LIMIT - 1 {
                 return Step::Broken;
             }
-            at.pc |= INTERRUPTED;
+            at.pc += 1;
             Step::Done
         }
         _ => Step::Broken,

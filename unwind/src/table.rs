@@ -28,7 +28,7 @@ pub const SMALLEST: u32 = 15;
 /// No table has more than `2^LARGEST` slots.
 const LARGEST: u32 = 21;
 /// An odd number: 2^64 divided by the golden ratio, in the bits of an address.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15 << REST;
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Low bits of the published word that hold the size.
 const SIZE_BITS: usize = 64;
 
@@ -39,6 +39,13 @@ pub struct Entry {
     pub site: u32,
     /// The number of the rule.
     pub rule: u32,
+}
+
+impl Entry {
+    #[inline(always)]
+    fn of(payload: u64) -> Entry {
+        Entry { site: (payload >> RULE_BITS) as u32, rule: payload as u32 & RULES }
+    }
 }
 
 /// The table. All zero is one without slots.
@@ -52,17 +59,18 @@ pub struct Table {
 pub struct View {
     slots: *const AtomicU64,
     bits: u32,
-    salt: u64,
+    factor: u64,
 }
 
-/// What keeps addresses of one generation from matching those of another one.
-fn salt(generation: u32) -> u64 {
-    u64::from(generation).wrapping_mul(0xd1b5_4a32_d192_ed03) << REST
+/// What addresses of a generation are multiplied by. An address of another one matches an entry
+/// that was added too late only by chance.
+fn factor(generation: u32) -> u64 {
+    (FACTOR ^ u64::from(generation).wrapping_mul(0xd1b5_4a32_d192_ed02)) << REST
 }
 
 #[inline(always)]
-fn hash(address: usize, salt: u64) -> u64 {
-    (address as u64).wrapping_mul(FACTOR) ^ salt
+fn hash(address: usize, factor: u64) -> u64 {
+    (address as u64).wrapping_mul(factor)
 }
 
 impl View {
@@ -88,15 +96,28 @@ impl View {
     /// What is known of an address. There must be slots.
     #[inline(always)]
     pub fn find(&self, address: usize) -> Option<Entry> {
-        let hash = hash(address, self.salt);
+        let hash = hash(address, self.factor);
         let home = (hash >> (64 - self.bits)) as usize;
         let payload = 1u64 << self.payload_bits();
-        let mut wanted = hash << self.bits;
+        let wanted = hash << self.bits;
+        // SAFETY: there are `2^bits` slots, in memory that is never given back.
+        let first = unsafe { &*self.slots.wrapping_add(home) };
+        let rest = first.load(Ordering::Relaxed) ^ wanted;
+        if rest < payload {
+            return Some(Entry::of(rest));
+        }
+        self.find_behind(home, wanted)
+    }
+
+    /// As [`View::find`], if the home slot has another address.
+    #[inline(never)]
+    fn find_behind(&self, home: usize, mut wanted: u64) -> Option<Entry> {
+        let payload = 1u64 << self.payload_bits();
         for distance in 0..DISTANCES {
             let word = self.slot(home, distance).load(Ordering::Relaxed);
             let rest = word ^ wanted;
             if rest < payload {
-                return Some(Entry { site: (rest >> RULE_BITS) as u32, rule: rest as u32 & RULES });
+                return Some(Entry::of(rest));
             }
             if word == 0 {
                 return None;
@@ -140,8 +161,7 @@ impl View {
             let lower = word >> (self.payload_bits() + DISTANCE_BITS);
             let hash = (home as u64) << (64 - self.bits) | lower << REST;
             let payload = word & ((1 << self.payload_bits()) - 1);
-            let entry = Entry { site: (payload >> RULE_BITS) as u32, rule: payload as u32 & RULES };
-            visit(hash, entry);
+            visit(hash, Entry::of(payload));
         }
     }
 }
@@ -162,7 +182,7 @@ impl Table {
         let word = self.published.load(Ordering::Acquire);
         let bits = word & (SIZE_BITS - 1);
         let slots = (word - bits) as *const AtomicU64;
-        View { slots, bits: bits as u32, salt: salt(generation) }
+        View { slots, bits: bits as u32, factor: factor(generation) }
     }
 
     /// Adds an entry, in a larger table if need be, for which `memory` is asked. `false` if there
@@ -174,7 +194,7 @@ impl Table {
         entry: Entry,
         memory: &dyn Fn(usize) -> *mut u8,
     ) -> bool {
-        let hash = hash(address, salt(generation));
+        let hash = hash(address, factor(generation));
         for _ in 0..4 {
             let view = self.view(generation);
             if !view.is_none() && view.put(hash, entry) {
@@ -205,7 +225,7 @@ impl Table {
         if slots.is_null() || !(slots as usize).is_multiple_of(SIZE_BITS) {
             return false;
         }
-        let new = View { slots, bits, salt: 0 };
+        let new = View { slots, bits, factor: 0 };
         if !old.is_none() {
             // An entry that finds no room is found out again.
             old.each(|hash, entry| _ = new.put(hash, entry));
@@ -251,8 +271,7 @@ mod tests {
     #[test]
     fn the_bijection_is_one() {
         // An odd factor has an inverse modulo 2^47.
-        let factor = FACTOR >> REST;
-        assert_eq!(factor % 2, 1);
+        assert!((0..1000).all(|generation| factor(generation) >> REST & 1 == 1));
         const { assert!(REST - DISTANCE_BITS + SMALLEST >= RULE_BITS + 18) };
     }
 

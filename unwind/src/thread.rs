@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
 
 use crate::host::Host;
-use crate::kept::Kept;
+use crate::kept::{DEPTH, Kept, Seam};
 use crate::rule::{Rule, kind};
 use crate::site::Site;
 use crate::step::{self, Registers, Step};
@@ -95,77 +95,129 @@ impl Turn<'_> {
 /// # Safety
 /// As that of [`Turn::capture`].
 #[inline(always)]
-unsafe fn capture<H: Host>(
+unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: Registers) -> usize {
+    let generation = unwinder.generation();
+    let mut failed = None;
+    let mut near = 0;
+    if kept.is_of(generation) && kept.stacks.current.holds(at.sp) {
+        let stands;
+        (near, stands) = kept.seek(kept.length(), at);
+        if stands {
+            // SAFETY: the frame has this state, so its steps are those of the present stack.
+            let number = unsafe { kept.verify(near) };
+            if number == 0 && !kept.misses_outer(Seam { top: DEPTH + 1, near }) {
+                // The same stack, or what is left of it.
+                kept.shorten(near);
+                return near;
+            }
+            failed = Some(number);
+        }
+    }
+    // SAFETY: by contract.
+    unsafe { go_on(kept, unwinder, host, at, near, failed) }
+}
+
+/// The rest of a capture, from frame `near` on, where this check has failed.
+///
+/// # Safety
+/// As that of [`Turn::capture`].
+#[inline(never)]
+unsafe fn go_on<H: Host>(
     kept: &mut Kept,
     unwinder: &Unwinder,
     host: &H,
     mut at: Registers,
+    mut near: usize,
+    mut failed: Option<usize>,
 ) -> usize {
     let generation = unwinder.generation();
     if !kept.is_of(generation) {
         kept.reset(generation);
+        (near, failed) = (0, None);
     }
     let view = unwinder.view(generation);
     let mut stack = kept.stacks.current;
     if !stack.holds(at.sp) {
         stack = kept.stacks.switch(host, at.sp);
+        near = kept.length();
     }
-    let mut seam = kept.start();
+    let mut top = DEPTH + 1;
     let mut is_shifted = false;
+    let mut stands = failed.is_some();
+    // What is not inlined gets copies, so that all this stays in registers.
     loop {
-        let rule = if kept.seek(&mut seam, &at) {
-            // SAFETY: the frame has this state, so its steps are those of the present stack.
-            let failed = unsafe { kept.verify(seam.near) };
-            if failed == 0 && !kept.misses_outer(&seam) {
+        let rule = if stands {
+            let failed = match failed.take() {
+                Some(failed) => failed,
+                // SAFETY: the frame has this state, so its steps are those of the present stack.
+                None => unsafe { kept.verify(near) },
+            };
+            if failed == 0 && !kept.misses_outer(Seam { top, near }) {
                 break;
             }
+            let (mut seam, mut from) = (Seam { top, near }, at);
             // SAFETY: all checks inside of the one that failed hold.
-            match unsafe { kept.resume(&mut seam, failed, &mut at) } {
-                Some(rule) => rule,
+            let resumed = unsafe { kept.resume(&mut seam, failed, &mut from) };
+            match resumed {
+                Some(rule) => {
+                    Seam { top, near } = seam;
+                    at = from;
+                    rule
+                }
                 None => {
-                    seam.near = 0;
+                    (near, stands) = (0, false);
                     continue;
                 }
             }
         } else {
-            if !kept.has_room(&seam) {
-                if kept.drop_outer(&mut seam) {
-                    is_shifted = true;
-                    continue;
+            if !Kept::has_room(top, near) {
+                let mut seam = Seam { top, near };
+                let is_done = !kept.drop_outer(&mut seam);
+                if is_done {
+                    kept.lay_pseudo(&mut seam, Rule::CUT);
                 }
-                kept.lay_pseudo(&mut seam, Rule::CUT);
-                break;
+                Seam { top, near } = seam;
+                if is_done {
+                    break;
+                }
+                is_shifted = true;
+                continue;
             }
             let resolved = unwinder.look(host, view, generation, at.address());
-            kept.lay(&mut seam, &at, resolved.rule, resolved.site);
+            top -= 1;
+            kept.lay(top, at, resolved.rule, resolved.site);
             resolved.rule
         };
         let result = if rule.kind() <= kind::BP {
             // SAFETY: the stack pointer is in this stack or at its end.
             unsafe { step::step(rule, &mut at, stack.high) }
         } else if rule.kind() == kind::STOP {
-            seam.near = 0;
+            near = 0;
             break;
         } else {
+            let mut from = at;
             // SAFETY: as above.
-            let result = unsafe { step::rare(rule, &mut at, &mut kept.stacks, host) };
+            let result = unsafe { step::rare(rule, &mut from, &mut kept.stacks, host) };
+            at = from;
             if rule == Rule::GUESS && !stack.is_own {
-                kept.mark_anew(&seam);
+                kept.mark_anew(top);
             }
             if rule == Rule::SIGNAL {
                 stack = kept.stacks.current;
-                kept.pass_signal(&mut seam);
+                near = kept.pass_signal(near);
             }
             result
         };
         if result != Step::Done {
+            let mut seam = Seam { top, near: 0 };
             if result == Step::Broken {
                 kept.lay_pseudo(&mut seam, Rule::BROKEN);
             }
-            seam.near = 0;
+            Seam { top, near } = seam;
             break;
         }
+        (near, stands) = kept.seek(near, at);
     }
-    let standing = kept.join(seam);
-    if is_shifted { 0 } else { standing }
+    kept.join(Seam { top, near });
+    if is_shifted { 0 } else { near }
 }
