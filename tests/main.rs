@@ -60,4 +60,5 @@ mod ring;
 mod servers;
 mod signals;
 mod soak;
+mod symbols;
 mod threads;
