@@ -103,7 +103,7 @@ pub struct StackOptions {
 
     /// Print modules and offsets, and no names of functions
     #[arg(long, conflicts_with_all = ["files", "debug_dirs", "sysroot", "debuginfod"])]
-    pub no_names: bool,
+    pub no_symbols: bool,
 
     /// Where names come from.
     #[command(flatten)]
@@ -201,7 +201,7 @@ pub fn events(
     let table = with.table.as_ref().map(|path| open_file("--stacks-table", path, &files));
     let table = table.transpose()?;
     let stacks = stacks::of(traces, messages);
-    if !with.no_names {
+    if !with.no_symbols {
         stacks::name(&stacks, &with.names, &with.files, messages)?;
     }
     match options.format {

@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use mallook_reader::symbol::{BuildId, CodeAddress, Frame, Module, Names, SymbolOptions, Symbolizer};
+use mallook_reader::symbol::{
+    BuildId, CodeAddress, Frame, Module, Names, SymbolOptions, Symbolizer,
+};
 
 use crate::artifacts::tests;
 use crate::sandbox::{Sandbox, have};
@@ -17,7 +19,10 @@ mod oracle;
 mod processes;
 
 /// Runs a command that must succeed.
-fn run<S: AsRef<OsStr>>(program: impl AsRef<OsStr>, arguments: impl IntoIterator<Item = S>) -> String {
+fn run<S: AsRef<OsStr>>(
+    program: impl AsRef<OsStr>,
+    arguments: impl IntoIterator<Item = S>,
+) -> String {
     let mut command = Command::new(program);
     let output = command.args(arguments).env("LC_ALL", "C").output();
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));

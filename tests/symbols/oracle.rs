@@ -53,7 +53,8 @@ fn normal(name: &str) -> String {
     for number in 0..10 {
         for suffix in ["ul", "u", "l"] {
             for after in [",", ">"] {
-                name = name.replace(&format!("{number}{suffix}{after}"), &format!("{number}{after}"));
+                name =
+                    name.replace(&format!("{number}{suffix}{after}"), &format!("{number}{after}"));
             }
         }
     }
@@ -101,7 +102,8 @@ fn compare(file: &Path, most: usize) {
         }
         assert!(place.frames.last().is_none_or(|it| !it.inlined));
         frames += ours.len();
-        let covers = |(_, start, size): &&(String, u64, u64)| (*start..start + size).contains(address);
+        let covers =
+            |(_, start, size): &&(String, u64, u64)| (*start..start + size).contains(address);
         let symbols: Vec<_> = functions.iter().filter(covers).map(|(name, ..)| &**name).collect();
         if ours.len() != expected.len() {
             different.push(format!("{address:#x}: {ours:?}, expected {expected:?}"));
@@ -132,7 +134,8 @@ fn agree(ours: &str, theirs: &str, is_end: bool, symbols: &[&str]) -> bool {
     };
     let ((our_function, our_place), (function, place)) = (split(ours), split(theirs));
     let is_symbol = |name: &str| symbols.iter().any(|symbol| normal(symbol) == name);
-    let demangled = || normal(&filter(Command::new("c++filt").args(["-p", &our_function]), String::new()));
+    let demangled =
+        || normal(&filter(Command::new("c++filt").args(["-p", &our_function]), String::new()));
     let same = our_function == function
         || is_end && is_symbol(&function) && (place != "?" || is_symbol(&our_function))
         || is_end && is_symbol(&our_function)
