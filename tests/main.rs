@@ -12,6 +12,7 @@
 
 mod artifacts;
 mod building;
+mod call_trees;
 mod counting;
 #[path = "../reader/fuzz/src/lib.rs"]
 mod fuzz;
@@ -61,4 +62,5 @@ mod servers;
 mod stacks;
 mod signals;
 mod soak;
+mod stacks;
 mod threads;

@@ -33,7 +33,8 @@
 //! | find impossible events | [`Check`] |
 //! | export events | [`export`] |
 //!
-//! With the feature `serde`, a [`Summary`] can be serialized.
+//! With the feature `serde`, a [`Summary`] can be serialized; with `symbols`, the module `symbol`
+//! finds the names of addresses of code.
 //!
 //! Nothing here panics on any input. Memory is bounded by the number of blocks of the file and by
 //! the number of blocks of memory that lived at once in the traced process; of rings, forked
@@ -68,6 +69,7 @@
 //!
 //! ```text
 //! escape error source  names that are harmless; why a file cannot be read; its bytes
+//! symbol              names of the addresses of code
 //! trace               header, blocks, clock, damage
 //! stack               call stacks, their sites and modules
 //! decode              slots of a block to moments
@@ -86,9 +88,11 @@ pub mod export;
 mod order;
 mod source;
 mod stack;
+#[cfg(feature = "symbols")]
+pub mod symbol;
 mod trace;
 
-pub use analysis::{Check, Ending, Missing, Summary, ThreadSummary, Violation};
+pub use analysis::{Check, Cost, Costs, Ending, Missing, Summary, ThreadSummary, Violation};
 pub use error::Error;
 pub use escape::{Shown, escape, escape_json};
 pub use event::{
@@ -96,5 +100,7 @@ pub use event::{
 };
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
 pub use source::{Mapped, Source};
-pub use stack::{Frame, FrameKind, Frames, Module, StackId, Stacks};
+#[cfg(feature = "symbols")]
+pub use stack::ModuleNames;
+pub use stack::{Frame, FrameKind, FrameName, Frames, Module, StackId, Stacks};
 pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Trace};

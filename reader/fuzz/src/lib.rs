@@ -1,5 +1,6 @@
 //! Hostile traces, and reading them: shared by the fuzz target and the suite.
 
+pub mod encode;
 mod read;
 mod short;
 

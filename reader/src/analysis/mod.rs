@@ -6,11 +6,12 @@
 //! threads counts      the threads; counts events without ordering them
 //! missing             what a trace does not have
 //! names serialize     names of the format's values, also for serde
-//! check               finds impossible events
+//! check costs         finds impossible events; costs by call stack
 //! summary             a trace in numbers
 //! ```
 
 mod check;
+mod costs;
 mod counts;
 mod missing;
 mod names;
@@ -20,5 +21,6 @@ mod summary;
 mod threads;
 
 pub use check::{Check, Violation};
+pub use costs::{Cost, Costs};
 pub use missing::Missing;
 pub use summary::{Ending, Summary, ThreadSummary};

@@ -45,6 +45,11 @@ impl TextBuffer {
         self.length += text.len();
     }
 
+    /// Removes the last bytes.
+    pub(super) fn take_back(&mut self, count: usize) {
+        self.length = self.length.saturating_sub(count);
+    }
+
     /// Starts a row, which is appended when it [ends](Row::end).
     #[inline(always)]
     pub(super) fn row(&mut self) -> Row<'_> {

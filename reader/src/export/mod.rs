@@ -23,20 +23,24 @@
 //! buffer number       a growing text, and rows of it; numbers as text
 //! rows                the times and callers that many rows share
 //! csv jsonl           one row a call
-//! text sizes frames   one line an event; one line a frame
+//! text sizes          one line an event
 //! exporter            one of the formats
+//! frames stacks folded  frames; events with their stacks; costs by stack
 //! ```
 
 mod buffer;
 mod csv;
 mod exporter;
+mod folded;
 mod frames;
 mod jsonl;
 mod number;
 mod rows;
 mod sizes;
+mod stacks;
 mod text;
 
 pub use buffer::TextBuffer;
 pub use exporter::{Exporter, Format};
-pub use frames::frames;
+pub use folded::folded;
+pub use stacks::StackExporter;

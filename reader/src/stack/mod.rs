@@ -9,17 +9,24 @@
 //! ```text
 //! nodes interner      the trie; finds or makes the nodes of stacks
 //! dictionary          the stacks of a block, by the numbers that its slots give them
-//! module sites        the modules, and the call sites, as the trace lists them
+//! module sites name   the modules, and the call sites, as the trace lists them; their names
 //! stacks              a stack's frames
+//! symbolize           finds the names of call sites
 //! ```
 
 mod dictionary;
 mod interner;
 mod module;
+mod name;
 mod nodes;
 mod sites;
 mod stacks;
+#[cfg(feature = "symbols")]
+mod symbolize;
 
 pub use dictionary::{Dictionary, NoStacks, Outermost, Paths, SlotStacks};
 pub use module::Module;
+pub use name::FrameName;
 pub use stacks::{Frame, FrameKind, Frames, StackId, Stacks};
+#[cfg(feature = "symbols")]
+pub use symbolize::ModuleNames;

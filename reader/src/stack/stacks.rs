@@ -5,10 +5,12 @@ use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mallook_format::{Site, SiteKind, Stacks as StackMode};
+use rustc_hash::FxHashMap;
 
 use super::dictionary::{Dictionary, Paths};
 use super::interner::Interner;
 use super::module::Module;
+use super::name::FrameName;
 use super::nodes::Nodes;
 use super::sites::Sites;
 use crate::trace::Trace;
@@ -92,6 +94,9 @@ pub struct Frame<'a> {
     pub address: u64,
     /// The program or library that it is in, if that is known.
     pub module: Option<&'a Module>,
+    /// The functions that it stands for: those that the compiler has put into others, the innermost
+    /// first, and the one that it was called by. Empty if nothing names it, or was asked to.
+    pub names: &'a [FrameName],
 }
 
 impl Frame<'_> {
@@ -109,6 +114,8 @@ pub struct Stacks<'a> {
     sites: OnceLock<Sites>,
     /// The sites, read again since the process goes on.
     later: OnceLock<Sites>,
+    /// The names of sites.
+    names: OnceLock<FxHashMap<u32, Box<[FrameName]>>>,
 }
 
 impl<'a> Stacks<'a> {
@@ -120,6 +127,7 @@ impl<'a> Stacks<'a> {
             interner: Mutex::new(Interner::new()),
             sites: OnceLock::new(),
             later: OnceLock::new(),
+            names: OnceLock::new(),
         }
     }
 
@@ -128,16 +136,22 @@ impl<'a> Stacks<'a> {
         Frames { stacks: self, node: stack.number() }
     }
 
+    /// The call sites of a stack, from the innermost on.
+    pub(crate) fn sites_of(&self, stack: StackId) -> impl Iterator<Item = Site> {
+        let outer = |&(parent, _): &(u32, Site)| self.nodes.get(parent);
+        std::iter::successors(self.nodes.get(stack.number()), outer).map(|(_, site)| site)
+    }
+
     /// A frame by its call site.
-    fn frame(&self, site: Site) -> Frame<'_> {
-        let nowhere = |kind| Frame { kind, site: site.0, address: 0, module: None };
+    pub(crate) fn frame(&self, site: Site) -> Frame<'_> {
+        let nowhere = |kind| Frame { kind, site: site.0, address: 0, module: None, names: &[] };
         match site {
             Site::CUT => return nowhere(FrameKind::Cut),
             Site::BROKEN => return nowhere(FrameKind::Broken),
             Site::UNLISTED => return nowhere(FrameKind::Unlisted),
             _ => {}
         }
-        let mut sites = self.sites.get_or_init(|| Sites::of(self.trace));
+        let mut sites = self.sites();
         let mut listed = sites.get(site);
         if listed.is_none() && site.is_listed() {
             sites = self.later.get_or_init(|| self.trace.again(|| Sites::of(self.trace)));
@@ -149,7 +163,23 @@ impl<'a> Stacks<'a> {
             site: site.0,
             address: listed.address,
             module: sites.module_of(&listed),
+            names: self.names.get().and_then(|names| names.get(&site.0)).map_or(&[], |it| it),
         }
+    }
+
+    /// The trace.
+    pub fn trace(&self) -> &'a Trace<'a> {
+        self.trace
+    }
+
+    pub(super) fn sites(&self) -> &Sites {
+        self.sites.get_or_init(|| Sites::of(self.trace))
+    }
+
+    /// Names the sites, unless they have names.
+    #[cfg_attr(not(feature = "symbols"), expect(dead_code, reason = "nothing finds names"))]
+    pub(super) fn set_names(&self, names: FxHashMap<u32, Box<[FrameName]>>) {
+        let _ = self.names.set(names);
     }
 
     /// The stacks of a block that is decoded now.

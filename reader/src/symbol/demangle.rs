@@ -1,0 +1,108 @@
+//! Names as their sources spell them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use cpp_demangle::{DemangleOptions, Symbol};
+
+/// The most bytes of a demangled name; a few hundred bytes of a hostile one can mean gigabytes. One
+/// that is longer stays mangled.
+const MOST: usize = 64 << 10;
+/// The most bytes of a mangled name that is looked at.
+const MOST_MANGLED: usize = 16 << 10;
+
+/// The name, demangled if it is one of C++ or Rust.
+pub(super) fn demangle(name: &str) -> Cow<'_, str> {
+    let mangled = (name.starts_with("_Z") || name.starts_with("_R")) && name.len() <= MOST_MANGLED;
+    match mangled.then(|| rust(name).or_else(|| cpp(name))) {
+        Some(Some(demangled)) => demangled.into(),
+        _ => name.into(),
+    }
+}
+
+fn rust(name: &str) -> Option<String> {
+    let symbol = rustc_demangle::try_demangle(name).ok()?;
+    // The older mangling is that of C++ and a last part, a hash.
+    if name.starts_with("_Z") && !has_hash(name) {
+        return None;
+    }
+    bounded(|out| fmt::write(out, format_args!("{symbol:#}")))
+}
+
+/// The name has a part `17h`, followed by 16 hexadecimal digits and the end.
+fn has_hash(name: &str) -> bool {
+    name.match_indices("17h").any(|(at, _)| {
+        let rest = &name.as_bytes()[at + 3..];
+        rest.len() > 16 && rest[..16].iter().all(u8::is_ascii_hexdigit) && rest[16] == b'E'
+    })
+}
+
+fn cpp(name: &str) -> Option<String> {
+    let symbol = Symbol::new(name.as_bytes()).ok()?;
+    bounded(|out| symbol.structured_demangle(&mut Unstructured(out), &DemangleOptions::new()))
+}
+
+fn bounded(write: impl FnOnce(&mut Bounded) -> fmt::Result) -> Option<String> {
+    let mut out = Bounded(String::new());
+    write(&mut out).ok().map(|()| out.0)
+}
+
+/// Text of [`MOST`] bytes at most.
+struct Bounded(String);
+
+impl fmt::Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > MOST {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+struct Unstructured<'a>(&'a mut Bounded);
+
+impl cpp_demangle::DemangleWrite for Unstructured<'_> {
+    fn write_string(&mut self, text: &str) -> fmt::Result {
+        fmt::Write::write_str(self.0, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_cpp_and_rust_are_demangled() {
+        for (mangled, name) in [
+            ("_ZN3foo3barEi", "foo::bar(int)"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backEOi",
+                "std::vector<int, std::allocator<int> >::push_back(int&&)",
+            ),
+            ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
+            ("_RNvC6_123foo3bar", "123foo::bar"),
+            ("_ZL6helperv.constprop.0", "helper() [clone .constprop.0]"),
+            ("main", "main"),
+            ("_Zebra", "_Zebra"),
+            ("_Rust", "_Rust"),
+            ("", ""),
+        ] {
+            assert_eq!(demangle(mangled), name);
+        }
+    }
+
+    #[test]
+    fn names_that_explode_stay_as_they_are() {
+        // Each argument is a pair of two of the one before.
+        let mut name = "_Z1fSt4pairIiiE".to_owned();
+        for digit in "_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ".chars().take(30) {
+            let last = if digit == '_' { "S_".to_owned() } else { format!("S{digit}_") };
+            name += &format!("St4pairI{last}{last}E");
+        }
+        let shown = demangle(&name);
+        assert!(shown.len() <= MOST, "{}", shown.len());
+        let nested = format!("_Z1f{}i", "P".repeat(10_000));
+        assert!(demangle(&nested).len() <= MOST);
+    }
+}

@@ -1,0 +1,165 @@
+//! Names of the addresses of a module.
+
+use super::demangle::demangle;
+use super::dwarf::{self, Debug};
+use super::elf::{Elf, Image, executable, has_debug_info};
+use super::interner::Interner;
+use super::locate::{Found, locate, readable};
+use super::module::{CodeAddress, JitProcess, Module};
+use super::names::{Frame, Names, Place};
+use super::options::SymbolOptions;
+use super::perf_map;
+use super::state::{Reason, Rejected, State};
+use super::table::{self, Extent, Symbol};
+
+/// Finds the names of addresses.
+///
+/// Nothing is kept between two modules, so memory is bounded by the debug information of the largest
+/// one.
+#[derive(Clone, Debug, Default)]
+pub struct Symbolizer {
+    options: SymbolOptions,
+}
+
+impl Symbolizer {
+    /// One that looks in these places.
+    pub fn new(options: SymbolOptions) -> Symbolizer {
+        Symbolizer { options }
+    }
+
+    /// The names of addresses of a module.
+    pub fn symbolize(&self, module: &Module, addresses: &[CodeAddress]) -> Names {
+        let places = addresses.iter().map(|address| Place {
+            frames: Vec::new(),
+            offset: address.value.wrapping_sub(module.bias),
+        });
+        let mut names = Names {
+            state: State::Anonymous,
+            unverified: false,
+            rejected: Vec::new(),
+            places: places.collect(),
+        };
+        match module.path.to_str() {
+            Some("[vdso]" | "[vsyscall]" | "linux-vdso.so.1") => names.state = State::Vdso,
+            Some(path) if path.is_empty() || path.starts_with('[') => {}
+            _ => self.look_up(module, addresses, &mut names),
+        }
+        names
+    }
+
+    /// The names of functions that a process made while it ran.
+    pub fn symbolize_jit(&self, process: &JitProcess, addresses: &[CodeAddress]) -> Names {
+        perf_map::symbolize(&self.options, process, addresses)
+    }
+
+    fn look_up(&self, module: &Module, addresses: &[CodeAddress], names: &mut Names) {
+        let (mut found, missing) = locate(module, &self.options);
+        names.rejected = std::mem::take(&mut found.rejected);
+        if let Some(state) = missing {
+            names.state = state;
+            return;
+        }
+        names.unverified = module.build_id.is_none();
+        let offsets: Vec<_> =
+            addresses.iter().map(|address| module.offset_of(address.within())).collect();
+        let mut sorted: Vec<_> = offsets.iter().flatten().copied().collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut search = Search { interner: Interner::default(), offsets: &sorted, names };
+        let frames = search.run(&found);
+        for ((place, offset), address) in names.places.iter_mut().zip(offsets).zip(addresses) {
+            let Some(offset) = offset else { continue };
+            let Ok(at) = sorted.binary_search(&offset) else { continue };
+            place.frames.clone_from(&frames[at]);
+            // Symbols are shown with the distance of the address itself, as debuggers do.
+            for frame in &mut place.frames {
+                let correction = address.value.wrapping_sub(address.within());
+                frame.offset = frame.offset.map(|offset| offset + correction);
+            }
+        }
+    }
+}
+
+/// The search in the files of one module.
+struct Search<'a> {
+    interner: Interner,
+    /// Sorted.
+    offsets: &'a [u64],
+    names: &'a mut Names,
+}
+
+impl Search<'_> {
+    /// The frames of each offset; sets the state.
+    fn run(&mut self, found: &Found) -> Vec<Vec<Frame>> {
+        let (own, debug) = (parsed(&found.own), parsed(&found.debug));
+        let (shared, package) = (parsed(&found.shared), parsed(&found.package));
+        let (mut symbols, mut extent, mut file) = (Vec::new(), Extent::None, String::new());
+        for (image, elf) in [&debug, &own].into_iter().flatten() {
+            if file.is_empty() {
+                file = readable(&image.path);
+            }
+            let has = table::symbols(elf, self.offsets, &mut symbols);
+            if has > extent {
+                (extent, file) = (has, readable(&image.path));
+            }
+        }
+        self.names.state = match extent {
+            Extent::All => State::Functions { file },
+            Extent::Exported => State::Exported { file },
+            Extent::None => State::Stripped { file },
+        };
+        let symbols = table::resolve(symbols, self.offsets);
+        let mut frames = vec![Vec::new(); self.offsets.len()];
+        let with_lines = [&own, &debug].into_iter().flatten().find(|(_, elf)| has_debug_info(elf));
+        if let Some((image, main)) = with_lines {
+            let code = own.as_ref().map_or_else(Vec::new, |(_, own)| executable(own));
+            let debug = Debug {
+                main,
+                shared: shared.as_ref().map(|(_, elf)| elf),
+                package: package.as_ref().map(|(_, elf)| elf),
+                code: if code.is_empty() { executable(main) } else { code },
+            };
+            let file = readable(&image.path);
+            match dwarf::frames(&debug, self.offsets, &mut self.interner) {
+                Ok((lines, damaged)) => {
+                    frames = lines;
+                    self.reject(&file, damaged);
+                    self.names.state = State::Lines { file };
+                }
+                Err(error) => self.reject(&file, Some(error)),
+            }
+        }
+        for ((frames, symbol), &offset) in frames.iter_mut().zip(symbols).zip(self.offsets) {
+            if let Some(symbol) = symbol {
+                self.complete(frames, symbol, offset);
+            }
+        }
+        frames
+    }
+
+    fn reject(&mut self, file: &str, error: Option<String>) {
+        let rejected = |error| Rejected { file: file.to_owned(), reason: Reason::Damaged(error) };
+        self.names.rejected.extend(error.map(rejected));
+    }
+
+    /// Names the function by its symbol, where the debug information does not.
+    fn complete(&mut self, frames: &mut Vec<Frame>, symbol: Symbol<'_>, offset: u64) {
+        if frames.last().is_some_and(|outermost| outermost.function.is_some()) {
+            return;
+        }
+        let name = String::from_utf8_lossy(symbol.name);
+        let function = Some(self.interner.intern(&demangle(&name)));
+        match frames.last_mut() {
+            Some(outermost) => outermost.function = function,
+            None => {
+                let offset = Some(offset - symbol.start);
+                frames.push(Frame { function, offset, ..Frame::default() });
+            }
+        }
+    }
+}
+
+fn parsed(image: &Option<Image>) -> Option<(&Image, Elf<'_>)> {
+    let image = image.as_ref()?;
+    Some((image, image.elf().ok()?))
+}
