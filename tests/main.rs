@@ -62,5 +62,4 @@ mod servers;
 mod stacks;
 mod signals;
 mod soak;
-mod stacks;
 mod threads;
