@@ -59,7 +59,7 @@ mod processes;
 mod resources;
 mod ring;
 mod servers;
-mod stacks;
 mod signals;
 mod soak;
+mod stacks;
 mod threads;
