@@ -12,6 +12,7 @@
 
 mod artifacts;
 mod building;
+mod call_trees;
 mod counting;
 #[path = "../reader/fuzz/src/lib.rs"]
 mod fuzz;
@@ -60,6 +61,7 @@ mod ring;
 mod servers;
 mod signals;
 mod soak;
+mod stack_formats;
 mod stack_slots;
 mod stacks;
 mod symbols;

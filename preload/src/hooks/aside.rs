@@ -4,14 +4,13 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use mallook_format::{Kind, REALLOC_FRESH, Stacks};
+use mallook_format::{Kind, REALLOC_FRESH};
 
 use crate::host::errno;
 use crate::record::call::{Call, Caller, record_birth, record_death};
 use crate::record::hot::record;
-use crate::session::stacks;
 
-use super::next::{self, Next};
+use super::next;
 use super::trampoline::with_caller;
 
 type Pointer = *mut c_void;
@@ -41,13 +40,6 @@ with_caller! {
     fn valloc(size: usize) -> Pointer => valloc_from;
     #[cfg_attr(not(test), unsafe(no_mangle))]
     fn pvalloc(size: usize) -> Pointer => pvalloc_from;
-}
-
-/// Lets the calls of a function go the straight way, once it is known that they need no stacks.
-fn straighten<F: Copy>(next: &Next<F>, stacks: Option<Stacks>) {
-    if stacks == Some(Stacks::Off) {
-        next.set_plain();
-    }
 }
 
 /// Both moments of a reallocation by `function`; `born` records the second one.
@@ -84,8 +76,9 @@ unsafe extern "C" fn malloc_from(
 ) -> Pointer {
     // SAFETY: by contract.
     let new = unsafe { next::MALLOC.get()(size) };
-    record_birth(&Call::new(Kind::Malloc, new as usize, size), caller);
-    straighten(&next::MALLOC, stacks::of_births());
+    if record_birth(&Call::new(Kind::Malloc, new as usize, size), caller) {
+        next::MALLOC.set_plain();
+    }
     new
 }
 
@@ -98,8 +91,10 @@ unsafe extern "C" fn calloc_from(
 ) -> Pointer {
     // SAFETY: by contract.
     let new = unsafe { next::CALLOC.get()(count, size) };
-    record_birth(&Call::new(Kind::Calloc, new as usize, count.saturating_mul(size)), caller);
-    straighten(&next::CALLOC, stacks::of_births());
+    let size = count.saturating_mul(size);
+    if record_birth(&Call::new(Kind::Calloc, new as usize, size), caller) {
+        next::CALLOC.set_plain();
+    }
     new
 }
 
@@ -111,13 +106,13 @@ unsafe extern "C" fn realloc_from(
     caller: Caller,
 ) -> Pointer {
     let born = |aux, new| {
-        record_birth(&Call { aux, ..Call::new(Kind::Realloc, new, size) }, caller);
+        if record_birth(&Call { aux, ..Call::new(Kind::Realloc, new, size) }, caller) {
+            next::REALLOC.set_plain();
+        }
         new
     };
     // SAFETY: by contract.
-    let new = unsafe { reallocate(next::REALLOC.get(), Kind::ReallocDeath, old, size, born) };
-    straighten(&next::REALLOC, stacks::of_births());
-    new
+    unsafe { reallocate(next::REALLOC.get(), Kind::ReallocDeath, old, size, born) }
 }
 
 /// Composed from `realloc`, as glibc does it: its own would call back into our `realloc`.
@@ -146,11 +141,10 @@ unsafe extern "C" fn overflow(_: Pointer, _: usize) -> Pointer {
 }
 
 unsafe extern "C" fn free_from(block: Pointer, _: usize, _: usize, _: usize, caller: Caller) {
-    if !block.is_null() {
-        record_death(&Call::new(Kind::Free, block as usize, 0), caller);
-    }
     let function = next::FREE.get();
-    straighten(&next::FREE, stacks::of_deaths());
+    if !block.is_null() && record_death(&Call::new(Kind::Free, block as usize, 0), caller) {
+        next::FREE.set_plain();
+    }
     // SAFETY: by contract.
     unsafe { function(block) }
 }

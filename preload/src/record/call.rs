@@ -6,10 +6,10 @@ use mallook_unwind::{Registers, Site, Turn, walk};
 use crate::session::stacks;
 
 use super::cold::{self, record_odd_alignment};
-use super::hot::record;
+use super::hot::{record, write_hot};
 use super::moment::Moment;
 use super::refill::refill;
-use super::stack::encoder::Coded;
+use super::stack::encoder::{Coded, Encoder};
 use super::stack::listing::Lister;
 use super::stack::memory::{self, Begun, Kept};
 use super::thread_buffer::{Timed, slot_at};
@@ -100,33 +100,43 @@ pub fn modules_changed() {
     }
 }
 
-/// Records an allocation.
-pub fn record_birth(call: &Call, caller: Caller) {
-    if stacks::of_births().is_none() {
-        cold::open();
-    }
-    record_call(stacks::of_births(), call, caller);
+/// Records an allocation. `true`: allocations have no call stacks.
+#[inline(always)]
+pub fn record_birth(call: &Call, caller: Caller) -> bool {
+    record_call(stacks::of_births(), stacks::of_births, call, caller)
 }
 
-/// Records a release.
-pub fn record_death(call: &Call, caller: Caller) {
-    if stacks::of_deaths().is_none() {
-        cold::open();
-    }
-    record_call(stacks::of_deaths(), call, caller);
+/// Records a release. `true`: releases have no call stacks.
+#[inline(always)]
+pub fn record_death(call: &Call, caller: Caller) -> bool {
+    record_call(stacks::of_deaths(), stacks::of_deaths, call, caller)
 }
 
-fn record_call(stacks: Option<Stacks>, call: &Call, caller: Caller) {
-    let done = match stacks {
+/// `later` is what `stacks` is once the trace was opened.
+#[inline(always)]
+fn record_call(
+    stacks: Option<Stacks>,
+    later: fn() -> Option<Stacks>,
+    call: &Call,
+    caller: Caller,
+) -> bool {
+    let stacks = stacks.or_else(|| {
+        cold::open();
+        later()
+    });
+    let is_done = match stacks {
         None | Some(Stacks::Off) => false,
         Some(stacks) => record_with_stack(stacks, call, caller),
     };
-    if !done {
+    if !is_done {
         record_plainly(call);
     }
+    stacks == Some(Stacks::Off)
 }
 
 /// Records a call without a stack.
+#[cold]
+#[inline(never)]
 fn record_plainly(call: &Call) {
     if call.aux == WIDE_ALIGNMENT {
         record_odd_alignment(call.kind, call.alignment, call.address, call.size);
@@ -206,11 +216,23 @@ fn in_turn(
             turn.sites()
         }
     };
+    if call.kind.has_stack_in_aux() && write_again(call, encoder, sites.len()) {
+        return true;
+    }
     let coded = write(call, sites, || encoder.code(WIPED.buffers.current().place(), sites.len()));
     if let Some(coded) = coded {
         encoder.confirm(coded, sites.len());
     }
     coded.is_some()
+}
+
+/// Writes the slot of a call with the same stack as the last one, if the hot path can.
+#[inline(always)]
+fn write_again(call: &Call, encoder: &Encoder, depth: usize) -> bool {
+    let Some((next, place)) = WIPED.buffers.current().hot_slot_and_place() else { return false };
+    let Some(number) = encoder.current(place, depth) else { return false };
+    let aux = call.aux | number << STACK_SHIFT;
+    write_hot(&next, Slot::word0(call.kind, aux, 0), call.address, call.size)
 }
 
 /// Writes the slots of a call and, before them, those of its stack; returns how that was coded.

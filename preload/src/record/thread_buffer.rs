@@ -127,6 +127,16 @@ pub enum Timed {
 }
 
 impl ThreadBuffer {
+    /// The next slot, if the hot path may use one, and the block that it is in.
+    #[inline(always)]
+    pub fn hot_slot_and_place(&self) -> Option<(NextSlot, Place)> {
+        let next = self.hot_slot()?;
+        let (block, owner) =
+            (self.block.load(Ordering::Relaxed), self.owner.load(Ordering::Relaxed));
+        let place = Place { block, base: next.base, owner };
+        Some((next, place))
+    }
+
     /// The next slot, if the hot path may use one.
     #[inline(always)]
     pub fn hot_slot(&self) -> Option<NextSlot> {

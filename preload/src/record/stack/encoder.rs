@@ -23,8 +23,12 @@ pub struct Encoder {
     place: Place,
     /// Outer frames of the thread's last stack that the last one of the block has as well.
     same: usize,
+    /// Frames of the last stack of the block.
+    depth: usize,
     /// The number that was given last.
     last: u8,
+    /// The number of the last stack of the block; 0 for none.
+    current: u8,
     /// The number of a stack, by its hash; a hint.
     by_hash: [u8; BUCKETS],
     /// The hash of the stack with each number, 0 for none.
@@ -100,6 +104,13 @@ impl Encoder {
         }
     }
 
+    /// The number of the thread's last stack in a block, if it is that of the block as well.
+    #[inline(always)]
+    pub fn current(&self, place: Place, depth: usize) -> Option<u8> {
+        let stands = self.same == depth && self.depth == depth && self.place == place;
+        (stands && self.current != 0).then_some(self.current)
+    }
+
     /// How the thread's last stack, of this depth, stands in a block.
     #[inline]
     pub fn code(&mut self, place: Place, depth: usize) -> Coded {
@@ -118,6 +129,8 @@ impl Encoder {
     #[inline]
     pub fn confirm(&mut self, coded: Coded, depth: usize) {
         self.same = depth;
+        self.depth = depth;
+        self.current = coded.number();
         if let Coded::New { number, .. } = coded {
             let hash = self.hash(depth);
             self.last = number;
@@ -133,7 +146,9 @@ impl Encoder {
     fn begin(&mut self, place: Place) {
         self.place = place;
         self.same = 0;
+        self.depth = 0;
         self.last = 0;
+        self.current = 0;
         self.numbers.fill(0);
     }
 
@@ -181,6 +196,22 @@ mod tests {
         assert_eq!(put(encoder, FIRST, &two, 2), Coded::New { number: 2, keep: 2 });
         assert_eq!(put(encoder, FIRST, &one, 2), Coded::Known(1));
         assert_eq!(put(encoder, SECOND, &two, 2), Coded::New { number: 1, keep: 0 });
+    }
+
+    #[test]
+    fn the_last_stack_again() {
+        let encoder = &mut *encoder();
+        let (long, short) = (sites(&[20, 21, 22]), sites(&[20, 21]));
+        put(encoder, FIRST, &long, 0);
+        encoder.see(&long, 3);
+        assert_eq!(encoder.current(FIRST, 3), Some(1));
+        assert_eq!(encoder.current(SECOND, 3), None);
+        // All of it is the outer part of the last one.
+        encoder.see(&short, 2);
+        assert_eq!(encoder.current(FIRST, 2), None);
+        // Captured, and lost.
+        encoder.see(&long, 2);
+        assert_eq!(encoder.current(FIRST, 3), None);
     }
 
     #[test]
