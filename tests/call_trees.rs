@@ -50,11 +50,12 @@ fn births(trace: &Trace, symbols: &Symbols) -> Vec<Birth> {
     let births = rows.filter(|row| row["size"].is_u64() && row["address"] != row["old_address"]);
     let frame = |frame: &serde_json::Value| {
         let Some(module) = frame["module"].as_str() else { return "?".to_owned() };
-        symbols.name(module, frame["offset"].as_u64().unwrap())
+        let offset = frame["offset"].as_str().unwrap().trim_start_matches("0x");
+        symbols.name(module, u64::from_str_radix(offset, 16).unwrap())
     };
     births
         .map(|row| Birth {
-            function: row["function"].as_str().unwrap().to_owned(),
+            function: row["op"].as_str().unwrap().to_owned(),
             size: row["size"].as_u64().unwrap(),
             frames: row["stack"].as_array().map_or(vec![], |it| it.iter().map(frame).collect()),
         })
@@ -184,7 +185,8 @@ fn a_killed_process_keeps_its_stacks() {
                     1401 => &["leaf", "recursive", "recursive"],
                     _ => &[],
                 };
-                assert_eq!(birth.frames.get(..known.len()), Some(known), "{birth:?}");
+                assert!(birth.frames.iter().zip(known).all(|(name, it)| name == it), "{birth:?}");
+                assert!(birth.frames.len() >= known.len(), "{birth:?}");
                 assert!(!birth.frames.is_empty(), "{birth:?}");
             }
         }

@@ -62,7 +62,6 @@ mod servers;
 mod signals;
 mod soak;
 mod stack_formats;
-mod stack_slots;
 mod stacks;
 mod symbols;
 mod threads;

@@ -99,10 +99,10 @@ pub struct StackOptions {
     /// Take names of functions from this file, which mallook symbolize has written; those beside the
     /// traces are used without asking (may be repeated)
     #[arg(long = "names", value_name = "PATH")]
-    pub files: Vec<PathBuf>,
+    pub names_files: Vec<PathBuf>,
 
     /// Print modules and offsets, and no names of functions
-    #[arg(long, conflicts_with_all = ["files", "debug_dirs", "sysroot", "debuginfod"])]
+    #[arg(long, conflicts_with_all = ["names_files", "debug_dirs", "sysroot", "debuginfod"])]
     pub no_symbols: bool,
 
     /// Where names come from.
@@ -202,7 +202,7 @@ pub fn events(
     let table = table.transpose()?;
     let stacks = stacks::of(traces, messages);
     if !with.no_symbols {
-        stacks::name(&stacks, &with.names, &with.files, messages)?;
+        stacks::name(&stacks, &with.names, &with.names_files, messages)?;
     }
     match options.format {
         OutputFormat::Folded => fold(traces, &stacks, options, with.cost, output, messages),
