@@ -3,11 +3,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mallook_format::{BlockHeader, Kind, Phase, Slot, State};
+use mallook_format::{BlockHeader, BlockKind, Kind, Phase, Slot, Stacks, State};
 use mallook_reader::export::Format;
 
 use crate::artifacts::tests;
 use crate::counting::peak;
+use crate::fuzz::encode::{Encoder, Moment, Process};
 use crate::fuzz::{expand, read, shorten};
 use crate::sandbox::{Random, number, setup};
 use crate::trace::Trace;
@@ -119,20 +120,42 @@ fn ring() -> Vec<u8> {
     std::fs::read(run.trace().path()).unwrap()
 }
 
+/// A small ring with call stacks, some of which have lost their first definition.
+fn stacks_in_a_ring() -> Vec<u8> {
+    let process = Process { ring: Some(2), ..Process::default() };
+    let moment = |number: u64| Moment {
+        thread: 1,
+        kind: Kind::Malloc as u8,
+        address: 0x10_0000 + number * 16,
+        size: number,
+        stack: (16..17 + (number % 150) as u32).collect(),
+        ..Moment::default()
+    };
+    Encoder::encode(process, &(0..1_500).map(moment).collect::<Vec<_>>()).0
+}
+
 /// The number of traces is `MALLOOK_MUTATIONS`, 100 000 if that is not set.
 #[test]
 fn mutated_traces() {
     let full = std::fs::read(tests().join("golden/v1.trace")).unwrap();
     let ring = ring();
-    for base in [&full, &ring] {
-        assert!(read(base, &[Format::Csv]) > 20, "the base trace is readable");
+    let stacks = std::fs::read(tests().join("golden/v1-stacks.trace")).unwrap();
+    let stacks_in_a_ring = stacks_in_a_ring();
+    for base in [&full, &ring, &stacks, &stacks_in_a_ring] {
+        assert!(read(base, &[Format::Csv]) >= 20, "the base trace is readable");
     }
     let mutations = number("MALLOOK_MUTATIONS", 100_000);
     let work = &|seed: u64| {
         let mut random = Random::with_seed(seed);
         let mut readable = 0;
         for turn in 0..mutations.div_ceil(2) {
-            let mut bytes = if turn % 8 == 0 { ring.clone() } else { full.clone() };
+            let base = match turn % 8 {
+                0 => &ring,
+                1..=3 => &stacks,
+                4 => &stacks_in_a_ring,
+                _ => &full,
+            };
+            let mut bytes = base.clone();
             mutate(&mut random, &mut bytes);
             let format = FORMATS[turn % FORMATS.len()];
             let events = bounded(&bytes, &[format], &format!("{seed}-{turn}"));
@@ -164,8 +187,18 @@ fn the_corpus_of_the_fuzz_target() {
     assert!(readable > 50, "only {readable} seeds show events");
 }
 
-/// A trace of this many blocks, with these slots in each.
+/// A trace of this many blocks of events, with these slots in each.
 fn invented(
+    blocks: usize,
+    owner: impl Fn(usize) -> u64,
+    slots: impl Fn(usize) -> Vec<Slot>,
+) -> Vec<u8> {
+    invented_of(|_| BlockKind::Events, blocks, owner, slots)
+}
+
+/// The same with blocks of any kind, of a process whose stacks were taken.
+pub fn invented_of(
+    kind: impl Fn(usize) -> BlockKind,
     blocks: usize,
     owner: impl Fn(usize) -> u64,
     slots: impl Fn(usize) -> Vec<Slot>,
@@ -175,11 +208,12 @@ fn invented(
     for (offset, word) in [(2_048, blocks as u64), (2_056, blocks as u64), (2_064, 2)] {
         bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
     }
+    bytes[104..108].copy_from_slice(&(Stacks::Full as u32).to_le_bytes());
     for block in 0..blocks {
         let header = BlockHeader {
             state: State { sequence: block as u64, parity: 0, phase: Phase::Closed }.word(),
             totals: [0; 2],
-            ident: BlockHeader::EVENTS,
+            ident: BlockHeader::ident(kind(block)),
             base_ticks: 1_000,
             base_ns: 1_000,
             owner: owner(block),
@@ -195,7 +229,7 @@ fn invented(
     bytes
 }
 
-fn slot(kind: Kind, address: u64, size: u64, ticks: u32) -> Slot {
+pub fn slot(kind: Kind, address: u64, size: u64, ticks: u32) -> Slot {
     Slot { word0: Slot::word0(kind, 0, address), word1: Slot::word1(size, ticks) }
 }
 

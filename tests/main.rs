@@ -42,6 +42,7 @@ mod fork;
 mod formats;
 mod hooks;
 mod hostile;
+mod hostile_stacks;
 mod hosts;
 mod incomplete;
 mod invariants;

@@ -220,6 +220,9 @@ fn with_stacks(
 ) -> Result<()> {
     let (exporter, format) = options.exporter(traces)?;
     let mut exporter = StackExporter::new(exporter, format, stacks);
+    if table.is_some() {
+        exporter = exporter.with_table();
+    }
     let mut text = TextBuffer::new();
     exporter.begin(&mut text);
     each(traces, stacks, options, messages, |event| {

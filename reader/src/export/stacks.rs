@@ -25,6 +25,7 @@ pub struct StackExporter<'a> {
     /// The numbers that stacks have in csv, by trace and number there; 0 for none.
     numbers: Vec<Vec<u32>>,
     last_number: u32,
+    with_table: bool,
     table: TextBuffer,
     /// The text of frames, by trace and site, and its length.
     kept: FxHashMap<(u32, u32), Box<str>>,
@@ -42,10 +43,17 @@ impl<'a> StackExporter<'a> {
             stacks,
             numbers: vec![Vec::new(); stacks.len()],
             last_number: 0,
+            with_table: false,
             table,
             kept: FxHashMap::default(),
             kept_bytes: 0,
         }
+    }
+
+    /// Makes rows of the table of stacks, too.
+    #[must_use]
+    pub fn with_table(self) -> StackExporter<'a> {
+        StackExporter { with_table: true, ..self }
     }
 
     /// Appends the line before the first event, if the format has one.
@@ -93,8 +101,8 @@ impl<'a> StackExporter<'a> {
         }
     }
 
-    /// The rows of the table that were made since it was cleared; its first one is that of the names of
-    /// its columns.
+    /// The rows of the table that were made since it was cleared, if it is [made](Self::with_table); its
+    /// first one is that of the names of its columns.
     ///
     /// `frame` is 0 for the innermost one; several rows have one number where the compiler has put
     /// functions into others.
@@ -113,8 +121,9 @@ impl<'a> StackExporter<'a> {
         if numbers[place] == 0 {
             self.last_number += 1;
             numbers[place] = self.last_number;
-            let number = self.last_number;
-            for (position, frame) in self.stacks[event.trace as usize].frames(stack).enumerate() {
+            let (number, stacks) = (self.last_number, &self.stacks[event.trace as usize]);
+            let frames = self.with_table.then(|| stacks.frames(stack));
+            for (position, frame) in frames.into_iter().flatten().enumerate() {
                 for row in frames::rows(&frame) {
                     self.table.put(format!("{number},{position},{row}").as_bytes());
                 }
