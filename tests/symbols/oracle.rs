@@ -113,7 +113,8 @@ fn compare(file: &Path, most: usize) {
             }
         }
     }
-    assert!(frames > addresses.len(), "nothing is inlined");
+    let is_optimised = !file.to_str().unwrap().ends_with('1');
+    assert!(frames > addresses.len() || !is_optimised, "nothing is inlined");
     let (some, count) = (different.iter().take(20).collect::<Vec<_>>(), different.len());
     assert!(different.is_empty(), "{file:?}: {count} of {}: {some:#?}", addresses.len());
 }
@@ -142,6 +143,7 @@ fn agree(ours: &str, theirs: &str, is_end: bool, symbols: &[&str]) -> bool {
 
 const KINDS: [&[&str]; 7] = [
     &["-O2", "-g"],
+    // In the second program nothing is inlined.
     &["-O0", "-g"],
     &["-O2", "-g", "-no-pie"],
     &["-O2", "-gdwarf-4"],
@@ -158,7 +160,7 @@ fn c() {
     let sandbox = setup("oracle_c");
     for (number, options) in KINDS.iter().enumerate() {
         let file = compile(&sandbox, "names.c", &format!("c{number}"), options);
-        compare(&file, 20_000);
+        compare(&file, 4_000);
     }
 }
 
@@ -170,7 +172,7 @@ fn cpp() {
     let sandbox = setup("oracle_cpp");
     for (number, options) in KINDS[..6].iter().enumerate() {
         let file = compile(&sandbox, "names.cc", &format!("cpp{number}"), options);
-        compare(&file, 20_000);
+        compare(&file, 4_000);
     }
 }
 
@@ -183,8 +185,8 @@ fn rust() {
     // The compiler's own choice, and the newer one.
     for (number, mangling) in ["-Cdebuginfo=2", "-Csymbol-mangling-version=v0"].iter().enumerate() {
         let options = ["--edition=2021", "-g", "-O", mangling];
-        let file = compile(&sandbox, "names.rs", &format!("rust{number}"), &options);
-        compare(&file, 20_000);
+        let file = compile(&sandbox, "names.rs", &format!("rust{}", number + 2), &options);
+        compare(&file, 4_000);
     }
 }
 
@@ -195,5 +197,5 @@ fn shared_library() {
     }
     let sandbox = setup("oracle_so");
     let file = compile(&sandbox, "names.c", "names.so", &["-O2", "-g", "-shared", "-fPIC"]);
-    compare(&file, 20_000);
+    compare(&file, 4_000);
 }

@@ -63,6 +63,10 @@ impl Image {
         })
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.map.len() as u64
+    }
+
     /// The time of the content, or that of any change.
     pub(super) fn time(&self, of_any_change: bool) -> SystemTime {
         if of_any_change { self.modified.max(self.changed) } else { self.modified }

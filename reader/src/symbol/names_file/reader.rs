@@ -144,7 +144,7 @@ struct Reading {
 
 impl Reading {
     fn first(&mut self, line: &[u8]) -> Result<(), NamesError> {
-        let line: Line<'_> = serde_json::from_slice(line).map_err(|_| NamesError::NoNames)?;
+        let line = Line::parse(line).map_err(|_| NamesError::NoNames)?;
         match line.mallook_symbols {
             None | Some(0) => Err(NamesError::NoNames),
             Some(1..=VERSION) => Ok(()),
@@ -153,7 +153,7 @@ impl Reading {
     }
 
     fn add(&mut self, line: &[u8]) -> Result<(), String> {
-        let mut line: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let mut line = Line::parse(line)?;
         if let Some(end) = line.end {
             self.file.end = Some(end);
         } else if let Some(at) = &line.at {
