@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use mallook_reader::symbol::{State, SymbolOptions};
 
+use crate::artifacts::tests;
 use super::{compile, functions, module, names, shown};
 use crate::sandbox::{have, setup};
 
@@ -108,13 +109,14 @@ fn compare(file: &Path, most: usize) {
         }
         for (at, (ours, theirs)) in ours.iter().zip(expected).enumerate() {
             let is_end = at == 0 || at + 1 == expected.len();
-            if !agree(ours, theirs, is_end, &symbols) {
+            let is_alone = expected.len() == 1;
+            if !agree(ours, theirs, is_end, is_alone, &symbols) {
                 different.push(format!("{address:#x}, {at}: {ours}, expected {theirs}"));
             }
         }
     }
-    let is_optimised = !file.to_str().unwrap().ends_with('1');
-    assert!(frames > addresses.len() || !is_optimised, "nothing is inlined");
+    let is_small = file.to_str().unwrap().ends_with('0');
+    assert!(frames > addresses.len() || !is_small, "nothing is inlined");
     let (some, count) = (different.iter().take(20).collect::<Vec<_>>(), different.len());
     assert!(different.is_empty(), "{file:?}: {count} of {}: {some:#?}", addresses.len());
 }
@@ -124,8 +126,9 @@ fn compare(file: &Path, most: usize) {
 /// - Where no line is known, `addr2line` names the object file.
 /// - It takes the symbol of the address for the innermost function, also where that is an inlined
 ///   one; we take it for the outermost one, where the debug information has only the short name.
+/// - Without optimisation it takes the main source for a header: a line that this does not have.
 /// - What only we cannot demangle stays mangled.
-fn agree(ours: &str, theirs: &str, is_end: bool, symbols: &[&str]) -> bool {
+fn agree(ours: &str, theirs: &str, is_end: bool, is_alone: bool, symbols: &[&str]) -> bool {
     let split = |text: &str| {
         let (function, place) = text.rsplit_once(' ').unwrap();
         let place = if place.ends_with(":?") || place.ends_with(":0") { "?" } else { place };
@@ -135,15 +138,25 @@ fn agree(ours: &str, theirs: &str, is_end: bool, symbols: &[&str]) -> bool {
     let is_symbol = |name: &str| symbols.iter().any(|symbol| normal(symbol) == name);
     let demangled = || normal(&filter(Command::new("c++filt").args(["-p", &our_function]), String::new()));
     let same = our_function == function
-        || is_end && is_symbol(&function) && (place != "?" || is_symbol(&our_function))
+        || is_end && is_symbol(&function) && (place != "?" || !is_alone || is_symbol(&our_function))
         || is_end && is_symbol(&our_function)
         || our_function.starts_with("_Z") && demangled() == function;
-    same && our_place == place
+    same && (our_place == place || is_no_line(&place) && after_colon(&our_place) == after_colon(&place))
+}
+
+fn after_colon(place: &str) -> &str {
+    place.rsplit(':').next().unwrap()
+}
+
+/// The source ends before this line.
+fn is_no_line(place: &str) -> bool {
+    let Some(line) = place.strip_prefix("names.cc:") else { return false };
+    let source = std::fs::read_to_string(tests().join("programs/special/names.cc")).unwrap();
+    line.parse().is_ok_and(|line: usize| line > source.lines().count())
 }
 
 const KINDS: [&[&str]; 7] = [
     &["-O2", "-g"],
-    // In the second program nothing is inlined.
     &["-O0", "-g"],
     &["-O2", "-g", "-no-pie"],
     &["-O2", "-gdwarf-4"],
@@ -185,7 +198,7 @@ fn rust() {
     // The compiler's own choice, and the newer one.
     for (number, mangling) in ["-Cdebuginfo=2", "-Csymbol-mangling-version=v0"].iter().enumerate() {
         let options = ["--edition=2021", "-g", "-O", mangling];
-        let file = compile(&sandbox, "names.rs", &format!("rust{}", number + 2), &options);
+        let file = compile(&sandbox, "names.rs", &format!("rust{number}"), &options);
         compare(&file, 4_000);
     }
 }
