@@ -68,8 +68,8 @@
 //! A module uses only modules of rows above its own, and modules to its left.
 //!
 //! ```text
-//! symbol              names of the addresses of code
 //! escape error source  names that are harmless; why a file cannot be read; its bytes
+//! symbol              names of the addresses of code
 //! trace               header, blocks, clock, damage
 //! decode              slots of a block to moments
 //! order               the moments of all threads in one possible order

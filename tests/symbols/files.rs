@@ -5,9 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use mallook_reader::symbol::{BuildId, CodeAddress, Module, Reason, State, SymbolOptions, Symbolizer};
+use mallook_reader::symbol::{
+    BuildId, CodeAddress, Module, Reason, State, SymbolOptions, Symbolizer,
+};
 
-use super::{build_id, called, compile, have_compilers, module, names, run, start, strip_into};
+use super::{
+    build_id, called, compile, have_compilers, module, names, range, run, start, strip_into,
+};
 use crate::sandbox::{Sandbox, setup};
 
 const OPTIONS: &[&str] = &["-O2", "-g"];
@@ -52,7 +56,10 @@ fn separate_debug_file_by_link() {
     let whole = module(&file);
     assert_eq!(whole.build_id, None);
     let (state, expected) = hidden(&SymbolOptions::default(), &whole, address);
-    assert_eq!((state, expected.last().unwrap().as_str()), (State::Lines { file: text(&file) }, "hidden"));
+    assert_eq!(
+        (state, expected.last().unwrap().as_str()),
+        (State::Lines { file: text(&file) }, "hidden")
+    );
     let debug = sandbox.path().join("names.debug");
     strip_into(&file, &debug);
     // Beside the module, in `.debug`, and in a directory for all, by name or by path.
@@ -73,11 +80,15 @@ fn separate_debug_file_by_link() {
         let found = names(&debug_dir(&all), &whole, &[address]);
         assert_eq!(called(&found), [Vec::<&str>::new()]);
         assert_eq!(found.rejected[0].file, text(&there));
-        assert!(matches!(found.rejected[0].reason, Reason::Checksum { .. }), "{:?}", found.rejected);
+        assert!(
+            matches!(found.rejected[0].reason, Reason::Checksum { .. }),
+            "{:?}",
+            found.rejected
+        );
         fs::write(&there, good).unwrap();
         if there != debug {
             fs::rename(&there, &debug).unwrap();
-        } 
+        }
     }
 }
 
@@ -103,7 +114,9 @@ fn separate_debug_file_by_build_id() {
     assert_eq!(hidden(&options, &whole, address), lines);
     // Nor is its debug information, where the program is kept under its build ID.
     fs::remove_file(&debug).unwrap();
-    assert!(matches!(hidden(&options, &whole, address), (State::Missing { .. }, names) if names.is_empty()));
+    assert!(
+        matches!(hidden(&options, &whole, address), (State::Missing { .. }, names) if names.is_empty())
+    );
     let kept = by_id(&directory, &id, "");
     fs::rename(&moved, &kept).unwrap();
     // Stripped, and the position of a function that is not exported: no name.
@@ -130,10 +143,7 @@ fn another_build_gives_no_names() {
     assert!(found.is_some() && found != before.build_id);
     let differs = |found, expected| (State::Differs { file: text(&file), found, expected }, vec![]);
     let options = SymbolOptions::default();
-    assert_eq!(
-        hidden(&options, &before, address),
-        differs(found.clone(), before.build_id.clone())
-    );
+    assert_eq!(hidden(&options, &before, address), differs(found.clone(), before.build_id.clone()));
     // The module had none: this is another file, too.
     let without = Module { build_id: None, ..before.clone() };
     assert_eq!(hidden(&options, &without, address), differs(found, None));
@@ -149,7 +159,8 @@ fn no_build_id() {
     let sandbox = setup("no_build_id");
     let (file, address) = program(&sandbox, &["-Wl,--build-id=none"]);
     let options = SymbolOptions::default();
-    let module = Module { seen: Some(SystemTime::now() + Duration::from_secs(60)), ..module(&file) };
+    let module =
+        Module { seen: Some(SystemTime::now() + Duration::from_secs(60)), ..module(&file) };
     let found = names(&options, &module, &[address]);
     assert!(found.unverified);
     assert_eq!(called(&found)[0].last(), Some(&"hidden"));
@@ -159,7 +170,10 @@ fn no_build_id() {
     // Too short to be the module.
     let mut longer = module.clone();
     longer.ranges[0].end += 1 << 20;
-    assert_eq!(hidden(&options, &longer, address), (State::Elsewhere { file: text(&file) }, vec![]));
+    assert_eq!(
+        hidden(&options, &longer, address),
+        (State::Elsewhere { file: text(&file) }, vec![])
+    );
     // Deleted, and something else there now.
     let deleted = Module { path: format!("{} (deleted)", text(&file)).into(), ..module };
     let state = State::Deleted { file: text(&deleted.path) };
@@ -176,7 +190,10 @@ fn deleted_and_put_back() {
     let mut module = module(&file);
     module.path = format!("{} (deleted)", text(&file)).into();
     let (state, names) = hidden(&SymbolOptions::default(), &module, address);
-    assert_eq!((state, names.last().unwrap().as_str()), (State::Lines { file: text(&file) }, "hidden"));
+    assert_eq!(
+        (state, names.last().unwrap().as_str()),
+        (State::Lines { file: text(&file) }, "hidden")
+    );
 }
 
 #[test]
@@ -194,7 +211,10 @@ fn below_another_root() {
     module.path = "/opt/bin/names".into();
     let options = SymbolOptions { sysroot: Some(root), ..SymbolOptions::default() };
     let (state, names) = hidden(&options, &module, address);
-    assert_eq!((state, names.last().unwrap().as_str()), (State::Lines { file: text(&there) }, "hidden"));
+    assert_eq!(
+        (state, names.last().unwrap().as_str()),
+        (State::Lines { file: text(&there) }, "hidden")
+    );
     let without = hidden(&SymbolOptions::default(), &module, address);
     assert!(matches!(without.0, State::Missing { .. }), "{without:?}");
 }
@@ -268,8 +288,8 @@ fn split_debug_information() {
         let address = start(&file, "hidden");
         let options = SymbolOptions::default();
         assert_eq!(hidden(&options, &module(&file), address).1, expected);
-        let part = fs::read_dir(sandbox.path()).unwrap().map(|it| it.unwrap().path());
-        let part = part.filter(|it| it.extension().is_some_and(|it| it == "dwo")).next().unwrap();
+        let mut parts = fs::read_dir(sandbox.path()).unwrap().map(|it| it.unwrap().path());
+        let part = parts.find(|it| it.extension().is_some_and(|it| it == "dwo")).unwrap();
         // The parts in a package: only that is there.
         if crate::sandbox::have("files::split_debug_information", &["dwp"]) {
             let package = sandbox.path().join("split.dwp");
@@ -306,7 +326,7 @@ fn what_is_no_file_or_no_program() {
         path: path.into(),
         build_id: None,
         bias: 0x1000,
-        ranges: vec![0x1000..0x2000],
+        ranges: range(0x1000..0x2000),
         generation: 0,
         seen: None,
     };
@@ -321,7 +341,9 @@ fn what_is_no_file_or_no_program() {
     assert_eq!(state("[heap]".as_ref()), State::Anonymous);
     let pipe = sandbox.path().join("pipe");
     run("mkfifo", [&pipe]);
-    for path in [sandbox.path(), Path::new("/dev/zero"), &pipe, Path::new("/nowhere"), Path::new("a.out")] {
+    for path in
+        [sandbox.path(), Path::new("/dev/zero"), &pipe, Path::new("/nowhere"), Path::new("a.out")]
+    {
         assert!(matches!(state(path), State::Missing { .. }), "{path:?}");
     }
     for content in ["", "\x7fELF", "#!/bin/sh\n"] {
@@ -339,7 +361,8 @@ fn names_keep_their_control_characters() {
     let file = compile(&sandbox, "names.c", "names", &["-O2", "-Wl,--build-id=none"]);
     let address = start(&file, "strange_name");
     let mut bytes = fs::read(&file).unwrap();
-    let at: Vec<_> = (0..bytes.len() - 12).filter(|&at| &bytes[at..at + 12] == b"strange_name").collect();
+    let at: Vec<_> =
+        (0..bytes.len() - 12).filter(|&at| &bytes[at..at + 12] == b"strange_name").collect();
     for at in at {
         bytes[at..at + 12].copy_from_slice(b"str\x1b[31m\n\xc3\x9f\xff");
     }

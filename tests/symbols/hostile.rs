@@ -3,10 +3,11 @@
 use std::fs;
 
 use mallook_reader::symbol::{
-    CodeAddress, Frame, Location, Module, Names, NamesFile, NamesWriter, Place, State, SymbolOptions,
+    CodeAddress, Frame, Location, Module, Names, NamesFile, NamesWriter, Place, State,
+    SymbolOptions,
 };
 
-use super::{called, compile, functions, have_compilers, module, names, run, start};
+use super::{called, compile, functions, have_compilers, module, names, range, run, start};
 use crate::counting::peak;
 use crate::sandbox::{Random, number, setup};
 
@@ -62,15 +63,11 @@ fn deep_debug_information() {
     if !have_compilers("hostile::deep_debug_information") {
         return;
     }
-    let sandbox = setup("deep");
-    // In DWARF 4 by hand: abbreviations of a unit, a function, and an inlined one without attributes.
-    let assembly = "
-        .text
-        .globl deep
-        .type deep, @function
-deep:   nop
-        ret
-        .size deep, . - deep
+    // In DWARF 4: abbreviations of a unit, a function, and an inlined one without attributes.
+    refused(
+        "deep",
+        "nested deeper than 512",
+        "
         .section .debug_abbrev
         .byte 1, 0x11, 1, 0x11, 1, 0x12, 7, 0, 0
         .byte 2, 0x2e, 1, 0x11, 1, 0x12, 7, 0, 0
@@ -80,23 +77,77 @@ deep:   nop
 start:  .short 4
         .long .debug_abbrev
         .byte 8, 1
-        .quad deep, 2
+        .quad code, 2
         .byte 2
-        .quad deep, 2
+        .quad code, 2
         .fill 1000000, 1, 3
         .fill 1000002, 1, 0
 after:
+",
+    );
+}
+
+/// A directory of a megabyte and a hundred thousand files in it.
+#[test]
+fn paths_that_explode() {
+    if !have_compilers("hostile::paths_that_explode") {
+        return;
+    }
+    refused(
+        "paths",
+        "paths of more than",
+        "
+        .section .debug_abbrev
+        .byte 1, 0x11, 0, 0x11, 1, 0x12, 7, 0x1b, 8, 0x10, 0x17, 0, 0, 0
+        .section .debug_info
+        .long after - start
+start:  .short 4
+        .long .debug_abbrev
+        .byte 8, 1
+        .quad code, 2
+        .fill 1000000, 1, 'd'
+        .byte 0
+        .long .debug_line
+after:
+        .section .debug_line
+        .long end - begin
+begin:  .short 4
+        .long program - header
+header: .byte 1, 1, 1, 0, 1, 1, 0
+        .rept 100000
+        .byte 'f', 0, 0, 0, 0
+        .endr
+        .byte 0
+program:
+end:
+",
+    );
+}
+
+/// The debug information is not read; the function is named all the same.
+fn refused(name: &str, why: &str, debug_information: &str) {
+    let sandbox = setup(name);
+    let code = "
+        .text
+        .globl code
+        .type code, @function
+code:   nop
+        ret
+        .size code, . - code
 ";
-    let source = sandbox.file("deep.s", assembly);
-    let file = sandbox.path().join("deep.so");
-    let (shared, output) = (["-shared", "-nostdlib", "-o"].map(AsRef::as_ref), file.as_os_str());
-    run("gcc", [&shared[..], &[output, source.as_os_str()]].concat());
-    let address = start(&file, "deep");
-    let found = names(&SymbolOptions::default(), &module(&file), &[address]);
-    assert_eq!(called(&found), [["deep"]]);
-    assert!(matches!(found.state, State::Functions { .. }), "{}", found.state);
-    let said = found.rejected[0].to_string();
-    assert!(said.contains("nested deeper than 512"), "{said}");
+    let source = sandbox.file("code.s", [code, debug_information].concat());
+    let file = sandbox.path().join("code.so");
+    let options = ["-shared", "-nostdlib", "-o"].map(AsRef::as_ref);
+    run("gcc", [&options[..], &[file.as_os_str(), source.as_os_str()]].concat());
+    let address = start(&file, "code");
+    let memory = peak(|| {
+        let found = names(&SymbolOptions::default(), &module(&file), &[address]);
+        assert_eq!(called(&found), [["code"]]);
+        assert!(matches!(found.state, State::Functions { .. }), "{}", found.state);
+        let said = found.rejected[0].to_string();
+        assert!(said.contains(why), "{said}");
+    });
+    assert!(memory < MOST, "{memory} bytes");
 }
 
 /// A file of names with all that there is.
@@ -105,7 +156,7 @@ fn file_of_names() -> (Vec<u8>, Module, [CodeAddress; 2]) {
         path: "/opt/größe".into(),
         build_id: mallook_reader::symbol::BuildId::new(&[1, 2, 3]),
         bias: 0x1000,
-        ranges: vec![0x1000..0x9000],
+        ranges: range(0x1000..0x9000),
         generation: 0,
         seen: None,
     };
@@ -166,7 +217,9 @@ fn files_of_names_that_are_none() {
     }
     // Lines and members of a later program are skipped.
     let text = String::from_utf8(text).unwrap();
-    let later = text.replace("{\"at\"", "{\"new\":{\"a\":[1]},\"at\"").replace("{\"end\"", "{\"line\":1}\n{\"end\"");
+    let later = text
+        .replace("{\"at\"", "{\"new\":{\"a\":[1]},\"at\"")
+        .replace("{\"end\"", "{\"line\":1}\n{\"end\"");
     let file = NamesFile::read(later.as_bytes()).unwrap();
     assert_eq!(file.damage(), None);
     assert!(!file.symbolize(&module, &addresses).unwrap().places[1].frames.is_empty());

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use mallook_reader::symbol::{State, SymbolOptions};
 
-use crate::artifacts::tests;
 use super::{compile, functions, module, names, shown};
+use crate::artifacts::tests;
 use crate::sandbox::{have, setup};
 
 /// What a command makes of a text.
@@ -54,7 +54,8 @@ fn normal(name: &str) -> String {
     for number in 0..10 {
         for suffix in ["ul", "u", "l"] {
             for after in [",", ">"] {
-                name = name.replace(&format!("{number}{suffix}{after}"), &format!("{number}{after}"));
+                name =
+                    name.replace(&format!("{number}{suffix}{after}"), &format!("{number}{after}"));
             }
         }
     }
@@ -102,7 +103,8 @@ fn compare(file: &Path, most: usize) {
         }
         assert!(place.frames.last().is_none_or(|it| !it.inlined));
         frames += ours.len();
-        let covers = |(_, start, size): &&(String, u64, u64)| (*start..start + size).contains(address);
+        let covers =
+            |(_, start, size): &&(String, u64, u64)| (*start..start + size).contains(address);
         let symbols: Vec<_> = functions.iter().filter(covers).map(|(name, ..)| &**name).collect();
         if ours.len() != expected.len() {
             different.push(format!("{address:#x}: {ours:?}, expected {expected:?}"));
@@ -136,12 +138,16 @@ fn agree(ours: &str, theirs: &str, is_end: bool, is_alone: bool, symbols: &[&str
     };
     let ((our_function, our_place), (function, place)) = (split(ours), split(theirs));
     let is_symbol = |name: &str| symbols.iter().any(|symbol| normal(symbol) == name);
-    let demangled = || normal(&filter(Command::new("c++filt").args(["-p", &our_function]), String::new()));
+    let demangled =
+        || normal(&filter(Command::new("c++filt").args(["-p", &our_function]), String::new()));
     let same = our_function == function
-        || is_end && is_symbol(&function) && (place != "?" || !is_alone || is_symbol(&our_function))
+        || is_end
+            && is_symbol(&function)
+            && (place != "?" || !is_alone || is_symbol(&our_function))
         || is_end && is_symbol(&our_function)
         || our_function.starts_with("_Z") && demangled() == function;
-    same && (our_place == place || is_no_line(&place) && after_colon(&our_place) == after_colon(&place))
+    same && (our_place == place
+        || is_no_line(&place) && after_colon(&our_place) == after_colon(&place))
 }
 
 fn after_colon(place: &str) -> &str {

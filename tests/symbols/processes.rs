@@ -10,7 +10,7 @@ use mallook_reader::symbol::{
     CodeAddress, JitProcess, Module, NamesFile, NamesWriter, State, SymbolOptions, Symbolizer,
 };
 
-use super::{build_id, called, compile, have_compilers, module, run, shown, start};
+use super::{build_id, called, compile, have_compilers, module, range, run, shown, start};
 use crate::sandbox::{have, setup};
 
 /// The stack that the program printed, and its own module.
@@ -107,7 +107,7 @@ fn names_travel() {
         assert_eq!(file.symbolize(module, addresses), Some(expected));
     }
     // Loaded elsewhere.
-    let moved = Module { bias: 0x7000, ranges: vec![0x7000..0x70_0000], ..with_symbols.clone() };
+    let moved = Module { bias: 0x7000, ranges: range(0x7000..0x70_0000), ..with_symbols.clone() };
     let there = [CodeAddress::interrupted(main + 0x7000)];
     assert_eq!(called(&file.symbolize(&moved, &there).unwrap()), [["main"]]);
     let other = Module { build_id: None, ..with_lines.clone() };
@@ -143,11 +143,14 @@ fn maps_of_functions_made_at_run_time() {
     assert_eq!(state, State::Jit { file: file.clone(), replaced: 1 });
     // Of another process with this ID.
     let later = Some(SystemTime::now() + Duration::from_secs(3600));
-    let (state, names) = jit(root.clone(), map, JitProcess { started: later, ..process }, &[0x7018]);
+    let (state, names) =
+        jit(root.clone(), map, JitProcess { started: later, ..process }, &[0x7018]);
     assert!(matches!(state, State::NoMap { .. }));
     assert_eq!(names, ["-"]);
-    let options = SymbolOptions { perf_maps: false, sysroot: Some(root), ..SymbolOptions::default() };
-    let names = Symbolizer::new(options).symbolize_jit(&process, &[CodeAddress::returned_to(0x7018)]);
+    let options =
+        SymbolOptions { perf_maps: false, sysroot: Some(root), ..SymbolOptions::default() };
+    let names =
+        Symbolizer::new(options).symbolize_jit(&process, &[CodeAddress::returned_to(0x7018)]);
     assert_eq!(names.state, State::Anonymous);
 }
 
@@ -167,7 +170,8 @@ fn functions_of_node() {
     let line = text.lines().rfind(|line| line.contains("hotFunction")).unwrap();
     let start = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
     let process = JitProcess { pid, started: None, ended: None };
-    let names = Symbolizer::default().symbolize_jit(&process, &[CodeAddress::returned_to(start + 9)]);
+    let names =
+        Symbolizer::default().symbolize_jit(&process, &[CodeAddress::returned_to(start + 9)]);
     fs::remove_file(map).unwrap();
     let function = names.places[0].frames[0].function.as_deref().unwrap();
     assert!(function.contains("hotFunction"), "{function}");

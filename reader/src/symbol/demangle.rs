@@ -103,7 +103,10 @@ mod tests {
     fn names_of_cpp_and_rust_are_demangled() {
         for (mangled, name) in [
             ("_ZN3foo3barEi", "foo::bar"),
-            ("_ZNSt6vectorIiSaIiEE9push_backEOi", "std::vector<int, std::allocator<int> >::push_back"),
+            (
+                "_ZNSt6vectorIiSaIiEE9push_backEOi",
+                "std::vector<int, std::allocator<int> >::push_back",
+            ),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
             ("_RNvC6_123foo3bar", "123foo::bar"),
             ("_ZL6helperv.constprop.0", "helper [clone .constprop.0]"),

@@ -54,8 +54,7 @@ pub(super) fn frames(
     check(&dwarf, debug.size, addresses)?;
     let package = package.as_ref().and_then(|it| it.borrow(|it| bytes(it), bytes(&[])).ok());
     let (files, sections) = (Room::new(), Room::new());
-    let split =
-        Split { package, files: &files, sections: &sections, opened: Cell::new(0) };
+    let split = Split { package, files: &files, sections: &sections, opened: Cell::new(0) };
     let context = Context::from_dwarf(dwarf).map_err(|error| error.to_string())?;
     let (mut all, mut damaged) = (Vec::with_capacity(addresses.len()), None);
     for &address in addresses {

@@ -93,16 +93,16 @@ pub(super) fn build_id(elf: &Elf<'_>) -> Option<BuildId> {
 
 /// What the program headers load, rounded to pages.
 pub(super) fn loaded(elf: &Elf<'_>) -> Range<u64> {
-    let mut loaded = u64::MAX..0;
+    let (mut first, mut last) = (u64::MAX, 0);
     for header in elf.elf_program_headers() {
         if header.p_type(LittleEndian) == PT_LOAD {
             let start = header.p_vaddr(LittleEndian);
             let end = start.saturating_add(header.p_memsz(LittleEndian));
-            loaded.start = loaded.start.min(start / PAGE * PAGE);
-            loaded.end = loaded.end.max(end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX));
+            first = first.min(start / PAGE * PAGE);
+            last = last.max(end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX));
         }
     }
-    loaded
+    first..last
 }
 
 /// The ranges that hold code.
@@ -132,6 +132,7 @@ pub(super) fn section<'a>(elf: &Elf<'a>, name: &str) -> Result<std::borrow::Cow<
 /// There is debug information in it.
 pub(super) fn has_debug_info(elf: &Elf<'_>) -> bool {
     let info = elf.section_by_name(".debug_info");
-    info.is_some_and(|section| section.compressed_file_range().is_ok_and(|it| it.compressed_size > 0))
+    info.is_some_and(|section| {
+        section.compressed_file_range().is_ok_and(|it| it.compressed_size > 0)
+    })
 }
-

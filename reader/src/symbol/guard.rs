@@ -46,7 +46,10 @@ fn check_units(
 }
 
 /// The units that hold some of the addresses, by `.debug_aranges`.
-fn listed(dwarf: &Dwarf<Bytes<'_>>, addresses: &[u64]) -> Result<FxHashSet<DebugInfoOffset>, Error> {
+fn listed(
+    dwarf: &Dwarf<Bytes<'_>>,
+    addresses: &[u64],
+) -> Result<FxHashSet<DebugInfoOffset>, Error> {
     let mut listed = FxHashSet::default();
     let mut headers = dwarf.debug_aranges.headers();
     while let Some(header) = headers.next()? {
@@ -87,7 +90,7 @@ fn paths_of(unit: UnitRef<'_, Bytes<'_>>) -> u64 {
     let header = program.header();
     let directories = header.include_directories().iter();
     let length = |it| unit.attr_string(it).map_or(0, |bytes| bytes.len());
-    let longest = directories.map(|directory| length(directory.clone())).max().unwrap_or(0);
+    let longest = directories.map(|directory| length(*directory)).max().unwrap_or(0);
     let before = unit.comp_dir.map_or(0, |bytes| bytes.len()) + longest;
     header.file_names().iter().map(|file| (length(file.path_name()) + before) as u64).sum()
 }

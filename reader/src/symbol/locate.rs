@@ -133,9 +133,8 @@ impl Search<'_> {
         let own = self.found.own.take();
         let elf = own.as_ref().and_then(|own| own.elf().ok());
         if !elf.as_ref().is_some_and(has_debug_info) {
-            self.found.debug = self.debug_by_id().or_else(|| {
-                self.debug_by_link(own.as_ref()?, elf.as_ref()?)
-            });
+            self.found.debug =
+                self.debug_by_id().or_else(|| self.debug_by_link(own.as_ref()?, elf.as_ref()?));
             if self.found.debug.is_none()
                 && let Some(id) = &self.module.build_id
                 && let Some(fetched) = fetch(self.options, "debuginfo", id)

@@ -110,7 +110,9 @@ fn read(map: impl BufRead, addresses: &[u64]) -> io::Result<Vec<Entry>> {
             let name = made.get_or_insert_with(|| String::from_utf8_lossy(name).into());
             *entry = match entry {
                 Entry::Nothing => Entry::Function { start, name: Arc::clone(name) },
-                Entry::Function { start: before, name: other } if *before == start && other == name => {
+                Entry::Function { start: before, name: other }
+                    if *before == start && other == name =>
+                {
                     continue;
                 }
                 Entry::Function { .. } | Entry::Replaced => Entry::Replaced,

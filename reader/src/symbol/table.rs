@@ -5,9 +5,9 @@
 
 use std::cmp::Reverse;
 
+use object::LittleEndian;
 use object::elf::{SHN_UNDEF, STB_GLOBAL, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, Sym64, SymbolBind};
 use object::read::elf::{Sym, SymbolTable};
-use object::LittleEndian;
 
 use super::elf::Elf;
 

@@ -121,7 +121,8 @@ impl From<&Module> for Owner {
 
 impl From<&JitProcess> for Owner {
     fn from(process: &JitProcess) -> Owner {
-        let nanos = |time: SystemTime| time.duration_since(UNIX_EPOCH).ok()?.as_nanos().try_into().ok();
+        let nanos =
+            |time: SystemTime| time.duration_since(UNIX_EPOCH).ok()?.as_nanos().try_into().ok();
         Owner::Jit(process.pid, process.started.and_then(nanos))
     }
 }
