@@ -2,7 +2,7 @@
 //! say; and files that are the wrong ones give none.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -60,33 +60,26 @@ fn build_id(file: &Path) -> Option<BuildId> {
 
 /// The file as a module at the addresses that it was linked for.
 fn module(file: &Path) -> Module {
+    let headers = run("readelf", [OsStr::new("-lW"), file.as_os_str()]);
+    let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap();
+    let loads = headers.lines().filter(|line| line.trim().starts_with("LOAD")).map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        (number(words[2]), number(words[2]) + number(words[5]))
+    });
+    let (start, end) = loads.reduce(|first, last| (first.0, last.1)).unwrap();
     Module {
         path: file.into(),
         build_id: build_id(file),
         bias: 0,
-        ranges: vec![0..0],
+        ranges: range(start..end),
         generation: 0,
         seen: None,
     }
-    .over(run("readelf", [OsStr::new("-lW"), file.as_os_str()]))
 }
 
-trait Over {
-    fn over(self, headers: String) -> Module;
-}
-
-impl Over for Module {
-    /// With the range of these program headers.
-    fn over(mut self, headers: String) -> Module {
-        let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).unwrap();
-        let loads = headers.lines().filter(|line| line.trim().starts_with("LOAD")).map(|line| {
-            let words: Vec<_> = line.split_whitespace().collect();
-            number(words[2])..number(words[2]) + number(words[5])
-        });
-        let loads: Vec<_> = loads.collect();
-        self.ranges = vec![loads[0].start..loads.last().unwrap().end];
-        self
-    }
+/// One range.
+fn range(range: Range<u64>) -> Vec<Range<u64>> {
+    std::iter::once(range).collect()
 }
 
 /// The names of these addresses, looked up as they are.
@@ -147,8 +140,4 @@ fn strip_into(file: &Path, debug: &Path) {
 
 fn have_compilers(test: &str) -> bool {
     have(test, &["gcc", "g++", "objcopy", "readelf", "nm"])
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::copy(from, to).unwrap();
 }

@@ -7,7 +7,7 @@ use crate::stack::{Frame, FrameKind, FrameName};
 
 /// The columns of a table of stacks.
 pub const TABLE: &[u8] =
-    b"stack,frame,kind,inlined,function,file,line,column,module,offset,address\n";
+    b"stack,frame,kind,inlined,function,file,line,col,module,module_offset,address\n";
 /// Text that is not known. No field is empty.
 const UNKNOWN: &str = "?";
 
@@ -172,7 +172,8 @@ mod tests {
                 None => field,
             };
             prop_assert!(!inner.contains('"') && !inner.is_empty() | text.is_empty());
-            prop_assert!(!inner.contains(|it: char| it.is_control() && it != '\u{1}'));
+            let is_control = |it: char| it.is_control() && it != '\u{1}';
+            prop_assert!(!inner.contains(is_control));
         }
     }
 }

@@ -257,7 +257,14 @@ pub mod tests {
                     .with_old_address(old_address)
                     .with_alignment(alignment)
                     .with_start_ns(start_ns);
-                Event { time_ns, pid, tid, trace: pid % 7, kind: EventKind::Call(call) }
+                Event {
+                    time_ns,
+                    pid,
+                    tid,
+                    trace: pid % 7,
+                    stack: None,
+                    kind: EventKind::Call(call),
+                }
             },
         )
     }
@@ -279,6 +286,7 @@ pub mod tests {
             pid: u32::MAX,
             tid: u32::MAX,
             trace: u32::MAX,
+            stack: None,
             kind: EventKind::Call(call),
         }
     }

@@ -225,3 +225,157 @@ impl Paths for Outermost {
         Some(if stack == 0 { site.0 } else { stack })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use mallook_format::{MORE_SITES, STACK_SITES, stack_more};
+
+    use super::*;
+
+    /// Stacks as the rows of their sites.
+    #[derive(Default)]
+    struct Rows(Vec<Vec<u32>>);
+
+    impl Rows {
+        fn add(&mut self, row: Vec<u32>) -> u32 {
+            self.0.push(row);
+            self.0.len() as u32
+        }
+
+        fn get(&self, stack: u32) -> Vec<u32> {
+            stack.checked_sub(1).map_or(Vec::new(), |at| self.0[at as usize].clone())
+        }
+    }
+
+    impl Paths for Rows {
+        fn outer(&mut self, stack: u32, drop: usize, keep: usize) -> u32 {
+            let mut row = self.get(stack);
+            assert_eq!(row.len(), drop + keep);
+            row.truncate(keep);
+            self.add(row)
+        }
+
+        fn inner(&mut self, stack: u32, site: Site) -> Option<u32> {
+            let mut row = self.get(stack);
+            row.push(site.0);
+            Some(self.add(row))
+        }
+    }
+
+    struct Block(Dictionary<Rows>);
+
+    impl Block {
+        fn new() -> Block {
+            Block(Dictionary::new(Rows::default()))
+        }
+
+        /// A slot that defines a stack; whether it can be.
+        fn define(&mut self, number: u8, keep: u16, own: &[u32]) -> bool {
+            let mut sites = [Site::NONE; STACK_SITES];
+            sites.iter_mut().zip(own).for_each(|(site, &own)| *site = Site(own));
+            self.0.slot(Kind::Stack, StackSlot { number, keep, sites }.slot())
+        }
+
+        fn more(&mut self, sites: [u32; MORE_SITES]) {
+            assert!(self.0.slot(Kind::StackMore, stack_more(&sites.map(Site))));
+        }
+
+        fn name(&mut self, number: u8) -> bool {
+            self.0.slot(Kind::StackOf, Slot::prefix(Kind::StackOf, 0, number.into()))
+        }
+
+        /// The stack of a moment; `None` if it cannot be.
+        fn of(&mut self, kind: Kind, number: u8) -> Option<Vec<u32>> {
+            let slot = Slot { word0: Slot::word0(kind, number << 1 | 1, 7), word1: 0 };
+            self.0.of(kind, slot).map(|stack| self.0.paths.get(stack))
+        }
+
+        fn malloc(&mut self, number: u8) -> Option<Vec<u32>> {
+            self.of(Kind::Malloc, number)
+        }
+    }
+
+    const NONE: Option<Vec<u32>> = Some(Vec::new());
+
+    #[test]
+    fn stacks_build_on_the_last_one() {
+        let mut block = Block::new();
+        block.more([16, 17, 18, 19, 20, 21]);
+        assert!(block.define(1, 0, &[22, 23]));
+        assert_eq!(block.malloc(1), Some((16..24).collect()));
+        assert!(block.define(127, 3, &[30]));
+        // One that is defined and not named is that of no moment.
+        assert_eq!(block.malloc(0), NONE);
+        assert_eq!(block.malloc(127), Some(vec![16, 17, 18, 30]));
+        // The number of another one makes that the last one.
+        assert_eq!(block.malloc(1), Some((16..24).collect()));
+        assert!(block.define(2, 5, &[]));
+        assert_eq!(block.malloc(2), Some(vec![16, 17, 18, 19, 20]));
+        // So does a slot of its own, which the next moment alone belongs to.
+        assert!(block.name(127));
+        assert_eq!(block.of(Kind::AlignedAlloc, 0), Some(vec![16, 17, 18, 30]));
+        assert_eq!(block.of(Kind::AlignedAlloc, 0), NONE);
+        // One without a number is no last one, and belongs to the next moment.
+        assert!(block.define(0, 3, &[40]));
+        assert_eq!(block.malloc(0), Some(vec![16, 17, 18, 40]));
+        assert_eq!(block.malloc(0), NONE);
+        assert!(block.define(3, 4, &[]));
+        assert_eq!(block.malloc(3), Some(vec![16, 17, 18, 30]));
+    }
+
+    #[test]
+    fn what_cannot_be_is_said_and_no_stack_comes_of_it() {
+        let mut block = Block::new();
+        assert_eq!(block.malloc(5), None);
+        assert!(!block.name(0) && !block.name(128));
+        assert!(!block.define(1, 1, &[16]), "there is no frame to keep");
+        assert_eq!(block.malloc(1), None);
+        assert!(block.define(1, 0, &[16]));
+        assert!(!block.define(2, 2, &[17]));
+        assert_eq!((block.malloc(1), block.malloc(2)), (Some(vec![16]), None));
+        for _ in 0..MAX_DEPTH / MORE_SITES {
+            block.more([16; MORE_SITES]);
+        }
+        assert!(block.define(3, 0, &[17]));
+        assert_eq!(block.malloc(3).map(|stack| stack.len()), Some(MAX_DEPTH));
+        assert!(!block.define(4, MAX_DEPTH as u16, &[18]), "too deep");
+        for _ in 0..10 * MAX_DEPTH {
+            block.more([16; MORE_SITES]);
+        }
+        assert!(block.0.more.len() <= MAX_DEPTH + 1, "memory");
+        assert!(!block.define(5, 0, &[17]));
+    }
+
+    /// A slot that is not there may have defined anything.
+    #[test]
+    fn no_stack_is_wrong_after_a_missing_slot() {
+        let mut block = Block::new();
+        assert!(block.define(1, 0, &[16, 17]) && block.name(1));
+        block.0.missing();
+        assert_eq!(block.malloc(0), NONE, "the name may have belonged to the missing moment");
+        assert_eq!(block.malloc(1), NONE, "it may have got another meaning");
+        assert!(block.define(2, 1, &[18]));
+        assert_eq!(block.malloc(2), NONE, "it is not known what it keeps");
+        assert!(block.define(3, 0, &[18]));
+        assert_eq!(block.malloc(3), Some(vec![18]));
+        // Frames may be missing directly before the last slot.
+        block.0.missing();
+        block.more([20; MORE_SITES]);
+        assert!(block.define(4, 0, &[21]));
+        assert_eq!(block.malloc(4), NONE);
+        assert!(block.define(5, 0, &[21]));
+        assert_eq!(block.malloc(5), Some(vec![21]));
+    }
+
+    #[test]
+    fn a_new_owner_has_no_stacks() {
+        let mut block = Block::new();
+        assert!(block.define(1, 0, &[16, 17]) && block.define(0, 0, &[18]));
+        block.more([19; MORE_SITES]);
+        block.0.clear();
+        assert_eq!(block.malloc(0), NONE);
+        assert_eq!(block.malloc(1), None);
+        assert!(block.define(1, 0, &[20]));
+        assert_eq!(block.malloc(1), Some(vec![20]));
+    }
+}

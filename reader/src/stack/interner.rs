@@ -114,3 +114,48 @@ impl Interner {
         Some(number as u32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Equal paths are one node, different ones are not, however many children a node has.
+        #[test]
+        fn nodes_are_paths(
+            paths in prop::collection::vec(prop::collection::vec(16u32..60, 0..6), 1..300),
+        ) {
+            let (mut interner, shared) = (Interner::new(), Nodes::new());
+            let mut known = HashMap::from([(Vec::new(), 0)]);
+            for path in &paths {
+                let mut node = 0;
+                for (depth, &site) in (1..).zip(path) {
+                    node = interner.child(node, Site(site), &shared).unwrap();
+                    let first = *known.entry(path[..depth].to_vec()).or_insert(node);
+                    prop_assert_eq!(node, first);
+                    prop_assert_eq!(interner.ancestor(node, depth), 0);
+                    prop_assert_eq!(known[&path[..depth - 1]], interner.ancestor(node, 1));
+                    let (parent, own) = shared.get(node).unwrap();
+                    prop_assert_eq!((parent, own), (interner.ancestor(node, 1), Site(site)));
+                }
+            }
+            let mut nodes: Vec<u32> = known.into_values().collect();
+            nodes.sort_unstable();
+            prop_assert!(nodes.into_iter().eq(0..interner.nodes.len() as u32));
+        }
+    }
+
+    #[test]
+    fn a_node_may_have_any_number_of_children() {
+        let (mut interner, shared) = (Interner::new(), Nodes::new());
+        for _ in 0..2 {
+            for site in 16..100_016 {
+                assert_eq!(interner.child(0, Site(site), &shared), Some(site - 15));
+            }
+        }
+    }
+}

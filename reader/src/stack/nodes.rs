@@ -50,3 +50,29 @@ impl Nodes {
         (word != 0).then_some(((word >> 32) as u32, Site(word as u32)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_follow_each_other() {
+        let first = 1 << FIRST;
+        for (node, expected) in [
+            (0, (0, 0)),
+            (first - 1, (0, first as usize - 1)),
+            (first, (1, 0)),
+            (3 * first - 1, (1, 2 * first as usize - 1)),
+            (3 * first, (2, 0)),
+        ] {
+            assert_eq!(place(node), expected, "{node}");
+        }
+        assert!(place(u32::MAX).0 >= CHUNKS, "the last numbers have no place");
+        assert!(place(u32::MAX - first).0 < CHUNKS);
+        let nodes = Nodes::new();
+        assert!((1..5_000).all(|node| nodes.add(node, node - 1, Site(node))));
+        assert!((1..5_000).all(|node| nodes.get(node) == Some((node - 1, Site(node)))));
+        assert_eq!((nodes.get(0), nodes.get(5_000), nodes.get(u32::MAX)), (None, None, None));
+        assert!(!nodes.add(u32::MAX, 1, Site(16)));
+    }
+}

@@ -11,6 +11,7 @@ use addr2line::{Context, LookupContinuation, LookupResult};
 
 use super::demangle::{demangle, is_mangled};
 use super::elf::Elf;
+use super::guard::check;
 use super::interner::Interner;
 use super::names::{Frame, Location};
 use super::sections::{Bytes, bytes, needed, sections};
@@ -26,6 +27,8 @@ pub(super) struct Debug<'a> {
     /// The code of the module. A linker that drops a function leaves its debug information behind,
     /// and that starts outside.
     pub code: Vec<Range<u64>>,
+    /// Size of the main file.
+    pub size: u64,
 }
 
 /// What is known of an address.
@@ -48,6 +51,7 @@ pub(super) fn frames(
     let package = debug.package.map(package).transpose()?;
     let mut dwarf = main.borrow_with_sup(shared.as_ref(), |section| bytes(section));
     dwarf.populate_abbreviations_cache(AbbreviationsCacheStrategy::Duplicates);
+    check(&dwarf, debug.size, addresses)?;
     let package = package.as_ref().and_then(|it| it.borrow(|it| bytes(it), bytes(&[])).ok());
     let (files, sections) = (Room::new(), Room::new());
     let split = Split { package, files: &files, sections: &sections, opened: Cell::new(0) };

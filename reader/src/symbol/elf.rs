@@ -63,6 +63,10 @@ impl Image {
         })
     }
 
+    pub(super) fn size(&self) -> u64 {
+        self.map.len() as u64
+    }
+
     /// The time of the content, or that of any change.
     pub(super) fn time(&self, of_any_change: bool) -> SystemTime {
         if of_any_change { self.modified.max(self.changed) } else { self.modified }
@@ -89,16 +93,16 @@ pub(super) fn build_id(elf: &Elf<'_>) -> Option<BuildId> {
 
 /// What the program headers load, rounded to pages.
 pub(super) fn loaded(elf: &Elf<'_>) -> Range<u64> {
-    let mut loaded = u64::MAX..0;
+    let (mut first, mut last) = (u64::MAX, 0);
     for header in elf.elf_program_headers() {
         if header.p_type(LittleEndian) == PT_LOAD {
             let start = header.p_vaddr(LittleEndian);
             let end = start.saturating_add(header.p_memsz(LittleEndian));
-            loaded.start = loaded.start.min(start / PAGE * PAGE);
-            loaded.end = loaded.end.max(end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX));
+            first = first.min(start / PAGE * PAGE);
+            last = last.max(end.checked_next_multiple_of(PAGE).unwrap_or(u64::MAX));
         }
     }
-    loaded
+    first..last
 }
 
 /// The ranges that hold code.

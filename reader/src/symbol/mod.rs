@@ -32,7 +32,7 @@
 //! options                  where to look
 //! interner demangle lines  texts
 //! elf table                a file, its symbols
-//! sections split dwarf     debug information
+//! sections guard split dwarf   debug information
 //! fetch locate             the files of a module
 //! perf_map                 functions that were made at run time
 //! symbolizer               addresses to names
@@ -43,6 +43,7 @@ mod demangle;
 mod dwarf;
 mod elf;
 mod fetch;
+mod guard;
 mod interner;
 mod lines;
 mod locate;

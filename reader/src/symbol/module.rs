@@ -23,7 +23,8 @@ impl BuildId {
 
     /// The ID that these hexadecimal digits spell.
     pub fn from_hex(digits: &str) -> Option<BuildId> {
-        if digits.len() % 2 != 0 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        {
             return None;
         }
         let byte = |at| u8::from_str_radix(&digits[at..at + 2], 16).ok();

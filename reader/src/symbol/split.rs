@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use addr2line::SplitDwarfLoad;
-use addr2line::gimli::{Dwarf, DwarfPackage};
+use addr2line::gimli::{Dwarf, DwarfPackage, UnitRef};
 
 use super::elf::Image;
+use super::guard::is_deep;
 use super::sections::{Bytes, Sections, bytes, split_sections};
 
 /// The most files that are opened for one module.
@@ -39,7 +40,7 @@ impl<'a> Split<'a, '_> {
         if let Some(package) = &self.package
             && let Ok(Some(found)) = package.find_cu(load.dwo_id, &load.parent)
         {
-            return Some(Arc::new(found));
+            return is_sound(&found).then(|| Arc::new(found));
         }
         let part = |bytes: Bytes<'a>| OsStr::from_bytes(bytes.slice());
         let mut path = load.comp_dir.map_or_else(PathBuf::new, |it| part(it).into());
@@ -58,6 +59,12 @@ impl<'a> Split<'a, '_> {
             return None;
         }
         dwarf.make_dwo(&load.parent);
-        Some(Arc::new(dwarf))
+        is_sound(&dwarf).then(|| Arc::new(dwarf))
     }
+}
+
+/// The one unit of the file can be read.
+fn is_sound(dwarf: &Dwarf<Bytes<'_>>) -> bool {
+    let Ok(Some(header)) = dwarf.units().next() else { return false };
+    dwarf.unit(header).is_ok_and(|unit| !is_deep(UnitRef::new(dwarf, &unit)))
 }

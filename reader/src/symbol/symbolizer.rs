@@ -60,8 +60,11 @@ impl Symbolizer {
             return;
         }
         names.unverified = module.build_id.is_none();
-        let offsets: Vec<_> =
-            addresses.iter().map(|address| module.offset_of(address.within())).collect();
+        // No file has addresses of the kernel.
+        let offset = |address: &CodeAddress| {
+            module.offset_of(address.within()).filter(|&offset| offset < 1 << 63)
+        };
+        let offsets: Vec<_> = addresses.iter().map(offset).collect();
         let mut sorted: Vec<_> = offsets.iter().flatten().copied().collect();
         sorted.sort_unstable();
         sorted.dedup();
@@ -118,6 +121,7 @@ impl Search<'_> {
                 shared: shared.as_ref().map(|(_, elf)| elf),
                 package: package.as_ref().map(|(_, elf)| elf),
                 code: if code.is_empty() { executable(main) } else { code },
+                size: image.size(),
             };
             let file = readable(&image.path);
             match dwarf::frames(&debug, self.offsets, &mut self.interner) {

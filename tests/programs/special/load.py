@@ -9,8 +9,8 @@ import sys
 INTEGERS = ["time_ns", "pid", "tid", "size", "alignment", "start_ns", "duration_ns", "trace", "seq", "failed"]
 TEXTS = ["op", "address", "old_address"]
 # Of a table of call stacks.
-FRAME_INTEGERS = ["stack", "frame", "inlined", "line", "column"]
-FRAME_TEXTS = ["kind", "function", "file", "module", "offset", "address"]
+FRAME_INTEGERS = ["stack", "frame", "inlined", "line", "col"]
+FRAME_TEXTS = ["kind", "function", "file", "module", "module_offset", "address"]
 
 
 def agree(reader, path, expected, found):
@@ -87,7 +87,7 @@ for path in sys.argv[1:]:
             print(name, "MISSING")
             continue
         # Some take hexadecimal numbers for numbers, which is well as long as they always do.
-        for column in {"address", "old_address", "offset"} & found[0]:
+        for column in {"address", "old_address", "module_offset"} & found[0]:
             agree(name, path, [int(row[column], 16) for row in rows], found[2][column])
             found[0].remove(column)
             found[1].add(column)

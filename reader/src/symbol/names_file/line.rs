@@ -52,6 +52,16 @@ pub(super) struct Line<'a> {
     pub end: Option<End>,
 }
 
+impl Line<'_> {
+    pub(super) fn parse(text: &[u8]) -> Result<Line<'_>, String> {
+        // An array would do, too.
+        if text.first() != Some(&b'{') {
+            return Err("no object".to_owned());
+        }
+        serde_json::from_slice(text).map_err(|error| error.to_string())
+    }
+}
+
 /// How much a whole file has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct End {
