@@ -20,7 +20,7 @@ pub trait Host {
     fn site(&self, site: Site, address: usize, kind: Kind, generation: u32) -> bool;
 
     /// Whether system calls may be made: `open`, `read`, `ioctl` and `close` on `/proc/self/maps`,
-    /// `getpid` and `process_vm_readv` on the own process.
+    /// `getpid` and `process_vm_readv` on the own process, `sigaltstack` without a change.
     fn system_calls(&self) -> bool {
         true
     }
