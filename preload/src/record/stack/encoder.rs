@@ -156,11 +156,6 @@ impl Encoder {
     fn hash(&self, depth: usize) -> u64 {
         self.hashes.get(depth).copied().unwrap_or(0) | 1
     }
-
-    /// Forgets everything: the thread's last stack is not what it was taken for.
-    pub fn forget(&mut self) {
-        self.begin(Place::NONE);
-    }
 }
 
 #[cfg(test)]
