@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn slots_are_counted() {
         let new = Coded::New { number: 1, keep: 3 };
-        for (depth, slots) in [(3, 1), (8, 1), (9, 2), (14, 2), (15, 3), (2048, 342)] {
+        for (depth, slots) in [(3, 1), (8, 1), (9, 2), (14, 2), (15, 3), (2048, 341)] {
             assert_eq!(new.slots(depth), slots, "{depth}");
         }
         assert_eq!(Coded::Known(1).slots(2047), 0);
