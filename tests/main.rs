@@ -61,5 +61,8 @@ mod ring;
 mod servers;
 mod signals;
 mod soak;
+mod stack_formats;
+mod stack_slots;
 mod stacks;
+mod symbols;
 mod threads;

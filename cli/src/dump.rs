@@ -16,6 +16,9 @@ Examples:
   mallook dump --format csv --events all DIRECTORY > life.csv
   zstdcat old.zst | mallook dump -
   mallook dump --exe cc1 --address 0x5615809f52a0 mallook.out.*
+  mallook dump --stacks mallook.out.4711.1700000000.0
+  mallook dump --stacks --format csv --stacks-table stacks.csv -o events.csv mallook.out.*
+  mallook dump --format folded --cost peak mallook.out.* | flamegraph.pl > peak.svg
 
 Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
 or Unix time when they start with \"@\" (\"@1700000000.25\").
@@ -38,14 +41,14 @@ pub struct Options {
     #[command(flatten)]
     pub print: print::Options,
 
-    /// Print the call stack of each event below it, where there is one
-    #[arg(long)]
-    pub stacks: bool,
+    /// Their call stacks.
+    #[command(flatten)]
+    pub stacks: print::StackOptions,
 }
 
 /// Prints the events; the exit code says whether all could be read.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     reading::read(&options.traces, &options.print.output, messages, |traces, output| {
-        print::events(traces, &options.print, options.stacks, output, messages)
+        print::events(traces, &options.print, &options.stacks, output, messages)
     })
 }

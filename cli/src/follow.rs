@@ -54,7 +54,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     }
     let mut output = print.output.open_live(&files)?;
     let filter = print.events.filter(&traces);
-    let mut exporter = print.exporter(&traces);
+    let (mut exporter, _) = print.exporter(&traces)?;
     let mut piece = TextBuffer::new();
     exporter.begin(&mut piece);
     let mut written = Ok(());

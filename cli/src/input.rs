@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use mallook_reader::{Error, Grouped, Missing, Shown, Trace};
 
 use crate::messages::Messages;
-use crate::unpack;
+use crate::{stacks, unpack};
 
 /// Exit code for a trace that is damaged or cannot be read, or says something impossible.
 pub const UNSOUND: u8 = 1;
@@ -52,6 +52,8 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
         for file in files {
             match unpack::open(&file) {
                 Ok(trace) => opened.traces.push(trace),
+                // It lies beside its trace, and patterns of the shell find it.
+                Err(_) if stacks::is_names(&file) => {}
                 Err(error) => refuse(error.into()),
             }
         }
@@ -67,7 +69,8 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
         messages.say(format_args!("{more} more files cannot be read as traces"));
     }
     if opened.traces.is_empty() {
-        bail!("no trace among {} files", Grouped(opened.unreadable));
+        let files = opened.unreadable.max(arguments.len() as u64);
+        bail!("no trace among {} files", Grouped(files));
     }
     Ok(opened)
 }

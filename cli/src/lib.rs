@@ -7,10 +7,12 @@
 //! messages escape shell  lines on stderr; text of others; command lines to paste
 //! units value            numbers for people; values of options
 //! output                 where output goes
+//! stacks                 call stacks, and the names of their frames
 //! unpack input           traces that are compressed; the traces that are read
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
+//! symbolize              the command that writes names into files
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
 //! generate               the command that writes manual pages and completions
@@ -37,6 +39,8 @@ mod reading;
 mod run;
 mod selection;
 mod shell;
+mod stacks;
+mod symbolize;
 mod units;
 mod unpack;
 mod value;

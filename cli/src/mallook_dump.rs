@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum};
 use clap_complete::Shell;
 
@@ -65,9 +65,9 @@ struct Arguments {
     #[arg(long)]
     follow: bool,
 
-    /// Print the call stack of each event below it, where there is one
-    #[arg(long, conflicts_with_all = ["info", "check", "follow"])]
-    stacks: bool,
+    /// Their call stacks.
+    #[command(flatten)]
+    stacks: print::StackOptions,
 
     /// Which events.
     #[command(flatten)]
@@ -128,6 +128,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         () if follow => {
+            ensure!(!stacks.stacks, "--stacks: events that are followed have none");
             let print = print::Options { format, rows, output, events };
             follow::run(&follow::Options { files: traces.files, print }, MESSAGES)
         }

@@ -36,10 +36,10 @@ impl Output {
     /// Opens it, when the traces that are read have been opened: none of them is overwritten, nor
     /// any other one.
     pub fn open(&self, traces: &[PathBuf]) -> Result<Target> {
-        let Some(path) = &self.path else {
-            return Ok(Target::Direct(Box::new(io::stdout().lock())));
-        };
-        open(path, traces, false).with_context(|| format!("--output {}", Shown(path)))
+        match &self.path {
+            Some(path) => open_file("--output", path, traces),
+            None => Ok(Target::Direct(Box::new(io::stdout().lock()))),
+        }
     }
 
     /// The same for output that is read while it is written.
@@ -47,6 +47,11 @@ impl Output {
         let Some(path) = &self.path else { return self.open(traces) };
         open(path, traces, true).with_context(|| format!("--output {}", Shown(path)))
     }
+}
+
+/// Opens the file of an option, as [`Output::open`].
+pub fn open_file(option: &str, path: &Path, traces: &[PathBuf]) -> Result<Target> {
+    open(path, traces, false).with_context(|| format!("{option} {}", Shown(path)))
 }
 
 fn open(path: &Path, traces: &[PathBuf], live: bool) -> Result<Target> {

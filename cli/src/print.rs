@@ -1,19 +1,21 @@
 //! Prints events: other threads decode, this one pairs moments, formats and writes.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use mallook_format::SLOTS;
-use mallook_reader::export::{Exporter, Format, TextBuffer, frames};
-use mallook_reader::{MergedEvents, Stacks, Trace};
+use mallook_reader::export::{Exporter, Format, StackExporter, TextBuffer, folded};
+use mallook_reader::{Cost, Costs, Event, MergedEvents, Stacks, Trace};
 
 use crate::messages::Messages;
-use crate::output::Output;
+use crate::output::{Output, Target, open_file};
 use crate::selection;
+use crate::stacks::{self, Names};
 
 /// Output is written in pieces of this size, and after this many events the bar moves.
 const PIECE: usize = 1 << 16;
@@ -30,15 +32,19 @@ pub enum OutputFormat {
     Jsonl,
     /// The lines of the C libmallook
     Sizes,
+    /// A line a call stack, with its cost: for flame graphs
+    Folded,
 }
 
-impl From<OutputFormat> for Format {
-    fn from(format: OutputFormat) -> Format {
-        match format {
-            OutputFormat::Text => Format::Text,
-            OutputFormat::Csv => Format::Csv,
-            OutputFormat::Jsonl => Format::Jsonl,
-            OutputFormat::Sizes => Format::Sizes,
+impl OutputFormat {
+    /// The format of events; `None` if these are summed up.
+    pub fn of_events(self) -> Option<Format> {
+        match self {
+            OutputFormat::Text => Some(Format::Text),
+            OutputFormat::Csv => Some(Format::Csv),
+            OutputFormat::Jsonl => Some(Format::Jsonl),
+            OutputFormat::Sizes => Some(Format::Sizes),
+            OutputFormat::Folded => None,
         }
     }
 }
@@ -74,13 +80,94 @@ pub struct Options {
     pub events: selection::Events,
 }
 
-impl Options {
-    /// The exporter of these traces.
-    pub fn exporter(&self, traces: &[Trace]) -> Exporter {
-        match self.rows {
-            Rows::Calls => Exporter::new(self.format.into(), traces),
-            Rows::All => Exporter::with_markers(self.format.into(), traces),
+/// The call stacks of events.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct StackOptions {
+    /// Print the call stack of each event that has one: below it, in it (jsonl), or by its number (csv)
+    #[arg(long)]
+    pub stacks: bool,
+
+    /// With csv: write the frames of all stacks that events have into this file
+    #[arg(long = "stacks-table", value_name = "PATH", requires = "stacks")]
+    pub table: Option<PathBuf>,
+
+    /// With folded: what a stack has cost
+    #[arg(long, value_enum, value_name = "COST", default_value_t = StackCost::Allocations)]
+    pub cost: StackCost,
+
+    /// Take names of functions from this file, which mallook symbolize has written; those beside the
+    /// traces are used without asking (may be repeated)
+    #[arg(long = "names", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+
+    /// Print modules and offsets, and no names of functions
+    #[arg(long, conflicts_with_all = ["files", "debug_dirs", "sysroot", "debuginfod"])]
+    pub no_symbols: bool,
+
+    /// Where names come from.
+    #[command(flatten)]
+    pub names: Names,
+}
+
+/// What a call stack has cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum StackCost {
+    /// Number of allocations
+    #[default]
+    Allocations,
+    /// Bytes that they asked for
+    Bytes,
+    /// Bytes of them that lived when the most bytes did
+    Peak,
+    /// Bytes of them that live at the end
+    Live,
+    /// Number of allocations that the next call of the thread has released
+    Temporary,
+}
+
+impl From<StackCost> for Cost {
+    fn from(cost: StackCost) -> Cost {
+        match cost {
+            StackCost::Allocations => Cost::Allocations,
+            StackCost::Bytes => Cost::Bytes,
+            StackCost::Peak => Cost::Peak,
+            StackCost::Live => Cost::Live,
+            StackCost::Temporary => Cost::Temporary,
         }
+    }
+}
+
+impl StackOptions {
+    /// Refuses what does not go together.
+    fn check(&self, format: OutputFormat) -> Result<()> {
+        let is = |it| format == it;
+        ensure!(
+            !self.stacks || !is(OutputFormat::Sizes),
+            "--stacks: the format sizes has no place for them"
+        );
+        ensure!(
+            self.table.is_none() || is(OutputFormat::Csv),
+            "--stacks-table goes with --format csv alone"
+        );
+        ensure!(
+            self.cost == StackCost::default() || is(OutputFormat::Folded),
+            "--cost goes with --format folded alone"
+        );
+        Ok(())
+    }
+}
+
+impl Options {
+    /// The exporter of these traces, and its format. Events that are summed up have none.
+    pub fn exporter(&self, traces: &[Trace]) -> Result<(Exporter, Format)> {
+        let format =
+            self.format.of_events().context("--format folded: events have no such rows")?;
+        let exporter = match self.rows {
+            Rows::Calls => Exporter::new(format, traces),
+            Rows::All => Exporter::with_markers(format, traces),
+        };
+        Ok((exporter, format))
     }
 }
 
@@ -88,48 +175,115 @@ impl Options {
 pub fn events(
     traces: &[Trace],
     options: &Options,
-    with_stacks: bool,
+    with: &StackOptions,
     output: &mut dyn Write,
     messages: Messages,
+) -> Result<()> {
+    with.check(options.format)?;
+    if options.format != OutputFormat::Folded && !with.stacks {
+        let (mut exporter, _) = options.exporter(traces)?;
+        let mut text = TextBuffer::new();
+        exporter.begin(&mut text);
+        return each(traces, &[], options, messages, |event| {
+            if event.is_none() || text.len() >= PIECE {
+                output.write_all(text.text())?;
+                text.clear();
+            }
+            event.into_iter().for_each(|(event, is_wanted)| {
+                if is_wanted {
+                    exporter.event(event, &mut text);
+                }
+            });
+            Ok(())
+        });
+    }
+    let files: Vec<_> = traces.iter().map(|trace| trace.path().to_owned()).collect();
+    let table = with.table.as_ref().map(|path| open_file("--stacks-table", path, &files));
+    let table = table.transpose()?;
+    let stacks = stacks::of(traces, messages);
+    if !with.no_symbols {
+        stacks::name(&stacks, &with.names, &with.files, messages)?;
+    }
+    match options.format {
+        OutputFormat::Folded => fold(traces, &stacks, options, with.cost, output, messages),
+        _ => with_stacks(traces, &stacks, options, table, output, messages),
+    }
+}
+
+fn with_stacks(
+    traces: &[Trace],
+    stacks: &[Stacks],
+    options: &Options,
+    mut table: Option<Target>,
+    output: &mut dyn Write,
+    messages: Messages,
+) -> Result<()> {
+    let (exporter, format) = options.exporter(traces)?;
+    let mut exporter = StackExporter::new(exporter, format, stacks);
+    let mut text = TextBuffer::new();
+    exporter.begin(&mut text);
+    each(traces, stacks, options, messages, |event| {
+        if event.is_none() || text.len() >= PIECE {
+            output.write_all(text.text())?;
+            text.clear();
+        }
+        if event.is_none() || exporter.table().len() >= PIECE {
+            if let Some(table) = &mut table {
+                table.write_all(exporter.table().text())?;
+            }
+            exporter.table().clear();
+        }
+        if let Some((event, true)) = event {
+            exporter.event(event, &mut text);
+        }
+        Ok(())
+    })?;
+    table.map_or(Ok(()), Target::finish)
+}
+
+fn fold(
+    traces: &[Trace],
+    stacks: &[Stacks],
+    options: &Options,
+    cost: StackCost,
+    output: &mut dyn Write,
+    messages: Messages,
+) -> Result<()> {
+    let mut costs = Costs::new(cost.into());
+    each(traces, stacks, options, messages, |event| {
+        if let Some((event, is_wanted)) = event {
+            costs.add(event, is_wanted);
+        }
+        Ok(())
+    })?;
+    output.write_all(folded(&costs, stacks).as_bytes()).context("cannot write the output")
+}
+
+/// Hands on each event, and whether it is wanted, and `None` after the last one.
+fn each(
+    traces: &[Trace],
+    stacks: &[Stacks],
+    options: &Options,
+    messages: Messages,
+    mut print: impl FnMut(Option<(&Event, bool)>) -> io::Result<()>,
 ) -> Result<()> {
     let progress = progress_bar(&options.output, traces);
     let filter = options.events.filter(traces);
     let everything = filter.wants_all();
-    let mut exporter = options.exporter(traces);
-    let mut text = TextBuffer::new();
-    exporter.begin(&mut text);
-    let stacks: Vec<_> = match with_stacks {
-        true => traces.iter().map(Stacks::of).collect(),
-        false => Vec::new(),
-    };
     let repairs = thread::scope(|scope| -> io::Result<u64> {
-        let mut events = MergedEvents::prefetching_with_stacks(traces, &stacks, scope);
+        let mut events = MergedEvents::prefetching_with_stacks(traces, stacks, scope);
         let mut seen = 0;
         while let Some(event) = events.advance() {
             seen += 1;
             if seen == STEP {
                 progress.inc(std::mem::take(&mut seen));
             }
-            if !everything {
-                if filter.is_past(event.time_ns) {
-                    break;
-                }
-                if !filter.wants(event) {
-                    continue;
-                }
+            if !everything && filter.is_past(event.time_ns) {
+                break;
             }
-            exporter.event(event, &mut text);
-            if let Some(stack) = event.stack
-                && let Some(stacks) = stacks.get(event.trace as usize)
-            {
-                frames(stacks, stack, &mut text);
-            }
-            if text.len() >= PIECE {
-                output.write_all(text.text())?;
-                text.clear();
-            }
+            print(Some((event, everything || filter.wants(event))))?;
         }
-        output.write_all(text.text())?;
+        print(None)?;
         Ok(events.repairs())
     })
     .context("cannot write the output")?;

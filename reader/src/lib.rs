@@ -92,7 +92,9 @@ mod stack;
 pub mod symbol;
 mod trace;
 
-pub use analysis::{Check, Cost, Costs, Ending, Missing, Summary, ThreadSummary, Violation};
+pub use analysis::{
+    Check, Cost, Costs, Ending, Missing, StackEnd, StackSummary, Summary, ThreadSummary, Violation,
+};
 pub use error::Error;
 pub use escape::{Shown, escape, escape_json};
 pub use event::{

@@ -73,7 +73,11 @@ JSON keys:
   kinds                       calls and markers in the file, by kind
   threads                     tid, name and events of each thread
   further_threads             number of threads beyond 65,536, and their events
-  further_events";
+  further_events
+  stacks                      null, or of the call stacks: how they were \"taken\" (as MALLOOK_STACK);
+                              allocations \"with\" and \"without\"; \"releases_with\"; events whose
+                              stack is \"complete\" or \"cut\"; the \"ends\" of others: \"kind\" of the
+                              outermost frame, \"module\", number of \"events\"";
 
 /// Options of `mallook info`.
 #[derive(Args, Clone, Debug)]

@@ -279,7 +279,7 @@ impl Encoder {
             ..bytemuck::Zeroable::zeroed()
         };
         let mut bytes = bytemuck::bytes_of(&header).to_vec();
-        bytes[192..208].copy_from_slice(b"/usr/bin/program");
+        bytes[192..211].copy_from_slice(b"/opt/golden/program");
         bytes.resize(BLOCK_SIZE, 0);
         for (offset, word) in [
             (CURSOR_OFFSET, self.claims),

@@ -3,6 +3,7 @@
 use crate::decode::Moment;
 use crate::event::{Event, EventKind, Events, Paired};
 use crate::order::LiveSet;
+use crate::stack::Stacks;
 use crate::trace::Trace;
 
 /// Why an event is impossible.
@@ -14,7 +15,7 @@ pub enum Violation {
     DoubleDeath,
 }
 
-/// The result of a replay.
+/// The result of a replay. What is wrong with call stacks is [damage](crate::Damage) of the trace.
 ///
 /// ```
 /// use mallook_reader::{Check, Trace};
@@ -43,7 +44,11 @@ impl Check {
     /// Replays a trace; `found` gets every impossible event.
     pub fn of(trace: &Trace, mut found: impl FnMut(Violation, &Event)) -> Check {
         let mut check = Check::new(trace.is_coarse());
-        let mut events = Events::of(trace);
+        let stacks = trace.may_have_stacks().then(|| Stacks::of(trace));
+        let mut events = match &stacks {
+            Some(stacks) => Events::with_stacks(trace, stacks),
+            None => Events::of(trace),
+        };
         while let Some(Paired { moment, event }) = events.next_paired() {
             check.calls +=
                 u64::from(event.is_some_and(|event| matches!(event.kind, EventKind::Call(_))));
@@ -51,6 +56,9 @@ impl Check {
                 check.violations += 1;
                 found(violation, &event.unwrap_or_else(|| events.first_half(&moment)));
             }
+        }
+        if let Some(stacks) = &stacks {
+            stacks.check_sites();
         }
         check
     }

@@ -6,6 +6,7 @@ use std::thread;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{Kind, Slot};
 
+use super::stacks::{Ends, is_of_stacks};
 use super::threads::Threads;
 use crate::decode::{self, Moment};
 use crate::trace::{Block, Blocks, ClockLine, ClockSync, Trace};
@@ -49,6 +50,8 @@ pub struct Counts {
     pub clock_syncs: Vec<ClockSync>,
     /// The line of the clock up to here.
     pub line: ClockLine,
+    /// The call stacks.
+    pub stacks: Ends,
     /// The first clock sync, as it stands in the file.
     first: Option<ClockSync>,
     opened: u64,
@@ -103,6 +106,9 @@ impl Counts {
         self.blocks += 1;
         self.clock_syncs.push(block.clock_sync());
         if trace.copy(block, copy) {
+            if trace.may_have_stacks() {
+                self.stacks.count(trace, block, copy);
+            }
             match Plain::of(copy, block) {
                 Some(plain) => {
                     self.add_plain(&plain, copy);
@@ -205,6 +211,7 @@ impl Counts {
         self.exit = self.exit.max(later.exit);
         later.oldest.zip(later.newest).inspect(|&(oldest, newest)| self.see(oldest, newest));
         self.clock_syncs.extend(later.clock_syncs);
+        self.stacks.append(later.stacks);
         self.opened += later.opened;
         self.truncated |= later.truncated;
     }
@@ -233,7 +240,10 @@ impl Plain {
         }
         let is_plain = |raw: usize| {
             let kind = Kind::from_raw(raw as u8);
-            kind.is_some_and(|kind| !kind.is_prefix() || matches!(kind, Kind::Ticks | Kind::Nanos))
+            let is_plain = |kind: Kind| {
+                !kind.is_prefix() || matches!(kind, Kind::Ticks | Kind::Nanos) || is_of_stacks(kind)
+            };
+            kind.is_some_and(is_plain)
         };
         sound &= (0..KINDS).all(|raw| plain.counts[raw] == 0 || is_plain(raw));
         if !sound {

@@ -3,9 +3,10 @@
 //! The law of the modules:
 //!
 //! ```text
-//! threads counts      the threads; counts events without ordering them
-//! missing             what a trace does not have
 //! names serialize     names of the format's values, also for serde
+//! threads stacks      threads and call stacks in numbers
+//! counts              counts events without ordering them
+//! missing             what a trace does not have
 //! check costs         finds impossible events; costs by call stack
 //! summary             a trace in numbers
 //! ```
@@ -17,10 +18,12 @@ mod missing;
 mod names;
 #[cfg(feature = "serde")]
 mod serialize;
+mod stacks;
 mod summary;
 mod threads;
 
 pub use check::{Check, Violation};
 pub use costs::{Cost, Costs};
 pub use missing::Missing;
+pub use stacks::{StackEnd, StackSummary};
 pub use summary::{Ending, Summary, ThreadSummary};

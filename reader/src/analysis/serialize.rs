@@ -3,13 +3,35 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mallook_format::{Clock, Kind, Loss, Mode};
+use mallook_format::{Clock, Kind, Loss, Mode, Stacks};
 use serde::Serializer;
 
-use super::names::{clock_name, is_first_half};
+use super::names::{clock_name, is_first_half, stacks_name};
+use crate::stack::FrameKind;
 
 pub fn path<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(&path.display())
+}
+
+pub fn optional_path<S: Serializer>(
+    path: &Option<std::path::PathBuf>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    match path {
+        Some(path) => to.collect_str(&path.display()),
+        None => to.serialize_none(),
+    }
+}
+
+pub fn stacks<S: Serializer>(taken: &Result<Stacks, u32>, to: S) -> Result<S::Ok, S::Error> {
+    match taken {
+        Ok(taken) => to.serialize_str(stacks_name(*taken)),
+        Err(raw) => to.serialize_u32(*raw),
+    }
+}
+
+pub fn frame_kind<S: Serializer>(kind: &FrameKind, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(kind.name())
 }
 
 pub fn mode<S: Serializer>(mode: &Result<Mode, u32>, to: S) -> Result<S::Ok, S::Error> {

@@ -10,6 +10,7 @@ use super::check::Check;
 use super::counts::{Counts, Newest};
 use super::missing::{self, Missing};
 use super::names::{clock_name, is_first_half};
+use super::stacks::StackSummary;
 use crate::escape::{Shown, escape};
 use crate::trace::{ClockMap, Liveness, Trace};
 
@@ -148,6 +149,8 @@ pub struct Summary {
     pub further_threads: u64,
     /// Call moments of further threads that are in the file.
     pub further_events: u64,
+    /// The call stacks; `None` if none were taken.
+    pub stacks: Option<StackSummary>,
 }
 
 impl Ending {
@@ -235,6 +238,7 @@ impl Summary {
             lost: missing::lost(trace),
             stopped: trace.stopped(),
             kinds: counts.kinds,
+            stacks: counts.stacks.summary(trace),
             further_threads: counts.threads.further(),
             further_events: counts.threads.others,
             threads: (counts.threads.named().into_iter())
@@ -323,6 +327,9 @@ impl fmt::Display for Summary {
         }
         let at_least = if self.unseen_releases_exact { "" } else { "at least " };
         writeln!(f, "releases of memory never seen: {at_least}{}", self.unseen_releases)?;
+        if let Some(stacks) = &self.stacks {
+            write!(f, "{stacks}")?;
+        }
         for (&kind, count) in &self.kinds {
             let half = if is_first_half(kind) { " (first moment)" } else { "" };
             writeln!(f, "events, {}{half}: {count}", kind.name())?;

@@ -11,4 +11,4 @@ mod moment;
 mod slots;
 
 pub use moment::{Batch, Moment, Moments};
-pub use slots::{Decoded, Decoder, all_of, copied, moments, moments_with_stacks, thread_name};
+pub use slots::{Decoded, Decoder, copied, moments, moments_with_stacks, thread_name};

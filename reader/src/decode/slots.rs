@@ -274,7 +274,7 @@ pub fn copied(trace: &Trace, block: &Block, copy: &BlockCopy, each: impl FnMut(M
 
 /// Hands on all that a decoder finds.
 #[inline]
-pub fn all_of<'a, S: SlotStacks>(
+fn all_of<'a, S: SlotStacks>(
     trace: &Trace,
     block: &Block,
     mut decoder: Decoder<'a, S>,

@@ -24,7 +24,7 @@ mod stacks;
 #[cfg(feature = "symbols")]
 mod symbolize;
 
-pub use dictionary::{Dictionary, NoStacks, Outermost, Paths, SlotStacks};
+pub use dictionary::{Dictionary, NoStacks, Outermost, SlotStacks};
 pub use module::Module;
 pub use name::FrameName;
 pub use stacks::{Frame, FrameKind, Frames, StackId, Stacks};

@@ -1,5 +1,6 @@
 //! A stack's frames.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,7 +14,7 @@ use super::module::Module;
 use super::name::FrameName;
 use super::nodes::Nodes;
 use super::sites::Sites;
-use crate::trace::Trace;
+use crate::trace::{DamageKind, Trace};
 
 /// A call stack, by its number in a [`Stacks`]: equal stacks have equal numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -182,6 +183,17 @@ impl<'a> Stacks<'a> {
         let _ = self.names.set(names);
     }
 
+    /// Reports call sites of the stacks so far that the trace does not list.
+    pub(crate) fn check_sites(&self) {
+        let nodes = (1..).map_while(|node| self.nodes.get(node));
+        let sites: BTreeSet<_> = nodes.map(|(_, site)| site).collect();
+        let is_missing = |site: &&Site| self.frame(**site).kind == FrameKind::Missing;
+        let count = sites.iter().filter(is_missing).count() as u64;
+        if count != 0 {
+            self.trace.report(DamageKind::MissingSites { count }, self.trace.size());
+        }
+    }
+
     /// The stacks of a block that is decoded now.
     pub(crate) fn of_block(&self) -> Dictionary<Interning<'_>> {
         let interner = self.interner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,6 +212,11 @@ impl Trace<'_> {
     pub fn stacks(&self) -> Result<StackMode, u32> {
         let raw = self.header().stacks;
         StackMode::from_raw(raw).ok_or(raw)
+    }
+
+    /// Blocks of events may define call stacks, as far as the header tells.
+    pub(crate) fn may_have_stacks(&self) -> bool {
+        self.stacks() != Ok(StackMode::Off)
     }
 }
 

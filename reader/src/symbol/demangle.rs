@@ -11,10 +11,15 @@ const MOST: usize = 64 << 10;
 /// The most bytes of a mangled name that is looked at.
 const MOST_MANGLED: usize = 16 << 10;
 
+/// The name looks like one of C++ or Rust.
+pub(super) fn is_mangled(name: &str) -> bool {
+    name.starts_with("_Z") || name.starts_with("_R")
+}
+
 /// The name, demangled if it is one of C++ or Rust.
 pub(super) fn demangle(name: &str) -> Cow<'_, str> {
-    let mangled = (name.starts_with("_Z") || name.starts_with("_R")) && name.len() <= MOST_MANGLED;
-    match mangled.then(|| rust(name).or_else(|| cpp(name))) {
+    let is_short = is_mangled(name) && name.len() <= MOST_MANGLED;
+    match is_short.then(|| rust(name).or_else(|| cpp(name))) {
         Some(Some(demangled)) => demangled.into(),
         _ => name.into(),
     }
@@ -37,9 +42,31 @@ fn has_hash(name: &str) -> bool {
     })
 }
 
+/// The name without parameters: `cpp_demangle` gets those of one name in twenty wrong.
 fn cpp(name: &str) -> Option<String> {
     let symbol = Symbol::new(name.as_bytes()).ok()?;
-    bounded(|out| symbol.structured_demangle(&mut Unstructured(out), &DemangleOptions::new()))
+    let options = DemangleOptions::new();
+    let options = options.no_params().no_return_type().hide_expression_literal_types();
+    let name = bounded(|out| symbol.structured_demangle(&mut Unstructured(out), &options))?;
+    Some(tidy(name))
+}
+
+/// The name without what the demangler leaves of packs of no arguments and of a method for `*this`
+/// of one kind: `f<int, >`, `S::f &&`.
+fn tidy(mut name: String) -> String {
+    for (leftover, kept) in [(", >", ">"), ("<, ", "<"), (", )", ")"), (", &&)", ")")] {
+        while name.contains(leftover) {
+            name = name.replace(leftover, kept);
+        }
+    }
+    for qualifier in [" const", " &", " &&"] {
+        if !name.contains("operator")
+            && let Some(rest) = name.strip_suffix(qualifier)
+        {
+            name.truncate(rest.len());
+        }
+    }
+    name
 }
 
 fn bounded(write: impl FnOnce(&mut Bounded) -> fmt::Result) -> Option<String> {
@@ -75,14 +102,15 @@ mod tests {
     #[test]
     fn names_of_cpp_and_rust_are_demangled() {
         for (mangled, name) in [
-            ("_ZN3foo3barEi", "foo::bar(int)"),
+            ("_ZN3foo3barEi", "foo::bar"),
             (
                 "_ZNSt6vectorIiSaIiEE9push_backEOi",
-                "std::vector<int, std::allocator<int> >::push_back(int&&)",
+                "std::vector<int, std::allocator<int> >::push_back",
             ),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
             ("_RNvC6_123foo3bar", "123foo::bar"),
-            ("_ZL6helperv.constprop.0", "helper() [clone .constprop.0]"),
+            ("_ZL6helperv.constprop.0", "helper [clone .constprop.0]"),
+            ("_ZSt11make_uniqueI1AJEEvDpOT0_", "std::make_unique<A>"),
             ("main", "main"),
             ("_Zebra", "_Zebra"),
             ("_Rust", "_Rust"),

@@ -9,7 +9,7 @@ use addr2line::gimli::{
 };
 use addr2line::{Context, LookupContinuation, LookupResult};
 
-use super::demangle::demangle;
+use super::demangle::{demangle, is_mangled};
 use super::elf::Elf;
 use super::interner::Interner;
 use super::names::{Frame, Location};
@@ -28,13 +28,21 @@ pub(super) struct Debug<'a> {
     pub code: Vec<Range<u64>>,
 }
 
-/// The frames of each of these addresses, and what was found damaged. An address about which
-/// nothing is known has no frames.
+/// What is known of an address.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines {
+    /// None if nothing is known.
+    pub frames: Vec<Frame>,
+    /// The name of the function is the one that a linker sees, so no symbol knows a better one.
+    pub is_linked: bool,
+}
+
+/// What is known of each of these addresses, and what was found damaged.
 pub(super) fn frames(
     debug: &Debug<'_>,
     addresses: &[u64],
     interner: &mut Interner,
-) -> Result<(Vec<Vec<Frame>>, Option<String>), String> {
+) -> Result<(Vec<Lines>, Option<String>), String> {
     let main = sections(debug.main)?;
     let shared = debug.shared.map(sections).transpose()?;
     let package = debug.package.map(package).transpose()?;
@@ -46,10 +54,10 @@ pub(super) fn frames(
     let context = Context::from_dwarf(dwarf).map_err(|error| error.to_string())?;
     let (mut all, mut damaged) = (Vec::with_capacity(addresses.len()), None);
     for &address in addresses {
-        let frames = look_up(&context, &split, &debug.code, address, interner);
-        all.push(frames.unwrap_or_else(|error| {
+        let lines = look_up(&context, &split, &debug.code, address, interner);
+        all.push(lines.unwrap_or_else(|error| {
             damaged = Some(error.to_string());
-            Vec::new()
+            Lines::default()
         }));
     }
     Ok((all, damaged))
@@ -74,9 +82,9 @@ fn look_up<'a>(
     code: &[Range<u64>],
     address: u64,
     interner: &mut Interner,
-) -> Result<Vec<Frame>, Error> {
+) -> Result<Lines, Error> {
     let mut frames = complete(context.find_frames(address), split)?;
-    let (mut found, mut function) = (Vec::new(), None);
+    let (mut found, mut function, mut is_linked) = (Vec::new(), None, false);
     while let Some(frame) = frames.next()? {
         let location = frame.location.as_ref();
         let location = location.and_then(|it| {
@@ -85,6 +93,7 @@ fn look_up<'a>(
         });
         let name = frame.function.as_ref().map(|it| it.raw_name()).transpose()?;
         let name = name.filter(|name| !name.is_empty());
+        is_linked = name.as_ref().is_some_and(|name| is_mangled(name));
         found.push(Frame {
             function: name.map(|name| interner.intern(&demangle(&name))),
             offset: None,
@@ -100,9 +109,9 @@ fn look_up<'a>(
         && let Some(unit) = complete(context.find_dwarf_and_unit(address), split)
         && !is_here(unit, function, code, address)?
     {
-        return Ok(Vec::new());
+        return Ok(Lines::default());
     }
-    Ok(found)
+    Ok(Lines { frames: found, is_linked })
 }
 
 /// The function at the address starts within the code.

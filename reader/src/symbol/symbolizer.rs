@@ -1,7 +1,7 @@
 //! Names of the addresses of a module.
 
-use super::demangle::demangle;
-use super::dwarf::{self, Debug};
+use super::demangle::{demangle, is_mangled};
+use super::dwarf::{self, Debug, Lines};
 use super::elf::{Elf, Image, executable, has_debug_info};
 use super::interner::Interner;
 use super::locate::{Found, locate, readable};
@@ -109,7 +109,7 @@ impl Search<'_> {
             Extent::None => State::Stripped { file },
         };
         let symbols = table::resolve(symbols, self.offsets);
-        let mut frames = vec![Vec::new(); self.offsets.len()];
+        let mut lines = vec![Lines::default(); self.offsets.len()];
         let with_lines = [&own, &debug].into_iter().flatten().find(|(_, elf)| has_debug_info(elf));
         if let Some((image, main)) = with_lines {
             let code = own.as_ref().map_or_else(Vec::new, |(_, own)| executable(own));
@@ -121,20 +121,20 @@ impl Search<'_> {
             };
             let file = readable(&image.path);
             match dwarf::frames(&debug, self.offsets, &mut self.interner) {
-                Ok((lines, damaged)) => {
-                    frames = lines;
+                Ok((found, damaged)) => {
+                    lines = found;
                     self.reject(&file, damaged);
                     self.names.state = State::Lines { file };
                 }
                 Err(error) => self.reject(&file, Some(error)),
             }
         }
-        for ((frames, symbol), &offset) in frames.iter_mut().zip(symbols).zip(self.offsets) {
+        for ((lines, symbol), &offset) in lines.iter_mut().zip(symbols).zip(self.offsets) {
             if let Some(symbol) = symbol {
-                self.complete(frames, symbol, offset);
+                self.complete(lines, symbol, offset);
             }
         }
-        frames
+        lines.into_iter().map(|lines| lines.frames).collect()
     }
 
     fn reject(&mut self, file: &str, error: Option<String>) {
@@ -142,19 +142,22 @@ impl Search<'_> {
         self.names.rejected.extend(error.map(rejected));
     }
 
-    /// Names the function by its symbol, where the debug information does not.
-    fn complete(&mut self, frames: &mut Vec<Frame>, symbol: Symbol<'_>, offset: u64) {
-        if frames.last().is_some_and(|outermost| outermost.function.is_some()) {
-            return;
-        }
+    /// Names the function by its symbol, where the debug information does not, or where it leaves out
+    /// the name spaces.
+    fn complete(&mut self, lines: &mut Lines, symbol: Symbol<'_>, offset: u64) {
         let name = String::from_utf8_lossy(symbol.name);
-        let function = Some(self.interner.intern(&demangle(&name)));
-        match frames.last_mut() {
-            Some(outermost) => outermost.function = function,
+        let mut function = |name: &str| Some(self.interner.intern(&demangle(name)));
+        match lines.frames.last_mut() {
             None => {
-                let offset = Some(offset - symbol.start);
-                frames.push(Frame { function, offset, ..Frame::default() });
+                let (function, offset) = (function(&name), Some(offset - symbol.start));
+                lines.frames.push(Frame { function, offset, ..Frame::default() });
             }
+            Some(outermost) if outermost.function.is_none() => outermost.function = function(&name),
+            // What comes after a dot tells parts and copies of a function apart.
+            Some(outermost) if !lines.is_linked && is_mangled(&name) => {
+                outermost.function = function(name.split('.').next().unwrap_or(&name));
+            }
+            Some(_) => {}
         }
     }
 }

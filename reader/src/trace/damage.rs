@@ -49,6 +49,11 @@ pub enum DamageKind {
         /// Number of missing blocks.
         count: u64,
     },
+    /// Call sites that stacks have are not in the file: their addresses are not known.
+    MissingSites {
+        /// Number of them.
+        count: u64,
+    },
     /// The file was removed or replaced while it was read, and too many others were open to keep hold
     /// of it.
     Replaced,
@@ -110,6 +115,9 @@ impl fmt::Display for DamageKind {
             DamageKind::MissingBlocks { count } => {
                 let found = "the end of the file, or holes";
                 write!(f, "found {found}, expected {count} more blocks that were opened")
+            }
+            DamageKind::MissingSites { count } => {
+                write!(f, "found no addresses of {count} call sites, expected those of all stacks")
             }
             DamageKind::Replaced => {
                 write!(f, "found no file or another one, expected the file that was opened")

@@ -8,6 +8,9 @@ import sys
 
 INTEGERS = ["time_ns", "pid", "tid", "size", "alignment", "start_ns", "duration_ns", "trace", "seq", "failed"]
 TEXTS = ["op", "address", "old_address"]
+# Of a table of call stacks.
+FRAME_INTEGERS = ["stack", "frame", "inlined", "line", "column"]
+FRAME_TEXTS = ["kind", "function", "file", "module", "offset", "address"]
 
 
 def agree(reader, path, expected, found):
@@ -58,7 +61,7 @@ def of_sqlite(path):
         rows = csv.reader(file)
         names = next(rows)
         base = sqlite3.connect(":memory:")
-        columns = ", ".join(f"{name} {'TEXT' if name in TEXTS else 'INTEGER'}" for name in names)
+        columns = ", ".join(f"{name} {'TEXT' if name in TEXTS + FRAME_TEXTS else 'INTEGER'}" for name in names)
         base.execute(f"create table events ({columns})")
         base.executemany(f"insert into events values ({', '.join('?' * len(names))})", rows)
     kinds = lambda name: {row[0] for row in base.execute(f"select distinct typeof({name}) from events")}
@@ -72,8 +75,10 @@ readers = {"pandas": of_pandas, "duckdb": of_duckdb, "polars": of_polars, "pyarr
 for path in sys.argv[1:]:
     with open(path) as file:
         rows = list(csv.DictReader(file))
-    more = ["detail"] if "detail" in rows[0] else []
-    integers = set(INTEGERS + more)
+    is_table = "frame" in rows[0]
+    more = [name for name in ["detail", "stack"] if name in rows[0]]
+    integers = set(FRAME_INTEGERS if is_table else INTEGERS + more)
+    texts = set(FRAME_TEXTS if is_table else TEXTS)
     values = {name: [int(row[name]) for row in rows] for name in integers}
     for name, read in readers.items():
         try:
@@ -82,11 +87,11 @@ for path in sys.argv[1:]:
             print(name, "MISSING")
             continue
         # Some take hexadecimal numbers for numbers, which is well as long as they always do.
-        for column in {"address", "old_address"} & found[0]:
+        for column in {"address", "old_address", "offset"} & found[0]:
             agree(name, path, [int(row[column], 16) for row in rows], found[2][column])
             found[0].remove(column)
             found[1].add(column)
-        agree(name, path, (integers, set(TEXTS)), found[:2])
+        agree(name, path, (integers, texts), found[:2])
         for column in integers:
             if found[2][column] != values[column]:
                 sys.exit(f"{name} {path}: the values of {column} are not exact")
