@@ -71,7 +71,7 @@ extern "C" fn nothing(_: usize, _: usize, _: usize) {}
 extern "C" fn ours(pc: usize, sp: usize, bp: usize) {
     let measured = measured();
     // SAFETY: the thread's own.
-    let Some(mut turn) = (unsafe { measured.thread.turn() }) else { return };
+    let Some(mut turn) = (unsafe { measured.thread.turn(&measured.host, sp) }) else { return };
     // SAFETY: the registers of the caller.
     let kept = unsafe { turn.capture(&UNWINDER, &measured.host, Registers { pc, sp, bp }) };
     measured.frames += turn.sites().len();

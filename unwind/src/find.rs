@@ -1,7 +1,8 @@
 //! From an address of code to the module that holds it.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 
+use crate::host::FindObject;
 use crate::maps;
 use crate::module::Module;
 use crate::ranges::{Range, Ranges};
@@ -30,33 +31,13 @@ struct FoundObject {
     reserved: [u64; 7],
 }
 
-type FindObject = unsafe extern "C" fn(*const c_void, *mut FoundObject) -> c_int;
-
-/// glibc's `_dl_find_object`, which takes no lock and allocates nothing.
-fn find_object() -> Option<FindObject> {
-    let function: usize;
-    // SAFETY: reads a word of our own table, which the loader has filled; 0 where nobody has such a
-    // symbol.
-    unsafe {
-        core::arch::asm!(
-            ".weak _dl_find_object",
-            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
-            out(reg) function,
-            options(nostack, preserves_flags, readonly),
-        );
-    }
-    // SAFETY: null or a function of this type.
-    unsafe { core::mem::transmute::<usize, Option<FindObject>>(function) }
-}
-
 /// What the loader knows.
 #[inline(never)]
-fn ask_loader(address: usize) -> Option<Module> {
-    let find = find_object()?;
+fn ask_loader(find: FindObject, address: usize) -> Option<Module> {
     let mut found =
         FoundObject { flags: 0, start: 0, end: 0, link_map: 0, index: 0, reserved: [0; 7] };
     // SAFETY: the function takes any address and fills a structure of this layout.
-    let result = unsafe { find(address as *const c_void, &mut found) };
+    let result = unsafe { find(address as *const c_void, (&raw mut found).cast()) };
     // SAFETY: the module has code on a stack of ours, so it stays; its first page is one of a
     // segment.
     (result == 0).then(|| unsafe { Module::new(found.start, found.index) })
@@ -66,7 +47,7 @@ fn ask_loader(address: usize) -> Option<Module> {
 #[derive(Clone, Copy, Debug)]
 pub struct Sources {
     /// The loader, if it can answer.
-    pub loader: bool,
+    pub loader: Option<FindObject>,
     /// The kernel: system calls are allowed.
     pub kernel: bool,
 }
@@ -74,8 +55,8 @@ pub struct Sources {
 /// Whose code an address is that is on a stack of ours. `ranges` remembers those which the loader
 /// does not know.
 pub fn find(address: usize, ranges: &Ranges, generation: u32, sources: Sources) -> Code {
-    if sources.loader
-        && let Some(module) = ask_loader(address)
+    if let Some(find) = sources.loader
+        && let Some(module) = ask_loader(find, address)
     {
         return Code::Module(module);
     }
@@ -101,18 +82,20 @@ pub fn find(address: usize, ranges: &Ranges, generation: u32, sources: Sources) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Host;
+    use crate::tests::Plain;
 
     #[test]
     fn the_loader_and_the_kernel_agree() {
         let ranges = Ranges::new();
-        let both = Sources { loader: true, kernel: true };
+        let both = Sources { loader: Plain.find_object(), kernel: true };
         for address in [find as *const () as usize, libc::malloc as *const () as usize] {
             let Code::Module(by_loader) = find(address, &ranges, 0, both) else { panic!() };
             assert!(ranges.find(address, 0).is_none());
-            let kernel = Sources { loader: false, ..both };
+            let kernel = Sources { loader: None, ..both };
             let Code::Module(by_maps) = find(address, &ranges, 0, kernel) else { panic!() };
             assert_eq!(by_loader.index, by_maps.index);
-            let none = Sources { loader: false, kernel: false };
+            let none = Sources { loader: None, kernel: false };
             assert!(matches!(find(address, &ranges, 0, none), Code::Module(_)));
             assert!(matches!(find(address, &ranges, 1, none), Code::Unknown));
         }

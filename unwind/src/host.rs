@@ -1,6 +1,11 @@
 //! What the unwinder needs of the process that it is in.
 
+use core::ffi::{c_int, c_void};
+
 use crate::site::{Kind, Site};
+
+/// glibc's `_dl_find_object`: an address, and a `struct dl_find_object`.
+pub type FindObject = unsafe extern "C" fn(*const c_void, *mut c_void) -> c_int;
 
 /// The host process, as the tracer knows it. All of it may be called in a signal handler, and
 /// while another call of it is interrupted.
@@ -19,8 +24,14 @@ pub trait Host {
     /// the very address at which a signal interrupted the code.
     fn site(&self, site: Site, address: usize, kind: Kind, generation: u32) -> bool;
 
+    /// glibc's `_dl_find_object` (since 2.35), which takes no lock and allocates nothing, if the host
+    /// has one. Without it the kernel is asked for the modules.
+    fn find_object(&self) -> Option<FindObject> {
+        None
+    }
+
     /// Whether system calls may be made: `open`, `read`, `ioctl` and `close` on `/proc/self/maps`,
-    /// `getpid` and `process_vm_readv` on the own process.
+    /// `getpid` and `process_vm_readv` on the own process, `sigaltstack` without a change.
     fn system_calls(&self) -> bool {
         true
     }

@@ -111,7 +111,7 @@ impl Kept {
         }
     }
 
-    /// The next capture begins without a stack.
+    /// Makes the next capture forget the stack, whatever state it is in.
     pub fn forget(&mut self) {
         self.stamp = 0;
     }
@@ -212,14 +212,11 @@ impl Kept {
     /// Lays down what stands for frames that are not there.
     #[cold]
     pub fn lay_pseudo(&mut self, seam: &mut Seam, rule: Rule) {
-        let (site, is_cut) = match rule {
-            Rule::CUT => (Site::CUT, true),
-            _ => (Site::BROKEN, false),
-        };
+        let site = if rule == Rule::CUT { Site::CUT } else { Site::BROKEN };
         // The stack is a new one from here on.
         seam.near = 0;
-        self.is_cut = is_cut;
-        self.dropped = usize::MAX / 2;
+        // It is looked for again soon, but if it was not found, only after many returns.
+        self.dropped = if self.is_cut { DEPTH / 2 } else { 0 };
         if seam.top > 1 {
             seam.top -= 1;
             self.lay(seam.top, Registers { pc: 0, sp: ABOVE, bp: 0 }, rule, site);
@@ -270,7 +267,7 @@ impl Kept {
     fn is_small(&self, seam: Seam) -> bool {
         const SLACK: usize = 64;
         let total = seam.near + (DEPTH + 1 - seam.top);
-        total < DEPTH / 8 || total.saturating_add(self.dropped) <= DEPTH - SLACK
+        total + self.dropped.min(DEPTH - DEPTH / 8) <= DEPTH - SLACK
     }
 
     /// The check of this number failed, below the frame at the seam; or all hold, but frames are
@@ -339,6 +336,9 @@ impl Kept {
     #[inline(always)]
     pub fn join(&mut self, seam: Seam) {
         self.append(seam);
+        if seam.near == 0 {
+            self.is_cut = self.sites().first() == Some(&Site::CUT);
+        }
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@ const READ: usize = 0;
 const OPEN: usize = 2;
 const CLOSE: usize = 3;
 const IOCTL: usize = 16;
+const SIGALTSTACK: usize = 131;
 const GETPID: usize = 39;
 const PROCESS_VM_READV: usize = 310;
 
@@ -84,6 +85,16 @@ pub fn read_words<const N: usize>(address: usize) -> Option<[usize; N]> {
     // SAFETY: the kernel writes at most so many bytes into `words`.
     let result = unsafe { call(PROCESS_VM_READV, [own as usize, local, 1, remote, 1, 0]) };
     (result == bytes as isize).then_some(words)
+}
+
+/// Whether the thread is on its alternate signal stack, if that can be told.
+pub fn on_alternate_stack() -> Option<bool> {
+    const SS_ONSTACK: u32 = 1;
+    // `stack_t`: the address, flags, and the size.
+    let mut stack = [0usize; 3];
+    // SAFETY: the kernel writes one `stack_t`.
+    let result = unsafe { call(SIGALTSTACK, [0, stack.as_mut_ptr() as usize, 0, 0, 0, 0]) };
+    (result == 0).then_some(stack[1] as u32 & SS_ONSTACK != 0)
 }
 
 #[cfg(test)]

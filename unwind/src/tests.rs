@@ -1,6 +1,6 @@
 //! Hosts for unit tests.
 
-use crate::{Host, Kind, Site};
+use crate::{FindObject, Host, Kind, Site};
 
 /// A host with memory.
 pub struct Plain;
@@ -13,6 +13,14 @@ impl Host for Plain {
 
     fn site(&self, _: Site, _: usize, _: Kind, _: u32) -> bool {
         true
+    }
+
+    fn find_object(&self) -> Option<FindObject> {
+        // SAFETY: a name; null, or a function of this type.
+        unsafe {
+            let place = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
+            core::mem::transmute::<*mut libc::c_void, Option<FindObject>>(place)
+        }
     }
 }
 

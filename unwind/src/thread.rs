@@ -8,13 +8,14 @@ use crate::kept::{DEPTH, Kept, Seam};
 use crate::rule::{Rule, kind};
 use crate::site::Site;
 use crate::step::{self, Registers, Step};
+use crate::syscall;
 use crate::unwinder::Unwinder;
 
 /// What a thread keeps of its last stack. All zero is new; about 170 KiB, of which only pages are
 /// touched that the depth of the stack needs. It must not move.
 #[repr(C)]
 pub struct Thread {
-    /// The stack pointer of the capture under way; 0 if there is none.
+    /// The stack pointer of the event under way; 0 if there is none.
     busy: AtomicUsize,
     kept: UnsafeCell<Kept>,
 }
@@ -25,35 +26,41 @@ pub struct Turn<'a> {
 }
 
 impl Thread {
-    /// Begins an event of the thread. `None` if another one is under way, which a signal has
-    /// interrupted: then [`walk`](crate::walk) will do.
+    /// Begins an event of the thread, which has this stack pointer. `None` if another one is under
+    /// way, which a signal has interrupted: then [`walk`](crate::walk) will do.
     ///
     /// # Safety
     /// The thread is this one, or nobody's.
     #[inline(always)]
-    pub unsafe fn turn(&self) -> Option<Turn<'_>> {
+    pub unsafe fn turn<H: Host>(&self, host: &H, sp: usize) -> Option<Turn<'_>> {
         // Only this thread and its signal handlers look at the flag.
-        if self.busy.load(Ordering::Relaxed) != 0 {
+        let busy = self.busy.load(Ordering::Relaxed);
+        if busy != 0 && !self.was_left(host, busy, sp) {
             return None;
         }
-        self.busy.store(1, Ordering::Relaxed);
+        self.busy.store(sp, Ordering::Relaxed);
         // What follows is not done before the flag stands.
         compiler_fence(Ordering::SeqCst);
         Some(Turn { thread: self })
     }
-}
 
-impl Thread {
-    /// Ends a turn whose function was left by a jump (`longjmp` out of a signal handler), and forgets
-    /// the last stack, which may be in the middle of a change.
-    ///
-    /// # Safety
-    /// As that of [`Thread::turn`]; the function does not go on.
+    /// Whether the event under way will not go on, because a signal handler that interrupted it
+    /// has left by `longjmp`: then its frames are below the stack pointer, those of a handler would
+    /// be above it. Forgets the stack, which may be half written.
     #[cold]
-    pub unsafe fn abandon(&self) {
-        // SAFETY: by contract nobody else uses it.
-        unsafe { &mut *self.kept.get() }.forget();
-        self.busy.store(0, Ordering::Relaxed);
+    fn was_left<H: Host>(&self, host: &H, busy: usize, sp: usize) -> bool {
+        // SAFETY: the event under way is an interrupted one of this thread.
+        let kept = unsafe { &mut *self.kept.get() };
+        let same_stack = kept.stacks.current.holds(busy) && kept.stacks.current.holds(sp);
+        // A handler may have a stack of its own anywhere, even within the one that it interrupted.
+        let was_left = sp >= busy
+            && same_stack
+            && host.system_calls()
+            && syscall::on_alternate_stack() == Some(false);
+        if was_left {
+            kept.forget();
+        }
+        was_left
     }
 }
 

@@ -215,7 +215,10 @@ impl Unwinder {
         if options & FRAME_POINTERS != 0 {
             return Rule::GUESS;
         }
-        let sources = Sources { loader: options & ONLY_MAPS == 0, kernel: host.system_calls() };
+        let sources = Sources {
+            loader: host.find_object().filter(|_| options & ONLY_MAPS == 0),
+            kernel: host.system_calls(),
+        };
         match find::find(address, &self.ranges, generation, sources) {
             Code::Module(module) => of_module(&module, address),
             Code::Written => Rule::GUESS,

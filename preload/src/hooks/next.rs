@@ -11,7 +11,7 @@ use core::sync::atomic::AtomicUsize;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::host::elf::Object;
-use crate::host::{clock, errno, libc_thread, objects};
+use crate::host::{clock, errno, libc_thread, loaded, objects};
 
 use super::{musl, optional, shadow};
 
@@ -338,6 +338,7 @@ fn resolve() {
     for ((_, place, stand_in), address) in table.iter().zip(found) {
         place.store(if address == 0 { *stand_in } else { address }, Relaxed);
     }
+    loaded::set_find_object(found_anywhere(loaded::NAME));
     libc_thread::set_get_clock(PTHREAD_GETCPUCLOCKID.address.load(Relaxed));
     let or_next = |address, next: &AtomicUsize| {
         if address == 0 { next.load(Relaxed) } else { address }
@@ -346,6 +347,16 @@ fn resolve() {
     optional::resolve(allocator);
     // Release: pairs with the Acquire in `resolve_once`: all others are there.
     PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+}
+
+/// The function with this name of any object, 0 if there is none.
+fn found_anywhere(name: &CStr) -> usize {
+    let mut address = 0;
+    objects::for_each_object(&mut |object| {
+        address = or_function(address, object, name);
+        if address == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    address
 }
 
 /// Puts ours in the place of the functions of musl that call another public one.

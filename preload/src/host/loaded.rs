@@ -1,6 +1,9 @@
 //! The loaded module that holds an address of code, which is on a stack of this process.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use mallook_unwind::FindObject;
 
 use super::elf;
 use super::mapped_file::MappedFile;
@@ -34,23 +37,23 @@ struct FoundObject {
     reserved: [u64; 7],
 }
 
-type FindObject = unsafe extern "C" fn(*const c_void, *mut FoundObject) -> c_int;
+/// Address of glibc's `_dl_find_object`, which takes no lock and allocates nothing; 0 for none. Looked
+/// up by name, since a library that is linked to it needs glibc 2.35.
+static FIND_OBJECT: AtomicUsize = AtomicUsize::new(0);
 
-/// glibc's `_dl_find_object`, which takes no lock and allocates nothing.
-fn find_object() -> Option<FindObject> {
-    let function: usize;
-    // SAFETY: reads a word of our own table, which the loader has filled; 0 where nobody has such a
-    // symbol.
-    unsafe {
-        core::arch::asm!(
-            ".weak _dl_find_object",
-            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
-            out(reg) function,
-            options(nostack, preserves_flags, readonly),
-        );
-    }
-    // SAFETY: null or a function of this type.
-    unsafe { core::mem::transmute::<usize, Option<FindObject>>(function) }
+/// The name of that function.
+pub const NAME: &CStr = c"_dl_find_object";
+
+/// Notes the address of that function.
+pub fn set_find_object(address: usize) {
+    FIND_OBJECT.store(address, Relaxed);
+}
+
+/// That function, if there is one.
+pub fn find_object() -> Option<FindObject> {
+    let address = FIND_OBJECT.load(Relaxed);
+    // SAFETY: 0, or the address of a function of this type.
+    unsafe { core::mem::transmute::<usize, Option<FindObject>>(address) }
 }
 
 impl Loaded {
@@ -58,8 +61,9 @@ impl Loaded {
     pub fn at(address: usize, may_ask: bool) -> Option<Loaded> {
         let mut found = FoundObject::default();
         // SAFETY: the function takes any address and fills a structure of this layout.
-        let known = find_object()
-            .is_some_and(|find| unsafe { find(address as *const c_void, &mut found) == 0 });
+        let known = find_object().is_some_and(|find| unsafe {
+            find(address as *const c_void, (&raw mut found).cast()) == 0
+        });
         if known && found.link_map != 0 {
             // SAFETY: `struct link_map` begins with `l_addr` and `l_name`; the module has code on a
             // stack, so it stays.
@@ -94,8 +98,15 @@ impl Loaded {
 mod tests {
     use super::*;
 
+    fn look_up() {
+        // SAFETY: a name.
+        let place = unsafe { libc::dlsym(libc::RTLD_DEFAULT, NAME.as_ptr()) };
+        set_find_object(place as usize);
+    }
+
     #[test]
     fn our_own_program_and_libc() {
+        look_up();
         let program = Loaded::at(find_object as *const () as usize, true).unwrap();
         assert!(program.start < program.end && program.path().is_empty());
         let id = program.build_id();
@@ -109,6 +120,7 @@ mod tests {
     #[test]
     fn the_kernel_says_the_same_as_the_loader() {
         let address = libc::getpid as *const () as usize;
+        look_up();
         let loaded = Loaded::at(address, false).unwrap();
         let file = MappedFile::at(address).unwrap();
         assert_eq!(file.start, loaded.start);

@@ -11,9 +11,9 @@ use super::moment::Moment;
 use super::refill::refill;
 use super::stack::encoder::{Coded, Encoder};
 use super::stack::listing::Lister;
-use super::stack::memory::{self, Begun, Kept};
+use super::stack::memory;
 use super::thread_buffer::{Timed, slot_at};
-use super::wiped::{WIPED, wipe_on_fork};
+use super::wiped::{WIPED, Wiped, wipe_on_fork};
 
 /// Attempts to find room for a stack, before the call is recorded without it.
 const ATTEMPTS: usize = 8;
@@ -29,11 +29,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A number for the frame of the hook: lower ones are further inside.
-    pub fn frame(self) -> usize {
-        self.entry
-    }
-
     /// The registers after the return.
     pub fn registers(self) -> Registers {
         // SAFETY: where the hook's return address stands, as it has not returned yet.
@@ -147,75 +142,53 @@ fn record_plainly(call: &Call) {
 
 /// Records a call with its stack; `false` if that cannot be had.
 fn record_with_stack(stacks: Stacks, call: &Call, caller: Caller) -> bool {
-    let buffers = &WIPED.buffers;
-    if !buffers.current().has_owner() && refill(buffers, &WIPED.session, wipe_on_fork, 1).is_err() {
+    let Wiped { buffers, session, listing } = &WIPED;
+    if !buffers.current().has_owner() && refill(buffers, session, wipe_on_fork, 1).is_err() {
         return false;
     }
     let Some(kept) = memory::of_buffer(buffers.current().index()) else { return false };
-    // SAFETY: mapped memory of the thread's own, zeros at first; whoever's turn it is has the rest.
-    let (turn, apart_turn) = unsafe { (&(*kept).turn, &(*kept).apart_turn) };
-    if let Some(begun) = turn.begin(caller.frame()) {
-        // SAFETY: it is this function's turn.
-        let done = in_turn(unsafe { &mut *kept }, begun, stacks, call, caller.registers());
-        turn.end();
-        return done;
-    }
-    if apart_turn.begin(caller.frame()).is_none() {
-        return false;
-    }
-    // SAFETY: likewise, of the part that handlers have.
-    let sites = unsafe { &mut (*kept).apart };
-    let lister = Lister { listing: &WIPED.listing, session: &WIPED.session };
-    let depth = match stacks {
-        Stacks::Caller => {
-            sites[0] = lister.listing.unwinder.caller(&lister, caller.registers().pc);
-            1
+    let lister = Lister { listing, session };
+    let registers = caller.registers();
+    // SAFETY: mapped memory of the thread's own, zeros at first.
+    let thread = unsafe { &(*kept).thread };
+    // SAFETY: the thread's own.
+    match unsafe { thread.turn(&lister, registers.sp) } {
+        Some(mut turn) => {
+            // SAFETY: likewise, and whose turn it is has the encoder.
+            let encoder = unsafe { &mut (*kept).encoder };
+            in_turn(&mut turn, encoder, &lister, stacks, call, registers)
         }
-        // SAFETY: the hook returns to the place of these registers.
-        _ => unsafe { walk(&lister.listing.unwinder, &lister, caller.registers(), sites) },
-    };
-    // The walk goes outward.
-    let sites = sites.get_mut(..depth).unwrap_or_default();
-    sites.reverse();
-    let apart = Coded::New { number: 0, keep: 0 };
-    let done = write(call, sites, || apart).is_some();
-    apart_turn.end();
-    done
+        // SAFETY: mapped memory of the thread's own; the rest of it is for handlers.
+        None => unsafe {
+            apart(&(*kept).apart_turn, &mut (*kept).apart, &lister, stacks, call, registers)
+        },
+    }
 }
 
 /// As `record_with_stack`, by the delta to the thread's last stack.
+#[inline(always)]
 fn in_turn(
-    kept: &mut Kept,
-    begun: Begun,
+    turn: &mut Turn,
+    encoder: &mut Encoder,
+    lister: &Lister,
     stacks: Stacks,
     call: &Call,
     registers: Registers,
 ) -> bool {
-    let Kept { encoder, thread, .. } = kept;
-    if begun == Begun::AfterJump {
-        encoder.forget();
-        // SAFETY: the thread's own; the function whose turn it was is gone.
-        unsafe { thread.abandon() };
-    }
-    let lister = Lister { listing: &WIPED.listing, session: &WIPED.session };
     let unwinder = &lister.listing.unwinder;
-    let (alone, turn): ([Site; 1], Turn);
-    let sites = match stacks {
+    let alone: [Site; 1];
+    let (sites, kept) = match stacks {
         Stacks::Caller => {
-            alone = [unwinder.caller(&lister, registers.pc)];
-            encoder.see(&alone, 0);
-            &alone[..]
+            alone = [unwinder.caller(lister, registers.pc)];
+            (&alone[..], 0)
         }
         _ => {
-            // SAFETY: the thread's own.
-            let Some(mut own) = (unsafe { thread.turn() }) else { return false };
             // SAFETY: the hook returns to the place of these registers.
-            let unchanged = unsafe { own.capture(unwinder, &lister, registers) };
-            turn = own;
-            encoder.see(turn.sites(), unchanged);
-            turn.sites()
+            let kept = unsafe { turn.capture(unwinder, lister, registers) };
+            (turn.sites(), kept)
         }
     };
+    encoder.see(sites, kept);
     if call.kind.has_stack_in_aux() && write_again(call, encoder, sites.len()) {
         return true;
     }
@@ -224,6 +197,38 @@ fn in_turn(
         encoder.confirm(coded, sites.len());
     }
     coded.is_some()
+}
+
+/// As `record_with_stack`, in a signal handler that has interrupted another call of the thread: with a
+/// stack that nothing else refers to.
+#[cold]
+#[inline(never)]
+fn apart(
+    turn: &memory::Turn,
+    sites: &mut [Site],
+    lister: &Lister,
+    stacks: Stacks,
+    call: &Call,
+    registers: Registers,
+) -> bool {
+    if !turn.begin(registers.sp) {
+        return false;
+    }
+    let unwinder = &lister.listing.unwinder;
+    let depth = match (stacks, sites.first_mut()) {
+        (Stacks::Caller, Some(first)) => {
+            *first = unwinder.caller(lister, registers.pc);
+            1
+        }
+        // SAFETY: the hook returns to the place of these registers.
+        _ => unsafe { walk(unwinder, lister, registers, sites) },
+    };
+    let sites = sites.get_mut(..depth).unwrap_or_default();
+    // The walk goes outward.
+    sites.reverse();
+    let done = write(call, sites, || Coded::New { number: 0, keep: 0 }).is_some();
+    turn.end();
+    done
 }
 
 /// Writes the slot of a call with the same stack as the last one, if the hot path can.

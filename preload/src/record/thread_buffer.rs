@@ -111,11 +111,6 @@ pub struct Place {
     pub owner: u64,
 }
 
-impl Place {
-    /// No block.
-    pub const NONE: Place = Place { block: 0, base: 0, owner: 0 };
-}
-
 /// Slots that were to be reserved for an event of now.
 pub enum Timed {
     /// They are, at so many ticks since the base.

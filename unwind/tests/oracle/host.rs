@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use mallook_unwind::{Host, Kind, Site};
+use mallook_unwind::{FindObject, Host, Kind, Site};
 
 /// What is known of the sites, by their numbers.
 #[derive(Default)]
@@ -38,5 +38,13 @@ impl Host for Sites {
         }
         noted[index] = (address, kind, generation);
         true
+    }
+
+    fn find_object(&self) -> Option<FindObject> {
+        // SAFETY: a name; null, or a function of this type.
+        unsafe {
+            let place = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
+            core::mem::transmute::<*mut libc::c_void, Option<FindObject>>(place)
+        }
     }
 }

@@ -70,9 +70,10 @@ pub fn stack(pc: usize, sp: usize, most: usize) -> (Vec<usize>, bool) {
             addresses.push(if interrupted { ip } else { ip - 1 });
         }
         // SAFETY: likewise.
-        interrupted = unsafe { (functions.is_signal_frame)(cursor) } > 0;
-        // SAFETY: likewise.
         let result = unsafe { (functions.step)(cursor) };
+        // What it calls a signal's frame is the one that was interrupted.
+        // SAFETY: likewise.
+        interrupted = unsafe { (functions.is_signal_frame)(cursor) } > 0;
         if result <= 0 || addresses.len() == most {
             return (addresses, result == 0);
         }

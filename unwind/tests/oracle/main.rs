@@ -6,4 +6,5 @@ mod host;
 mod libunwind;
 mod programs;
 mod recorder;
+mod special;
 mod walks;

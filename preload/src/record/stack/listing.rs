@@ -2,11 +2,11 @@
 
 use mallook_format::ring::Opening;
 use mallook_format::{BlockKind, Site, SiteKind, SiteSlot};
-use mallook_unwind::{Host, Unwinder};
+use mallook_unwind::{FindObject, Host, Unwinder};
 
 use crate::file::sites::SiteLog;
 use crate::host::confined::is_confined;
-use crate::host::loaded::Loaded;
+use crate::host::loaded::{self, Loaded};
 use crate::host::slow_path::SlowPath;
 use crate::host::{clock, wiped_memory};
 use crate::session::lifecycle::Session;
@@ -59,6 +59,10 @@ impl Host for Lister<'_> {
         // Signals are blocked, so nothing comes between that wants a site as well.
         let Some(_inside) = SlowPath::enter() else { return false };
         self.list(Site(site.0), address, site_kind(kind), generation).is_some()
+    }
+
+    fn find_object(&self) -> Option<FindObject> {
+        loaded::find_object()
     }
 
     fn system_calls(&self) -> bool {

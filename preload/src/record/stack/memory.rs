@@ -15,7 +15,6 @@ use super::encoder::Encoder;
 /// What a thread keeps of its last stack. All zero: nothing.
 #[repr(C, align(4096))]
 pub struct Kept {
-    pub turn: Turn,
     pub encoder: Encoder,
     pub thread: Thread,
     /// For a signal handler that finds the rest in use.
@@ -86,41 +85,32 @@ pub struct Turn {
     refused: AtomicUsize,
 }
 
-/// How a turn begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begun {
-    /// After the end of the last one.
-    InOrder,
-    /// The last one was left by a jump: what it has used may be in the middle of a change.
-    AfterJump,
-}
-
 impl Turn {
-    /// Begins a turn of a function whose frame is at `here`; `None` if it interrupts another one's.
-    #[inline]
-    pub fn begin(&self, here: usize) -> Option<Begun> {
+    /// Begins a turn of a function whose frame is at `here`; `false` if it interrupts another one's.
+    pub fn begin(&self, here: usize) -> bool {
         let last = self.user.load(Ordering::Relaxed);
-        let begun = if last == 0 { Begun::InOrder } else { self.after(last, here)? };
+        if last != 0 && !self.is_gone(last, here) {
+            return false;
+        }
         self.user.store(here, Ordering::Relaxed);
         // Towards signal handlers of this thread: what follows is not done before.
         compiler_fence(Ordering::SeqCst);
-        Some(begun)
+        true
     }
 
     /// Whether the frame `last` is gone.
     #[cold]
-    fn after(&self, last: usize, here: usize) -> Option<Begun> {
+    fn is_gone(&self, last: usize, here: usize) -> bool {
         // One that lies a little further down on the same stack was left by `siglongjmp`.
         let was_left = (last..last + SAME_STACK).contains(&here);
         if !was_left && self.refused.fetch_add(1, Ordering::Relaxed) < MOST_REFUSED {
-            return None;
+            return false;
         }
         self.refused.store(0, Ordering::Relaxed);
-        Some(Begun::AfterJump)
+        true
     }
 
     /// Ends a turn.
-    #[inline]
     pub fn end(&self) {
         // Towards signal handlers of this thread: what came before is done.
         compiler_fence(Ordering::SeqCst);
@@ -148,14 +138,15 @@ mod tests {
     fn a_handler_has_to_wait_and_a_jump_ends_a_turn() {
         let turn = Turn { user: AtomicUsize::new(0), refused: AtomicUsize::new(0) };
         let frame = 0x7fff_0000_1000;
-        assert_eq!(turn.begin(frame), Some(Begun::InOrder));
-        assert_eq!(turn.begin(frame - 64), None);
-        assert_eq!(turn.begin(0x5555_0000_0000), None);
-        assert_eq!(turn.begin(frame + 64), Some(Begun::AfterJump));
+        assert!(turn.begin(frame));
+        assert!(!turn.begin(frame - 64));
+        assert!(!turn.begin(0x5555_0000_0000));
+        assert!(turn.begin(frame + 64));
         turn.end();
-        assert_eq!(turn.begin(frame - 64), Some(Begun::InOrder));
-        for _ in 0..MOST_REFUSED - 2 {
-            assert_eq!(turn.begin(frame - 128), None);
+        assert!(turn.begin(frame - 64));
+        for _ in 0..MOST_REFUSED {
+            assert!(!turn.begin(frame - 128));
         }
+        assert!(turn.begin(frame - 128));
     }
 }

@@ -1,0 +1,244 @@
+//! Stacks that are made otherwise than by calls.
+
+use std::thread;
+
+use mallook_unwind::{Kind, Site};
+
+use crate::programs::{Program, compile};
+use crate::recorder::{Against, Heard, Recorder};
+
+/// Runs a function of a program in a thread with a stack of its own.
+fn record(
+    source: &'static str,
+    against: Against,
+    name: &'static std::ffi::CStr,
+    a: u64,
+    b: u64,
+) -> (usize, usize, usize, Option<Kind>) {
+    let work = move || {
+        let program = Program::new(source, &["-O2", "-Wl,-z,now"]);
+        let heard = Recorder::new(against).record(|| _ = program.call(name, a, b));
+        let Heard { events, kept, frames, outermost, .. } = heard;
+        (events, kept, frames, outermost)
+    };
+    thread::Builder::new().stack_size(64 << 20).spawn(work).unwrap().join().unwrap()
+}
+
+#[test]
+fn longjmp() {
+    let (events, .., outermost) = record("special.c", Against::All, c"leaps", 60, 6);
+    assert!(events > 400 && outermost == Some(Kind::End));
+}
+
+#[test]
+fn exceptions() {
+    let (events, .., outermost) = record("exceptions.cpp", Against::All, c"throws", 30, 5);
+    assert!(events > 400 && outermost == Some(Kind::End));
+}
+
+#[test]
+fn coroutines() {
+    let (events, .., outermost) = record("special.c", Against::Fresh, c"coroutines", 60, 1 << 20);
+    assert!(events > 200 && outermost == Some(Kind::End));
+}
+
+#[test]
+fn a_stack_that_goes_and_comes_smaller() {
+    let (events, ..) = record("special.c", Against::Fresh, c"smaller", 30, 512 << 10);
+    assert!(events > 300);
+}
+
+#[test]
+fn signals_on_the_own_stack() {
+    let (events, .., outermost) = record("special.c", Against::All, c"signals", 5, 0);
+    assert!(events > 200 && outermost == Some(Kind::End));
+}
+
+#[test]
+fn signals_on_another_stack() {
+    let (events, kept, frames, outermost) =
+        record("special.c", Against::All, c"signals", 5, 1 << 20);
+    assert!(events > 200 && outermost == Some(Kind::End));
+    assert!(kept * 100 > frames * 70, "{kept} of {frames}");
+}
+
+#[test]
+fn signals_on_a_stack_above() {
+    let (events, ..) = record("special.c", Against::All, c"signals_above", 5, 1 << 20);
+    assert!(events > 100);
+}
+
+#[test]
+fn every_instruction() {
+    let work = || {
+        let program = Program::new("special.c", &["-O2", "-Wl,-z,now"]);
+        Recorder::new(Against::Interrupted).record(|| _ = program.call(c"stepping", 3, 0))
+    };
+    let (events, incomplete) = thread::spawn(move || {
+        let heard = work();
+        (heard.events, heard.incomplete)
+    })
+    .join()
+    .unwrap();
+    // Some of the instructions that set up an aligned frame have its CFA in a register.
+    assert!(events > 300 && (1..20).contains(&incomplete), "{incomplete} of {events}");
+}
+
+#[test]
+fn deep_recursion() {
+    let (events, .., outermost) = record("special.c", Against::All, c"recurse", 100_000, 500);
+    assert!(events > 400);
+    // The last event is far out again.
+    assert_eq!(outermost, Some(Kind::End));
+}
+
+#[test]
+fn around_the_limit() {
+    for (levels, more) in [(1990, 100), (2100, 60), (3000, 1500), (2040, 300)] {
+        let (events, .., outermost) = record("special.c", Against::All, c"around", levels, more);
+        assert!(events > 200);
+        assert_eq!(outermost, Some(Kind::End));
+    }
+}
+
+#[test]
+fn what_is_deeper_than_the_limit_is_marked() {
+    let work = || {
+        let program = Program::new("special.c", &["-O2"]);
+        let recorder = Recorder::new(Against::All);
+        let heard = recorder.record(|| _ = program.call(c"recurse", 3000, 3000));
+        heard.stacks
+    };
+    let stacks = thread::Builder::new().stack_size(16 << 20).spawn(work).unwrap().join().unwrap();
+    let is_cut: Vec<bool> = stacks.iter().map(|stack| stack[0] == Site::CUT).collect();
+    // Before, at level 3000, at 0, at 1500 on the way back, and behind.
+    assert_eq!(
+        is_cut,
+        [false, false, true, false, false],
+        "{:?}",
+        stacks.iter().map(Vec::len).collect::<Vec<_>>()
+    );
+    assert!(
+        stacks[2].len() <= mallook_unwind::DEPTH && stacks[2].len() > mallook_unwind::DEPTH / 2
+    );
+}
+
+#[test]
+fn code_without_tables() {
+    for against in [Against::Fresh] {
+        let (events, .., outermost) = record("special.c", against, c"guesses", 4, 1);
+        assert!(events > 20);
+        assert_eq!(outermost, Some(Kind::End));
+    }
+}
+
+#[test]
+fn guesses_that_are_wrong() {
+    let work = || {
+        let program = Program::new("special.c", &["-O2"]);
+        Recorder::new(Against::Fresh).record(|| _ = program.call(c"guesses", 2, 0)).stacks
+    };
+    let stacks = thread::spawn(work).join().unwrap();
+    assert!(stacks.iter().any(|stack| stack[0] == Site::BROKEN && stack.len() == 2));
+    assert!(stacks.iter().all(|stack| stack[0] != Site::BROKEN || stack.len() == 2));
+}
+
+#[test]
+fn tables_that_lie() {
+    let stack: Vec<u64> = vec![0; 1000];
+    for value in
+        [0, 8, 1337, u64::MAX, u64::MAX - 8, 1 << 63, stack.as_ptr() as u64, 0x7fff_ffff_f000]
+    {
+        let work = move || {
+            let program = Program::new("special.c", &["-O2"]);
+            Recorder::new(Against::Fresh).record(|| _ = program.call(c"lies", value, 0)).stacks
+        };
+        let stacks = thread::spawn(work).join().unwrap();
+        assert!(stacks.len() == 1 && stacks[0].len() == 2 && stacks[0][0] == Site::BROKEN);
+    }
+}
+
+#[test]
+fn functions_without_an_entry() {
+    let (events, _, frames, outermost) = record("special.c", Against::Fresh, c"untold", 1, 2);
+    assert_eq!((events, frames, outermost), (1, 1, Some(Kind::NoRule)));
+}
+
+#[test]
+fn another_module_at_the_same_address() {
+    let directory = tempfile::tempdir().unwrap();
+    let one = compile(directory.path(), "plugin.c", &["-O2", "-DSIZE=40"], "one.so");
+    let other = compile(directory.path(), "plugin.c", &["-O2", "-DSIZE=104"], "other.so");
+    let recorder = Recorder::new(Against::Fresh);
+    let unwinder = recorder.unwinder.clone();
+    let places = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+    let heard = recorder.record(|| {
+        for round in 0..6 {
+            let program = Program::load(if round % 2 == 0 { &one } else { &other });
+            places.borrow_mut().push(program.symbol(c"run") as usize);
+            program.call(c"run", 5, 0);
+            program.close();
+            unwinder.modules_changed();
+        }
+    });
+    assert_eq!(heard.events, 6 * 12);
+    let places = places.take();
+    assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "the loader chose other addresses");
+}
+
+#[test]
+fn frame_pointers() {
+    let options = ["-O2", "-fno-omit-frame-pointer", "-mno-omit-leaf-frame-pointer"];
+    let program = Program::new("special.c", &options);
+    let by_tables = Recorder::new(Against::Fresh);
+    let whole = by_tables.record(|| _ = program.call(c"recurse", 50, 7)).addresses;
+    let by_pointers = Recorder::new(Against::None);
+    by_pointers.unwinder.use_frame_pointers();
+    let heard = by_pointers.record(|| _ = program.call(c"recurse", 50, 7));
+    assert_eq!(whole.len(), heard.addresses.len());
+    for (whole, guessed) in whole.iter().zip(&heard.addresses) {
+        // From the program on outward, functions keep none.
+        let of_program = whole
+            .iter()
+            .take_while(|address| crate::recorder::place(**address).contains("program.so"));
+        let count = of_program.count();
+        assert!(count >= 1 && guessed.len() >= count);
+        assert_eq!(whole[..count], guessed[..count]);
+    }
+}
+
+#[test]
+fn a_host_without_memory_and_without_the_kernel() {
+    use mallook_unwind::{Host, Unwinder, walk};
+    struct Nothing;
+    impl Host for Nothing {
+        fn memory(&self, _: usize) -> *mut u8 {
+            std::ptr::null_mut()
+        }
+        fn site(&self, _: Site, _: usize, _: Kind, _: u32) -> bool {
+            false
+        }
+        fn system_calls(&self) -> bool {
+            false
+        }
+    }
+    let program = Program::new("special.c", &["-O2"]);
+    let unwinder = Unwinder::new();
+    let thread = crate::recorder::thread();
+    let count = std::rc::Rc::new(std::cell::Cell::new(0));
+    let events = count.clone();
+    let listener = move |at: mallook_unwind::Registers| {
+        let mut into = [Site(0); 8];
+        // SAFETY: the registers of the caller.
+        let length = unsafe { walk(&unwinder, &Nothing, at, &mut into) };
+        assert_eq!(into[..length], [Site::UNLISTED, Site::BROKEN]);
+        // SAFETY: this thread's.
+        let mut turn = unsafe { thread.turn(&Nothing, at.sp) }.unwrap();
+        // SAFETY: the registers of the caller.
+        unsafe { turn.capture(&unwinder, &Nothing, at) };
+        assert_eq!(turn.sites(), [Site::BROKEN, Site::UNLISTED]);
+        events.set(events.get() + 1);
+    };
+    crate::event::listen(listener, || program.call(c"recurse", 20, 2));
+    assert!(count.get() > 10);
+}
