@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Files that hold names: the right ones are found, the wrong ones give none and say why.
 
 use std::fs;
@@ -373,4 +370,3 @@ fn names_keep_their_control_characters() {
     let found = names(&SymbolOptions::default(), &module(&file), &[address]);
     assert_eq!(called(&found), [["str\x1b[31m\nß\u{fffd}"]]);
 }
->>>>>>> symbols

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Damaged files: names may be missing, but nothing panics, hangs or takes more memory than stated.
 
 use std::fs;
@@ -233,4 +230,3 @@ fn files_of_names_that_are_none() {
     let damage = NamesFile::read(fewer.as_bytes()).unwrap().damage().unwrap();
     assert!(damage.contains("1 addresses, expected 1 and 2"), "{damage}");
 }
->>>>>>> symbols

@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-
-=======
 //! Addresses of processes that ran: stacks whose calls are known, and code that was made at run time.
 
 use std::fs;
@@ -180,4 +177,3 @@ fn functions_of_node() {
     assert!(function.contains("hotFunction"), "{function}");
     assert_eq!(names.places[0].frames[0].offset, Some(9));
 }
->>>>>>> symbols
