@@ -1,8 +1,8 @@
 //! Hostile call stacks: memory stays within the bound that the library states.
 
 use mallook_format::{
-    BlockKind, Kind, MAX_DEPTH, MAX_STACK, MORE_SITES, ModuleSlot, SLOTS, STACK_SHIFT, STACK_SITES,
-    Site, SiteSlot, Slot, StackSlot, stack_more,
+    BlockKind, Kind, MAX_DEPTH, MAX_KEEP, MAX_STACK, MORE_SITES, ModuleSlot, SLOTS, STACK_SHIFT,
+    STACK_SITES, Site, SiteSlot, Slot, StackSlot, stack_more,
 };
 use mallook_reader::export::Format;
 
@@ -70,7 +70,7 @@ fn memory_of_stacks_is_bounded_by_the_size_of_the_file() {
     let deep = |_: usize| {
         let stack = |at: usize| StackSlot {
             number: (at % 128) as u8,
-            keep: (MAX_DEPTH - at % 3) as u16,
+            keep: (MAX_KEEP - at % 3) as u16,
             sites: [Site(16 + at as u32); STACK_SITES],
         };
         (0..SLOTS).map(|at| stack(at).slot()).collect()

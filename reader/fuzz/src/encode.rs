@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mallook_format::{
-    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_OFFSET, Clock, FileHeader, Kind, MAGIC, MAX_STACK,
-    MODULE_BYTES, MORE_SITES, Mode, ModuleField, ModuleSlot, OPENED_OFFSET, PARITY_SHIFT, Phase,
-    SLOT_SIZE, SLOTS, STACK_SHIFT, STACK_SITES, Site, SiteSlot, Slot, StackSlot, Stacks, State,
-    VERSION, WRITERS_OFFSET, module_more, stack_more,
+    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_OFFSET, Clock, FileHeader, Kind, MAGIC, MAX_KEEP,
+    MAX_STACK, MODULE_BYTES, MORE_SITES, Mode, ModuleField, ModuleSlot, OPENED_OFFSET,
+    PARITY_SHIFT, Phase, SLOT_SIZE, SLOTS, STACK_SHIFT, STACK_SITES, Site, SiteSlot, Slot,
+    StackSlot, Stacks, State, VERSION, WRITERS_OFFSET, module_more, stack_more,
 };
 
 /// Ticks are nanoseconds, from this one on.
@@ -426,7 +426,7 @@ impl Use {
 /// The slots that define a stack, with a number, after this last one.
 pub fn definition(last: &[u32], stack: &[u32], number: u8, fewer: usize) -> Vec<Slot> {
     let same = last.iter().zip(stack).take_while(|(one, other)| one == other).count();
-    let keep = same.saturating_sub(fewer);
+    let keep = same.saturating_sub(fewer).min(MAX_KEEP);
     let new: Vec<Site> = stack[keep..].iter().copied().map(Site).collect();
     // The innermost sites stand in the last slot.
     let outer = new.len().saturating_sub(STACK_SITES).next_multiple_of(MORE_SITES).min(new.len());

@@ -228,7 +228,7 @@ impl Paths for Outermost {
 
 #[cfg(test)]
 mod tests {
-    use mallook_format::{MORE_SITES, STACK_SITES, stack_more};
+    use mallook_format::{MAX_KEEP, MORE_SITES, STACK_SITES, stack_more};
 
     use super::*;
 
@@ -336,9 +336,10 @@ mod tests {
         for _ in 0..MAX_DEPTH / MORE_SITES {
             block.more([16; MORE_SITES]);
         }
-        assert!(block.define(3, 0, &[17]));
+        assert!(block.define(3, 0, &[17; MAX_DEPTH % MORE_SITES]));
         assert_eq!(block.malloc(3).map(|stack| stack.len()), Some(MAX_DEPTH));
-        assert!(!block.define(4, MAX_DEPTH as u16, &[18]), "too deep");
+        let more = [18; MAX_DEPTH - MAX_KEEP + 1];
+        assert!(!block.define(4, MAX_KEEP as u16, &more), "too deep");
         for _ in 0..10 * MAX_DEPTH {
             block.more([16; MORE_SITES]);
         }
