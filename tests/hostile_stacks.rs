@@ -12,7 +12,15 @@ use crate::hostile::{invented_of, slot};
 
 /// The bound that the library states for a trace with call stacks that are asked for.
 fn stated_bound_with_stacks(bytes: &[u8]) -> usize {
-    (32 << 20) + 32 * bytes.len()
+    (32 << 20) + 24 * bytes.len()
+}
+
+/// An event whose stack has a frame: sites are looked up.
+fn with_a_stack() -> Vec<Slot> {
+    let sites = [Site(16), Site::NONE, Site::NONE, Site::NONE, Site::NONE];
+    let malloc = slot(Kind::Malloc, 0x1000, 8, 0);
+    let aux = Slot::word0(Kind::Malloc, 1 << STACK_SHIFT, 0x1000);
+    vec![StackSlot { number: 1, keep: 0, sites }.slot(), Slot { word0: aux, ..malloc }]
 }
 
 /// All sites that there can be, more modules than are kept, as many different stacks as fit, stacks that
@@ -24,7 +32,7 @@ fn memory_of_stacks_is_bounded_by_the_size_of_the_file() {
         _ => BlockKind::Sites,
     };
     let sites = |block: usize| match block {
-        0 => vec![slot(Kind::Malloc, 0x1000, 8, 0)],
+        0 => with_a_stack(),
         _ => {
             let site = |at: usize| SiteSlot {
                 site: Site((block * SLOTS + at) as u32 % Site::COUNT),
@@ -43,7 +51,7 @@ fn memory_of_stacks_is_bounded_by_the_size_of_the_file() {
             more: 0,
         };
         match block {
-            0 => vec![slot(Kind::Malloc, 0x1000, 8, 0)],
+            0 => with_a_stack(),
             _ => (0..SLOTS).map(|at| module(at).slot()).collect(),
         }
     };
