@@ -342,6 +342,27 @@ fn impossible_requests_are_counted_apart() {
     assert_eq!(info.get("failed"), "1");
 }
 
+/// A prefix whose moment is missing, as where a process was killed between the two or has jumped out of a
+/// signal handler, is that of no other moment.
+#[test]
+fn prefixes_without_their_moment_are_void() {
+    let blocks = invented(
+        1,
+        |_| 1,
+        |_| {
+            vec![
+                Slot::prefix(Kind::WideSize, 0, 1 << 40),
+                Slot::prefix(Kind::WideAddress, 0, 1 << 60),
+                Slot::default(),
+                slot(Kind::Malloc, 0x1000, 1_001, 0),
+            ]
+        },
+    );
+    let sandbox = setup("void");
+    let rows = Trace::new(sandbox.file("t.1.1.0", blocks)).rows();
+    assert_eq!((rows[0].size, rows[0].address), (Some(1_001), Some(0x1000)));
+}
+
 /// More traces than may be mapped at once, in little memory.
 #[test]
 fn many_files() {

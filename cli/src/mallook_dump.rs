@@ -53,12 +53,12 @@ struct Arguments {
     output: Output,
 
     /// Print what the traces are, instead of events
-    #[arg(long, conflicts_with_all = ["format", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    #[arg(long, conflicts_with_all = ["stacks", "table", "cost", "format", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
     info: bool,
 
     /// Replay the traces and print what is impossible in them: memory that is given out while it
     /// lives, or released twice
-    #[arg(long, conflicts_with_all = ["info", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
+    #[arg(long, conflicts_with_all = ["stacks", "table", "cost", "info", "rows", "follow", "since", "until", "functions", "tids", "min_size", "max_size", "addresses"])]
     check: bool,
 
     /// Print the events of a running process as they come, until it ends

@@ -4,80 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mallook_format::{
-    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_OFFSET, Clock, FileHeader, Kind, MAGIC, MAX_KEEP,
-    MAX_STACK, MODULE_BYTES, MORE_SITES, Mode, ModuleField, ModuleSlot, OPENED_OFFSET,
-    PARITY_SHIFT, Phase, SLOT_SIZE, SLOTS, STACK_SHIFT, STACK_SITES, Site, SiteSlot, Slot,
-    StackSlot, Stacks, State, VERSION, WRITERS_OFFSET, module_more, stack_more,
+    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_OFFSET, Clock, FileHeader, Kind, MAGIC, MAX_STACK,
+    Mode, OPENED_OFFSET, PARITY_SHIFT, Phase, SLOT_SIZE, SLOTS, STACK_SHIFT, Site, SiteSlot, Slot,
+    Stacks, State, VERSION, WRITERS_OFFSET,
 };
+
+pub use process::{Module, Moment, Place, Process, Way};
+use slots::{definition, module_slots};
+
+mod process;
+mod slots;
 
 /// Ticks are nanoseconds, from this one on.
 pub const START: u64 = 1_000_000_000_000;
-
-/// A moment to be written.
-#[derive(Clone, Debug, Default)]
-pub struct Moment {
-    pub thread: u32,
-    /// The raw [`Kind`].
-    pub kind: u8,
-    pub address: u64,
-    pub size: u64,
-    /// The part of `aux` that is no number of a stack.
-    pub aux: u8,
-    /// From the outermost frame on; empty for none.
-    pub stack: Vec<u32>,
-    /// How it is written, where the format leaves a choice.
-    pub way: Way,
-}
-
-/// How a moment is written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Way {
-    /// Defines a stack anew that has a number already.
-    pub again: bool,
-    /// Names the stack in a slot of its own.
-    pub in_slot: bool,
-    /// Gives the stack no number.
-    pub apart: bool,
-    /// Keeps fewer frames of the last stack than it could: this many.
-    pub fewer: usize,
-    /// Begins a new block.
-    pub block: bool,
-    /// The thread goes on in the block of this one, which has ended.
-    pub heir_of: Option<u32>,
-}
-
-/// A module of the process.
-#[derive(Clone, Debug)]
-pub struct Module {
-    pub path: Vec<u8>,
-    pub build_id: Vec<u8>,
-    pub start: u64,
-    pub pages: u32,
-    pub bias: u64,
-    pub generation: u32,
-}
-
-/// Where a site is, and its kind.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Place {
-    pub address: u64,
-    /// The raw [`SiteKind`](mallook_format::SiteKind).
-    pub kind: u8,
-    /// From 1 on; 0 for none.
-    pub module: u32,
-}
-
-/// What the process is like.
-#[derive(Clone, Debug, Default)]
-pub struct Process {
-    /// Number of the blocks of a ring.
-    pub ring: Option<u64>,
-    pub modules: Vec<Module>,
-    /// Sites without a place are written with one.
-    pub places: BTreeMap<u32, Place>,
-    /// How stacks were taken.
-    pub stacks: Option<Stacks>,
-}
 
 /// A use of a block.
 struct Use {
@@ -331,27 +270,6 @@ fn block(uses: &[Use]) -> Vec<u8> {
     [bytemuck::bytes_of(&header), bytemuck::cast_slice(&slots)].concat()
 }
 
-fn module_slots(number: u32, module: &Module) -> Vec<Slot> {
-    let padded = |bytes: &[u8]| {
-        let mut padded = [0; MODULE_BYTES];
-        padded[..bytes.len()].copy_from_slice(bytes);
-        padded
-    };
-    let seen = [&module.generation.to_le_bytes()[..], &START.to_le_bytes()].concat();
-    let build_id = [&[module.build_id.len() as u8][..], &module.build_id].concat();
-    let mut more = vec![
-        module_more(ModuleField::Bias, &padded(&module.bias.to_le_bytes())),
-        module_more(ModuleField::Seen, &padded(&seen)),
-    ];
-    for (field, bytes) in [(ModuleField::BuildId, &build_id), (ModuleField::Path, &module.path)] {
-        more.extend(bytes.chunks(MODULE_BYTES).map(|part| module_more(field, &padded(part))));
-    }
-    let (start, pages, count) = (module.start, module.pages, more.len() as u8);
-    let mut slots = vec![ModuleSlot { module: number, start, pages, more: count }.slot()];
-    slots.append(&mut more);
-    slots
-}
-
 impl Use {
     fn of_sites(claim: u64, base: u64) -> Use {
         Use {
@@ -421,26 +339,4 @@ impl Use {
         }
         has_room
     }
-}
-
-/// The slots that define a stack, with a number, after this last one.
-pub fn definition(last: &[u32], stack: &[u32], number: u8, fewer: usize) -> Vec<Slot> {
-    let same = last.iter().zip(stack).take_while(|(one, other)| one == other).count();
-    let keep = same.saturating_sub(fewer).min(MAX_KEEP);
-    let new: Vec<Site> = stack[keep..].iter().copied().map(Site).collect();
-    // The innermost sites stand in the last slot.
-    let outer = new.len().saturating_sub(STACK_SITES).next_multiple_of(MORE_SITES).min(new.len());
-    let (more, own) = new.split_at(outer);
-    let mut slots: Vec<Slot> = more
-        .chunks(MORE_SITES)
-        .map(|part| {
-            let mut sites = [Site::NONE; MORE_SITES];
-            sites[..part.len()].copy_from_slice(part);
-            stack_more(&sites)
-        })
-        .collect();
-    let mut sites = [Site::NONE; STACK_SITES];
-    sites[..own.len()].copy_from_slice(own);
-    slots.push(StackSlot { number, keep: keep as u16, sites }.slot());
-    slots
 }
