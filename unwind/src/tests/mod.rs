@@ -32,3 +32,5 @@ impl Host for Confined {
         false
     }
 }
+
+mod rows;
