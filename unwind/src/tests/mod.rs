@@ -33,4 +33,5 @@ impl Host for Confined {
     }
 }
 
+mod hostile;
 mod rows;
