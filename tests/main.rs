@@ -61,3 +61,4 @@ mod servers;
 mod signals;
 mod soak;
 mod threads;
+mod waiting;

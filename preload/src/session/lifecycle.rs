@@ -6,10 +6,9 @@ use mallook_format::{Clock, Control, Loss, raw_enum};
 
 use crate::file::blocks::TraceFile;
 use crate::host::confined::is_confined;
+use crate::host::patience::Patience;
 use crate::host::{stderr, task};
 
-/// The number of times that the threads of a process yield, in all, to one that opens the trace.
-const PATIENCE: u32 = 10_000;
 /// Events to lose before the next try after a failure, and the most after several in a row.
 const FIRST_BACK_OFF: u32 = 256;
 const LAST_BACK_OFF: u32 = 1 << 16;
@@ -49,8 +48,6 @@ pub struct Session {
     parent: AtomicU32,
     /// Raw [`Clock`].
     clock: AtomicU32,
-    /// The number of times that a thread has yielded to another one.
-    waited: AtomicU32,
     /// Events to lose before the next try.
     back_off: AtomicU32,
     /// 1: this process has forked. In a child that is not 0 where the memory was not wiped.
@@ -59,6 +56,8 @@ pub struct Session {
     last_back_off: AtomicU32,
     /// The cause for which they are lost: raw [`Loss`].
     back_off_cause: AtomicU32,
+    /// Of threads with one that opens the trace.
+    patience: Patience,
     /// Events lost before there was a header to count them in, by cause.
     lost_early: [AtomicU64; Loss::ALL.len()],
     /// The file. Last, for the order of its own fields.
@@ -76,10 +75,7 @@ impl Session {
     pub fn settled_stage(&self) -> Stage {
         loop {
             match self.stage() {
-                Stage::Opening if self.waited.load(Ordering::Relaxed) < PATIENCE => {
-                    self.waited.fetch_add(1, Ordering::Relaxed);
-                    task::yield_now();
-                }
+                Stage::Opening if self.patience.wait() => {}
                 stage => return stage,
             }
         }
