@@ -91,6 +91,11 @@ int main(int count, char **arguments) {
         forbid_counter();
         how = "plain";
     }
+    if (strcmp(how, "counter_unseen") == 0) {
+        /* As if it had been so from the start. */
+        if (unseen(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0)) die("PR_SET_TSC");
+        how = "plain";
+    }
     if (strcmp(how, "refused_wipe") == 0) {
         /* gVisor, and Linux before 4.14. */
         struct sock_filter filter[] = {

@@ -37,7 +37,11 @@ impl Patience {
             return true;
         }
         let start = clock::nanoseconds(libc::CLOCK_MONOTONIC);
-        if spent < YIELDING { task::yield_now() } else { task::nap() }
+        if spent < YIELDING {
+            task::yield_now()
+        } else {
+            task::nap()
+        }
         let end = clock::nanoseconds(libc::CLOCK_MONOTONIC);
         // What another thread has waited at the same time counts once.
         let counted = self.counted.fetch_max(end, Relaxed);

@@ -2,9 +2,10 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use mallook_format::{Clock, Control, Loss, raw_enum};
+use mallook_format::{Clock, Control, LiveWords, Loss, raw_enum};
 
 use crate::file::blocks::TraceFile;
+use crate::file::inherited;
 use crate::host::confined::is_confined;
 use crate::host::patience::Patience;
 use crate::host::{stderr, task};
@@ -56,6 +57,8 @@ pub struct Session {
     last_back_off: AtomicU32,
     /// The cause for which they are lost: raw [`Loss`].
     back_off_cause: AtomicU32,
+    /// 1: a program was started without the recorder, before there was a header to say so.
+    unloaded_early: AtomicU32,
     /// Of threads with one that opens the trace.
     patience: Patience,
     /// Events lost before there was a header to count them in, by cause.
@@ -133,6 +136,31 @@ impl Session {
         }
     }
 
+    /// Replaces bits of the control word in the header: these are cleared, and those set.
+    pub fn note(&self, cleared: u64, set: u64) {
+        if let Some(live) = self.file.live() {
+            live.control.fetch_and(!cleared, Ordering::Relaxed);
+            live.control.fetch_or(set, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a program is started without the recorder. In a forked child that has no trace,
+    /// its parent's says so, or an ancestor's.
+    pub fn note_unloaded(&self) {
+        let note = |live: &LiveWords| live.control.fetch_or(Control::UNLOADED, Ordering::Relaxed);
+        if self.settled_stage() == Stage::Unopened && self.advance(Stage::Unopened, Stage::Opening)
+        {
+            // Nobody lets go of the ancestor's header meanwhile.
+            match inherited::header() {
+                Some(live) => drop(note(live)),
+                None => self.unloaded_early.store(1, Ordering::Relaxed),
+            }
+            self.set_stage(Stage::Unopened);
+        } else if let Some(live) = self.file.live() {
+            note(live);
+        }
+    }
+
     /// Notes that there was no room for an event: the next try comes after some more, twice as
     /// many after each failure in a row.
     pub fn fail(&self, cause: Loss) {
@@ -205,9 +233,13 @@ impl Session {
         self.parent.load(Ordering::Relaxed)
     }
 
-    /// Counts in the header the events that were lost before there was one.
-    pub fn count_lost_early(&self) {
+    /// Says in the header what came before there was one: events that were lost, and programs that
+    /// are not recorded.
+    pub fn say_what_came_early(&self) {
         let Some(live) = self.file.live() else { return };
+        if self.unloaded_early.swap(0, Ordering::Relaxed) != 0 {
+            live.control.fetch_or(Control::UNLOADED, Ordering::Relaxed);
+        }
         for (cause, lost) in Loss::ALL.into_iter().zip(&self.lost_early) {
             let lost = lost.swap(0, Ordering::Relaxed);
             if lost != 0 {
