@@ -125,12 +125,20 @@ fn b14_names_are_asked_for_again_after_a_change() {
     assert_eq!(names, ["confinement", "second", "third", "fourth"]);
 }
 
+/// The trace is opened before, though there is nothing to record yet.
+#[test]
+fn b14_a_process_that_confines_itself_before_its_first_event() {
+    let run = confinement("untouched", 5_000, None).expect(8).sound();
+    let rows = run.trace().rows();
+    assert_eq!((born(&rows, 20_001), born(&rows, 20_003)), (100, 5_000));
+}
+
 /// A forked child would have to create a file; a thread goes on in what is mapped.
 #[test]
 fn b14_children_and_threads_of_a_confined_process() {
     let run = confinement("children", 100, None).expect(8);
     let rows = run.trace().rows();
-    assert_eq!((born(&rows, 20_007), born(&rows, 20_009)), (100, 0));
+    assert_eq!((born(&rows, 20_007), born(&rows, 20_009)), (5_000, 0));
     assert_eq!(run.trace().info().lost(), 0);
 }
 
@@ -182,17 +190,19 @@ fn b14_the_time_stamp_counter_is_forbidden() {
 }
 
 /// Both processes have a file of their own, with all of their blocks.
-fn check_fork(run: &Run) {
+fn check_fork(run: &Run, pairs: usize) {
     let [.., parent, child] = &run.traces[..] else { panic!("{:?}", run.traces) };
     for (trace, ours, others) in [(parent, 20_003, 20_009), (child, 20_009, 20_003)] {
         let rows = trace.rows();
-        assert_eq!((born(&rows, ours), born(&rows, others)), (3_000, 0));
+        assert_eq!((born(&rows, ours), born(&rows, others)), (pairs, 0));
     }
 }
 
 #[test]
 fn b1_where_the_kernel_refuses_to_wipe_memory_on_fork() {
-    check_fork(&confinement("refused_wipe", 0, None).expect(8).sound());
+    check_fork(&confinement("refused_wipe", 0, None).expect(8).sound(), 3_000);
+    // More threads than the library has room for from the start.
+    check_fork(&confinement("refused_wipe_crowd", 0, None).expect(8).sound(), 400);
 }
 
 /// qemu-user says yes, and does nothing.
@@ -208,7 +218,7 @@ fn b1_where_memory_is_not_wiped_on_fork_although_the_kernel_says_so() {
     host = host.args(["-E", &preload, "-E", "MALLOOK_PREFIX=trace"]);
     let host = host.arg(artifacts().program("confinement")).args(["fork", "3000"]);
     let run = Run::of(host.run_alone(), &sandbox, "trace").expect(8).sound();
-    check_fork(&run);
+    check_fork(&run, 3_000);
 }
 
 /// An overflow in the slow path is found before anything has changed, and reaches the host's

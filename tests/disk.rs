@@ -175,6 +175,30 @@ fn c1_a_full_disk_after_the_pages_were_written_back() {
     }
 }
 
+/// A copy of a ring that shares its blocks, and then a full disk: what is overwritten needs space
+/// anew, which is asked for before.
+#[test]
+fn c1_a_full_disk_after_a_copy_that_shares_blocks() {
+    let test = "c1_a_full_disk_after_a_copy_that_shares_blocks";
+    if !can_mount(test) || !have(test, &["mkfs.xfs", "losetup"]) {
+        return;
+    }
+    let sandbox = setup("shared");
+    let prepare = "truncate -s 320M disk && mkfs.xfs -q disk && mount -o loop disk mnt";
+    let output = run_apart(&sandbox, prepare, "pause", &["copied"], "ring MALLOOK_SIZE=1M");
+    let said = said(&output);
+    if output.status.code() == Some(77) || said.get("copied").is_some_and(|it| it[0] == "0") {
+        skip(test, "a loop device, or a file system that can share blocks");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    let traces = sandbox.traces("trace");
+    let [trace] = &traces[..] else { panic!("{traces:?}") };
+    let info = trace.info();
+    let performed = said["performed"][0].parse::<u64>().unwrap();
+    assert_eq!(info.present() + info.overwritten() + info.lost(), performed, "{info:?}");
+}
+
 /// No `fallocate` is needed.
 #[test]
 fn c2_a_file_system_without_fallocate() {

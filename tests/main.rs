@@ -26,6 +26,7 @@ mod cli_pages;
 mod clock_back;
 mod coarse;
 mod confinement;
+mod copies;
 mod crowds;
 mod csv;
 mod descriptors;

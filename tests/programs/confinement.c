@@ -34,6 +34,34 @@ static void *thread(void *unused) {
     return unused;
 }
 
+static pthread_barrier_t together;
+
+static void *one_of_many(void *size) {
+    pairs(10, (size_t)size);
+    pthread_barrier_wait(&together);
+    pthread_barrier_wait(&together);
+    return NULL;
+}
+
+/* Forty threads that live at once; meanwhile a child does the same. */
+static void crowd(size_t size, int forks) {
+    enum { THREADS = 40 };
+    pthread_t threads[THREADS];
+    pthread_barrier_init(&together, NULL, THREADS + 1);
+    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, one_of_many, (void *)size);
+    pthread_barrier_wait(&together);
+    if (forks) {
+        pid_t child = fork();
+        if (child == 0) {
+            crowd(20009, 0);
+            _exit(0);
+        }
+        wait_for(child);
+    }
+    pthread_barrier_wait(&together);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+}
+
 static void load(struct sock_filter *filter, unsigned short length, int how) {
     struct sock_fprog program = { length, filter };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) die("no_new_privs");
@@ -52,7 +80,7 @@ static void narrow(int how) {
     struct sock_filter filter[] = {
         LOAD, ALLOW(SYS_write), ALLOW(SYS_exit_group), ALLOW(SYS_exit), ALLOW(SYS_brk), ALLOW(SYS_mmap), ALLOW(SYS_munmap),
         ALLOW(SYS_mprotect), ALLOW(SYS_madvise), ALLOW(SYS_futex), ALLOW(SYS_clone), ALLOW(SYS_clone3), ALLOW(SYS_set_robust_list),
-        ALLOW(SYS_rseq), ALLOW(SYS_rt_sigreturn), ALLOW(SYS_rt_sigprocmask), ALLOW(SYS_wait4), ALLOW(SYS_rt_sigaction),
+        ALLOW(SYS_getrandom), ALLOW(SYS_rseq), ALLOW(SYS_rt_sigreturn), ALLOW(SYS_rt_sigprocmask), ALLOW(SYS_wait4), ALLOW(SYS_rt_sigaction),
         KILL,
     };
     load(filter, sizeof filter / sizeof *filter, how);
@@ -96,7 +124,7 @@ int main(int count, char **arguments) {
         if (unseen(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0)) die("PR_SET_TSC");
         how = "plain";
     }
-    if (strcmp(how, "refused_wipe") == 0) {
+    if (strncmp(how, "refused_wipe", 12) == 0) {
         /* gVisor, and Linux before 4.14. */
         struct sock_filter filter[] = {
             LOAD, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
@@ -105,8 +133,13 @@ int main(int count, char **arguments) {
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
         load(filter, sizeof filter / sizeof *filter, 0);
-        execl(arguments[0], arguments[0], "fork", "3000", NULL);
+        execl(arguments[0], arguments[0], how[12] ? how + 13 : "fork", "3000", NULL);
         die("execl");
+    }
+    if (strcmp(how, "untouched") == 0) narrow(0);
+    if (strcmp(how, "crowd") == 0) {
+        crowd(20003, 1);
+        return 8;
     }
     pairs(100, 20001);
     if (strcmp(how, "prctl") == 0) narrow(0);
@@ -150,9 +183,12 @@ int main(int count, char **arguments) {
             _exit(0);
         }
         if (child < 0 || waitpid(child, NULL, 0) != child) _exit(3);
-        pthread_t started;
-        pthread_create(&started, NULL, thread, NULL);
-        pthread_join(started, NULL);
+        /* More than the library has room for from the start. */
+        for (int i = 0; i < 50; i++) {
+            pthread_t started;
+            pthread_create(&started, NULL, thread, NULL);
+            pthread_join(started, NULL);
+        }
     } else if (strcmp(how, "fork") == 0) {
         pid_t child = fork();
         if (child == 0) {
@@ -162,7 +198,7 @@ int main(int count, char **arguments) {
         pairs(number, 20003);
         wait_for(child);
         return 8;
-    } else if (strcmp(how, "plain") != 0) return 2;
+    } else if (strcmp(how, "plain") != 0 && strcmp(how, "untouched") != 0) return 2;
     pairs(number, 20003);
     said = 1;
     say("pairs %ld\nhandled %ld\n", number, handled);

@@ -8,6 +8,7 @@ use crate::file::blocks::TraceFile;
 use crate::file::inherited;
 use crate::host::confined::is_confined;
 use crate::host::patience::Patience;
+use crate::host::signals::SignalsBlocked;
 use crate::host::{stderr, task};
 
 /// Events to lose before the next try after a failure, and the most after several in a row.
@@ -147,6 +148,8 @@ impl Session {
     /// Notes that a program is started without the recorder. In a forked child that has no trace,
     /// its parent's says so, or an ancestor's.
     pub fn note_unloaded(&self) {
+        // A handler would wait for this thread.
+        let _signals = (!is_confined()).then(SignalsBlocked::new);
         let note = |live: &LiveWords| live.control.fetch_or(Control::UNLOADED, Ordering::Relaxed);
         if self.settled_stage() == Stage::Unopened && self.advance(Stage::Unopened, Stage::Opening)
         {
