@@ -86,7 +86,8 @@ pub struct Summary {
     /// The program, or a library before the recorder, defines `malloc`: what that did not pass on is
     /// not in the trace.
     pub other_malloc: bool,
-    /// It started a program with an environment that does not load the recorder.
+    /// It, or a child without a trace, started a program with an environment that does not load the
+    /// recorder.
     pub unloaded: bool,
     /// Start of the recording, in Unix nanoseconds.
     pub start_ns: u64,
@@ -282,7 +283,7 @@ impl fmt::Display for Summary {
             writeln!(f, "malloc: another one; what it did not pass on is missing")?;
         }
         if self.unloaded {
-            writeln!(f, "unrecorded: a program that it started without LD_PRELOAD")?;
+            writeln!(f, "unrecorded: a program that it, or a child of it, started without LD_PRELOAD")?;
         }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
