@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <ucontext.h>
 
 #define ALLOW(n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, n, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define DENY(n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, n, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
@@ -32,6 +33,15 @@ static void on_signal(int unused) {
 static void *thread(void *unused) {
     pairs(100, 20007);
     return unused;
+}
+
+static volatile long traps;
+
+/* As the broker of a sandbox, which answers calls itself. */
+static void on_trap(int unused, siginfo_t *info, void *context) {
+    (void)unused, (void)info;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+    traps++;
 }
 
 static pthread_barrier_t together;
@@ -162,6 +172,16 @@ int main(int count, char **arguments) {
         pid_t child = vfork();
         if (child == 0) _exit(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0);
         wait_for(child);
+    } else if (strcmp(how, "trapped") == 0) {
+        struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+        sigaction(SIGSYS, &action, NULL);
+        struct sock_filter filter[] = {
+            LOAD, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+        unseen(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
+        if (unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program)) die("seccomp");
     } else if (strcmp(how, "named") == 0) {
         /* Names are asked for once, and again after a change. */
         prctl(PR_SET_NAME, "second");
@@ -201,7 +221,7 @@ int main(int count, char **arguments) {
     } else if (strcmp(how, "plain") != 0 && strcmp(how, "untouched") != 0) return 2;
     pairs(number, 20003);
     said = 1;
-    say("pairs %ld\nhandled %ld\n", number, handled);
+    say("pairs %ld\nhandled %ld\ntraps %ld\n", number, handled, traps);
     if (strcmp(how, "strict") == 0) syscall(SYS_exit, 8);
     _exit(8);
 }

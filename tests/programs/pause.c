@@ -41,6 +41,8 @@ int main(int count, char **arguments) {
     if (!strcmp(arguments[1], "copied")) {
         pairs(20001, 60000);
         int copied = copy_trace();
+        /* The block in use is shared now: on to the next ones. */
+        pairs(20001, 1200);
         fill();
         syncfs(open("mnt", O_RDONLY));
         fill();

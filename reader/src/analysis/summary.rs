@@ -283,7 +283,10 @@ impl fmt::Display for Summary {
             writeln!(f, "malloc: another one; what it did not pass on is missing")?;
         }
         if self.unloaded {
-            writeln!(f, "unrecorded: a program that it, or a child of it, started without LD_PRELOAD")?;
+            writeln!(
+                f,
+                "unrecorded: a program that it, or a child of it, started without LD_PRELOAD"
+            )?;
         }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
