@@ -198,6 +198,17 @@ fn b14_a_broker_that_answers_calls_in_a_handler() {
     assert_eq!(born(&run.trace().rows(), 20_003), 5_000);
 }
 
+/// What cannot be had is asked for again, ever more seldom.
+#[test]
+fn c1_the_effort_of_trying_again_is_bounded() {
+    let run = confinement("scarce", 100_000, None);
+    assert_eq!(run.output.status.code(), Some(8), "{:?}", run.output);
+    crate::disk::one_line(&run.output, "scarce");
+    let tries: u64 = run.said()["traps"][0].parse().unwrap();
+    assert!((4..64).contains(&tries), "{tries}");
+    assert!(run.traces.is_empty());
+}
+
 /// Both processes have a file of their own, with all of their blocks.
 fn check_fork(run: &Run, pairs: usize) {
     let [.., parent, child] = &run.traces[..] else { panic!("{:?}", run.traces) };
@@ -254,9 +265,9 @@ fn b15_what_is_taken_of_a_stack() {
         let ours = depth(&run.output) - alone;
         assert!((1..1024).contains(&ours), "{mode}, {clock}: {ours} bytes over {alone}");
         // The first event, which opens the trace. Functions are bound before, which takes more.
-        let first = |host: crate::sandbox::Host<'_>| host.arg("first").env("LD_BIND_NOW", "1");
-        let alone = depth(&first(sandbox.program("stack")).run_alone());
-        let host = first(sandbox.program("stack")).env("MALLOOK_MODE", mode);
+        let first = || sandbox.program("stack").arg("first").env("LD_BIND_NOW", "1");
+        let alone = depth(&first().run_alone());
+        let host = first().env("MALLOOK_MODE", mode);
         let ours = depth(&host.env("MALLOOK_CLOCK", clock).run().output) - alone;
         assert!((1..1024).contains(&ours), "{mode}, {clock}: {ours} bytes over {alone} at first");
     }

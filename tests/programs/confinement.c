@@ -36,12 +36,27 @@ static void *thread(void *unused) {
 }
 
 static volatile long traps;
+static int answer;
 
 /* As the broker of a sandbox, which answers calls itself. */
 static void on_trap(int unused, siginfo_t *info, void *context) {
     (void)unused, (void)info;
-    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -ENOSYS;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -answer;
     traps++;
+}
+
+/* Nobody sees this filter. */
+static void trap(unsigned call, int error) {
+    struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    sigaction(SIGSYS, &action, NULL);
+    answer = error;
+    struct sock_filter filter[] = {
+        LOAD, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    unseen(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
+    if (unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program)) die("seccomp");
 }
 
 static pthread_barrier_t together;
@@ -147,6 +162,10 @@ int main(int count, char **arguments) {
         die("execl");
     }
     if (strcmp(how, "untouched") == 0) narrow(0);
+    if (strcmp(how, "scarce") == 0) {
+        trap(SYS_openat, ENOSPC);
+        how = "plain";
+    }
     if (strcmp(how, "crowd") == 0) {
         crowd(20003, 1);
         return 8;
@@ -173,15 +192,7 @@ int main(int count, char **arguments) {
         if (child == 0) _exit(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0);
         wait_for(child);
     } else if (strcmp(how, "trapped") == 0) {
-        struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
-        sigaction(SIGSYS, &action, NULL);
-        struct sock_filter filter[] = {
-            LOAD, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
-            BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-        };
-        struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
-        unseen(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
-        if (unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program)) die("seccomp");
+        trap(SYS_madvise, ENOSYS);
     } else if (strcmp(how, "named") == 0) {
         /* Names are asked for once, and again after a change. */
         prctl(PR_SET_NAME, "second");
