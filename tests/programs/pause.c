@@ -1,6 +1,7 @@
 /* pause HOW: with traces in mnt, which is a small disk: fills it, and empties it again, while it makes calls. "back":
  * pairs of 20003 while it is full, and what was written goes back to the disk between them. "copied": likewise, after
- * more pairs of 20001, and with a copy of the trace that shares its blocks. "start":
+ * more pairs of 20001, and with a copy of the trace that shares its blocks. "cut": after
+ * more pairs of 20001, and an exec that fails, before which the trace is cut off. "start":
  * it is full before the first call; "later": after one of 20001 and more than the trace has space for. Then pairs of
  * 20003 while it is full, and of 20007 when it is not, and one of 20009. Says how many moments that were. */
 #include "common.h"
@@ -55,6 +56,10 @@ int main(int count, char **arguments) {
         pairs(20003, 10000);
     }
     if (!strcmp(arguments[1], "back")) pairs(20001, 1);
+    if (!strcmp(arguments[1], "cut")) {
+        pairs(20001, 20000);
+        execl("/nowhere/at/all", "nothing", NULL);
+    }
     fill();
     if (!strcmp(arguments[1], "back")) {
         int disk = open("mnt", O_RDONLY);
