@@ -221,7 +221,7 @@ fn a_counter_that_the_kernel_does_not_trust() {
         }
         assert_eq!(output.status.code(), Some(9), "{output:?}");
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let refused = wanted != "" && wanted != "monotonic";
+        let refused = !wanted.is_empty() && wanted != "monotonic";
         assert_eq!(stderr.lines().count(), usize::from(refused), "{stderr}");
         assert_eq!(stderr.contains("cannot be trusted here"), refused, "{stderr}");
         let traces = sandbox.traces("trace");

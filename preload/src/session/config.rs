@@ -87,7 +87,7 @@ impl Config {
                 choose(&value, b"MALLOOK_SIZE", size, bad_size, trace_size).unwrap_or(DEFAULT_RING),
             ),
             max_blocks: choose(&value, b"MALLOOK_MAX", size, bad_max, trace_size).map_or(0, blocks),
-            clock: clock.unwrap_or_else(|| if tsc { Clock::Tsc } else { Clock::Monotonic }),
+            clock: clock.unwrap_or(if tsc { Clock::Tsc } else { Clock::Monotonic }),
             command_line: choose(&value, b"MALLOOK_CMDLINE", b"0 or 1", bad_line, |v| match v {
                 b"0" => Some(false),
                 b"1" => Some(true),
