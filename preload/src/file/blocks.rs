@@ -9,6 +9,7 @@ use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, 
 use crate::host::memory::PAGE;
 
 use super::growth::Growth;
+use super::inherited;
 use super::lap::Lap;
 use super::reserve::{BY_PAGE, Place, Reserved, offset};
 use super::windows::{FIRST_MAPPING, Windows};
@@ -101,6 +102,7 @@ impl TraceFile {
             Mode::Ring => self.lap.set(header, shape.ring_blocks, copies_on_write),
         }
         self.base.store(header, Relaxed);
+        inherited::set_header(header);
     }
 
     /// How the file is filled.

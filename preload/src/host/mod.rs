@@ -12,6 +12,7 @@
 //! elf objects          symbols of a loaded library; the loaded libraries
 //! slow_path own_stack  a thread's right to be in the slow path; a stack for one call
 //! clock libc_thread    time; the ID of a thread, as libc has it
+//! patience             waiting for another thread
 //! decimal stderr       numbers in decimal; one line on stderr
 //! ```
 
@@ -25,6 +26,7 @@ pub mod libc_thread;
 pub mod memory;
 pub mod objects;
 pub mod own_stack;
+pub mod patience;
 pub mod signals;
 pub mod slow_path;
 pub mod stderr;

@@ -68,23 +68,27 @@ pub fn open() {
     }
 }
 
-/// Records a marker, if the process has recorded anything: otherwise it leaves no file.
+/// Records a marker, if the process has recorded anything: otherwise it leaves no file. `false`:
+/// there was no room.
 #[cold]
 #[inline(never)]
-pub fn mark(kind: Kind, aux: u8, pid: u32, number: u32) {
-    if WIPED.session.stage() != Stage::Unopened {
-        // A marker is not part of a burst.
-        WIPED.buffers.current().end_burst();
-        colder(Slot::word0(kind, aux, 0), pid as usize, number as usize);
+pub fn mark(kind: Kind, aux: u8, pid: u32, number: u32) -> bool {
+    if WIPED.session.stage() == Stage::Unopened {
+        return true;
     }
+    // A marker is not part of a burst.
+    WIPED.buffers.current().end_burst();
+    let (head, address, size) = (Slot::word0(kind, aux, 0), pid.into(), number.into());
+    record_slowly(&Moment { head, address, size, alignment: 0 })
 }
 
 /// Records a marker with the PID of the caller, 0 in a process that may not ask for it.
-pub fn mark_self(kind: Kind, number: u32) {
-    mark(kind, 0, if is_confined() { 0 } else { task::pid() }, number);
+pub fn mark_self(kind: Kind, number: u32) -> bool {
+    mark(kind, 0, if is_confined() { 0 } else { task::pid() }, number)
 }
 
-fn record_slowly(moment: &Moment) {
+/// `false`: there was no room.
+fn record_slowly(moment: &Moment) -> bool {
     let Wiped { buffers, session } = &WIPED;
     let slots = moment.slots();
     loop {
@@ -99,7 +103,8 @@ fn record_slowly(moment: &Moment) {
                     if clock == Clock::Coarse && !in_burst {
                         buffer.renew_burst(burst, delta, next.cursor + slots * SLOT_SIZE);
                     }
-                    return moment.write(slots, &next, delta as u32);
+                    moment.write(slots, &next, delta as u32);
+                    return true;
                 }
                 continue;
             }
@@ -108,7 +113,7 @@ fn record_slowly(moment: &Moment) {
             if moment.head().kind().is_some_and(Kind::is_moment) {
                 session.lose(cause);
             }
-            return;
+            return false;
         }
     }
 }
