@@ -130,8 +130,12 @@ impl Moments for Merge<'_> {
             }
             _ => rest.len(),
         };
-        batch.moments.extend_from_slice(&rest[..count]);
-        run.position += count;
+        if batch.moments.is_empty() && count == run.moments.len() {
+            std::mem::swap(&mut batch.moments, &mut run.moments);
+        } else {
+            batch.moments.extend_from_slice(&rest[..count]);
+            run.position += count;
+        }
         match run.key() {
             Some(key) => self.heap.push(Reverse((key, number))),
             None => self.free.push(number),
