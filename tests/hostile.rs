@@ -341,7 +341,7 @@ fn many_files() {
     let text = run(24_576, "--info");
     assert_eq!(text.lines().filter(|line| *line == "ended: exited").count(), 3_000);
     // All of them cover the same time, so all of them are open at once.
-    let rows = run(36_864, "--format=csv").lines().count();
+    let rows = run(98_304, "--format=csv").lines().count();
     let of_one = Trace::new(golden).rows().len();
     assert_eq!(rows, 1 + 3_000 * of_one);
 }
