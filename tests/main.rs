@@ -38,6 +38,7 @@ mod environment;
 mod exact;
 mod exec;
 mod follow;
+mod followed;
 mod fork;
 mod formats;
 mod hooks;

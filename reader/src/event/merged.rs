@@ -64,7 +64,7 @@ impl<'a> MergedEvents<'a> {
     pub fn prefetching<'s>(traces: &'a [Trace<'a>], scope: &'s Scope<'s, 'a>) -> MergedEvents<'a> {
         let moments = TraceMoments::prefetched(traces, scope);
         let process = |(trace, moments): (&'a Trace<'a>, Option<TraceMoments<'a>>)| match moments {
-            Some(moments) => Process::Prefetched(Box::new(Pairing::of(trace, moments))),
+            Some(moments) => Process::Prefetched(Box::new(Pairing::timed(trace, moments))),
             None => Process::Coming(trace),
         };
         MergedEvents::new(traces.iter().zip(moments).map(process).collect(), traces)
@@ -142,7 +142,7 @@ impl Process<'_> {
     /// Opens a process that is coming, of the trace at this position; `false` if it is not.
     fn open(&mut self, position: usize) -> bool {
         let mut events = match std::mem::replace(self, Process::Ended) {
-            Process::Coming(trace) => Box::new(Pairing::of(trace, TraceMoments::direct(trace))),
+            Process::Coming(trace) => Box::new(Pairing::timed(trace, TraceMoments::direct(trace))),
             Process::Prefetched(events) => events,
             other => {
                 *self = other;
