@@ -49,6 +49,7 @@ int main(int count, char **arguments) {
     if (listens < 0) { say("unavailable seccomp\n"); return 6; }
     listener = listens;
     for (int i = 0; i < 500000; i++) free(malloc(20003));
+    if (after && fcntl(taken, F_GETFD) < 0) die("the host's descriptor is closed");
     struct stat file;
     char content[sizeof text] = "";
     int again = open("own", O_RDONLY);
@@ -56,7 +57,6 @@ int main(int count, char **arguments) {
     if (file.st_size != sizeof text - 1 || strcmp(content, text)) die("the host's file has changed");
     if (file.st_blocks > 8) die("the host's file has grown");
     free(malloc(20005));
-    if (after && fcntl(taken, F_GETFD) < 0) die("the host's descriptor is closed");
     say("stops %d\n", stops);
     return 6;
 }
