@@ -15,7 +15,7 @@
 //!
 //! New frames are found from the innermost on, and are laid down from the end of the array on.
 
-use crate::bounds::Stacks;
+use crate::bounds::{REMEMBERED, Stacks};
 use crate::rule::{Rule, context, kind};
 use crate::site::Site;
 use crate::step::{Registers, load};
@@ -68,10 +68,12 @@ pub struct Kept {
     dropped: usize,
     /// Whether the outermost frame stands for dropped ones.
     is_cut: bool,
+    /// Whether frames were dropped since the last stack was whole.
+    is_shifted: bool,
     /// A word that is 0.
     zero: usize,
     /// The stacks of the thread.
-    pub stacks: Stacks,
+    pub stacks: Stacks<REMEMBERED>,
     sites: [Site; DEPTH + 1],
     frames: [Frame; DEPTH + 1],
     checks: [Check; DEPTH * CHECKS + 1],
@@ -253,6 +255,7 @@ impl Kept {
         }
         self.dropped = if self.is_cut { self.dropped.saturating_add(by) } else { by + 1 };
         self.is_cut = true;
+        self.is_shifted = true;
         true
     }
 
@@ -332,13 +335,34 @@ impl Kept {
         frames.iter().rposition(|frame| frame.rule == Rule::SIGNAL).unwrap_or(near)
     }
 
-    /// Puts the new frames behind those that stand, with what their steps have looked at.
+    /// Leaves only so many outer frames as the stack. How many of them are those of the last one.
     #[inline(always)]
-    pub fn join(&mut self, seam: Seam) {
+    pub fn leave(&mut self, near: usize) -> usize {
+        self.length = near;
+        self.standing(near)
+    }
+
+    /// After frames were dropped, those that stand have other numbers.
+    #[cold]
+    fn shifted(&mut self) -> usize {
+        self.is_shifted = false;
+        0
+    }
+
+    /// Puts the new frames behind those that stand, with what their steps have looked at. How many
+    /// outer frames are those of the last stack.
+    #[inline(always)]
+    pub fn join(&mut self, seam: Seam) -> usize {
         self.append(seam);
         if seam.near == 0 {
             self.is_cut = self.sites().first() == Some(&Site::CUT);
         }
+        self.standing(seam.near)
+    }
+
+    #[inline(always)]
+    fn standing(&mut self, near: usize) -> usize {
+        if self.is_shifted { self.shifted() } else { near }
     }
 
     #[inline(always)]

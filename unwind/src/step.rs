@@ -100,7 +100,12 @@ fn judge(pc: usize) -> Step {
 /// The registers' `sp` is in the current one of `stacks`, or at its end.
 #[cold]
 #[inline(never)]
-pub unsafe fn rare<H: Host>(rule: Rule, at: &mut Registers, stacks: &mut Stacks, host: &H) -> Step {
+pub unsafe fn rare<H: Host, const N: usize>(
+    rule: Rule,
+    at: &mut Registers,
+    stacks: &mut Stacks<N>,
+    host: &H,
+) -> Step {
     let Bounds { high, is_own, .. } = stacks.current;
     let inside = |address: usize| at.sp <= address && address.saturating_add(8) <= high;
     match rule.kind() {

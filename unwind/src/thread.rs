@@ -114,29 +114,64 @@ unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: R
             let number = unsafe { kept.verify(near) };
             if number == 0 && !kept.misses_outer(Seam { top: DEPTH + 1, near }) {
                 // The same stack, or what is left of it.
-                kept.shorten(near);
-                return near;
+                return kept.leave(near);
             }
             failed = Some(number);
         }
     }
     // SAFETY: by contract.
-    unsafe { go_on(kept, unwinder, host, at, near, failed) }
+    match unsafe { go_on::<H, true>(kept, unwinder, host, at, near, failed) } {
+        Ok(standing) => standing,
+        // SAFETY: by contract.
+        Err(address) => unsafe { learn(kept, unwinder, host, at, address) },
+    }
 }
 
-/// The rest of a capture, from frame `near` on, where this check has failed.
+/// The rest of a capture that has met an unknown address. Finding out about it takes far more of the
+/// host's stack than unwinding does, so it is done between two attempts and not within one.
+///
+/// # Safety
+/// As that of [`Turn::capture`].
+#[cold]
+#[inline(never)]
+unsafe fn learn<H: Host>(
+    kept: &mut Kept,
+    unwinder: &Unwinder,
+    host: &H,
+    at: Registers,
+    mut address: usize,
+) -> usize {
+    loop {
+        let near = kept.length();
+        let result = if unwinder.learn(host, unwinder.generation(), address) {
+            // SAFETY: by contract.
+            unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None) }
+        } else {
+            // Nobody remembers it, so it is found out about each time.
+            // SAFETY: by contract.
+            unsafe { go_on::<H, false>(kept, unwinder, host, at, near, None) }
+        };
+        match result {
+            Ok(standing) => return standing,
+            Err(next) => address = next,
+        }
+    }
+}
+
+/// The rest of a capture, from frame `near` on, where this check has failed. With `LEAVE`, an
+/// unknown address is an error.
 ///
 /// # Safety
 /// As that of [`Turn::capture`].
 #[inline(never)]
-unsafe fn go_on<H: Host>(
+unsafe fn go_on<H: Host, const LEAVE: bool>(
     kept: &mut Kept,
     unwinder: &Unwinder,
     host: &H,
     mut at: Registers,
     mut near: usize,
     mut failed: Option<usize>,
-) -> usize {
+) -> Result<usize, usize> {
     let generation = unwinder.generation();
     if !kept.is_of(generation) {
         kept.reset(generation);
@@ -146,11 +181,11 @@ unsafe fn go_on<H: Host>(
     let mut stack = kept.stacks.current;
     if !stack.holds(at.sp) {
         stack = kept.stacks.switch(host, at.sp);
-        near = kept.length();
+        (near, failed) = (kept.length(), None);
     }
     let mut top = DEPTH + 1;
-    let mut is_shifted = false;
-    let mut stands = failed.is_some();
+    let mut stands;
+    (near, stands) = kept.seek(near, at);
     // What is not inlined gets copies, so that all this stays in registers.
     loop {
         let rule = if stands {
@@ -187,10 +222,17 @@ unsafe fn go_on<H: Host>(
                 if is_done {
                     break;
                 }
-                is_shifted = true;
                 continue;
             }
-            let resolved = unwinder.look(host, view, generation, at.address());
+            let resolved = match unwinder.known(host, view, generation, at.address()) {
+                Some(resolved) => resolved,
+                None if LEAVE => {
+                    // What was passed by is not there any more.
+                    kept.shorten(near);
+                    return Err(at.address());
+                }
+                None => unwinder.resolve(host, generation, at.address()),
+            };
             top -= 1;
             kept.lay(top, at, resolved.rule, resolved.site);
             resolved.rule
@@ -225,6 +267,5 @@ unsafe fn go_on<H: Host>(
         }
         (near, stands) = kept.seek(near, at);
     }
-    kept.join(Seam { top, near });
-    if is_shifted { 0 } else { near }
+    Ok(kept.join(Seam { top, near }))
 }

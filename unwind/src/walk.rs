@@ -21,7 +21,7 @@ pub unsafe fn walk<H: Host>(
 ) -> usize {
     let generation = unwinder.generation();
     let view = unwinder.view(generation);
-    let mut stacks = Stacks::NONE;
+    let mut stacks = Stacks::<0>::NONE;
     stacks.switch(host, at.sp);
     let room = into.len();
     let mut length = 0;
