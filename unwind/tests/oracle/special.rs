@@ -63,6 +63,14 @@ fn signals_on_another_stack() {
 }
 
 #[test]
+fn signals_without_events_between_them() {
+    let (events, kept, frames, outermost) =
+        record("special.c", Against::All, c"signals_only", 12, 1 << 20);
+    assert!(events > 200 && outermost == Some(Kind::End));
+    assert!(kept * 100 > frames * 60, "{kept} of {frames}");
+}
+
+#[test]
 fn signals_on_a_stack_above() {
     let (events, ..) = record("special.c", Against::All, c"signals_above", 5, 1 << 20);
     assert!(events > 100);

@@ -227,6 +227,51 @@ unsigned long signals(unsigned long levels, unsigned long size) {
     return levels;
 }
 
+static NOINLINE void hushed(unsigned long levels) {
+    volatile char room[80];
+    room[levels % 80] = 1;
+    raise(SIGUSR1);
+    if (levels)
+        hushed(levels - 1);
+    raise(SIGUSR1);
+    room[0] = room[levels % 80];
+}
+
+/* The same stack pointer each time, but another frame pointer. */
+static NOINLINE void inner_room(unsigned long size) {
+    volatile char *room = __builtin_alloca(16 + size * 16);
+    room[0] = 1;
+    raise(SIGUSR1);
+    room[1] = room[0];
+}
+
+static NOINLINE void outer_room(unsigned long size, unsigned long both) {
+    volatile char *room = __builtin_alloca(16 + size * 16);
+    room[0] = 1;
+    inner_room(both - size);
+    room[1] = room[0];
+}
+
+/* Events in handlers only, which stand at the same place each time. */
+unsigned long signals_only(unsigned long levels, unsigned long size) {
+    struct sigaction action, before;
+    stack_t stack = {0}, old;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_ONSTACK;
+    stack.ss_sp = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack.ss_size = size;
+    sigaction(SIGUSR1, &action, &before);
+    sigaltstack(&stack, &old);
+    hushed(levels);
+    for (unsigned long round = 0; round <= levels; round++)
+        outer_room(round, levels);
+    sigaltstack(&old, 0);
+    munmap(stack.ss_sp, size);
+    sigaction(SIGUSR1, &before, 0);
+    return levels;
+}
+
 /* A stack for signals that lies within the thread's own, above what is interrupted. */
 unsigned long signals_above(unsigned long levels, unsigned long size) {
     char *room = __builtin_alloca(size);
