@@ -57,6 +57,21 @@ struct Check {
     value: usize,
 }
 
+/// What is known of a return address, for the frame outside of a certain one.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Guess {
+    /// The return address; 0 for none.
+    pub pc: usize,
+    /// Its site.
+    pub site: Site,
+    /// Its rule.
+    pub rule: Rule,
+}
+
+/// Guesses of a thread.
+const GUESSES: usize = 512;
+
 /// The arrays. All zero is new.
 #[repr(C)]
 pub struct Kept {
@@ -74,6 +89,10 @@ pub struct Kept {
     zero: usize,
     /// The stacks of the thread.
     pub stacks: Stacks<REMEMBERED>,
+    /// By the site of the frame inside, what was outside of it the last time. If that is so again,
+    /// nobody waits for the look into the table: the processor goes on with the guess while the
+    /// return address is being loaded.
+    guesses: [Guess; GUESSES],
     sites: [Site; DEPTH + 1],
     frames: [Frame; DEPTH + 1],
     checks: [Check; DEPTH * CHECKS + 1],
@@ -105,6 +124,7 @@ impl Kept {
         self.length = 0;
         self.is_cut = false;
         self.zero = 0;
+        self.guesses.fill(Guess { pc: 0, site: Site(0), rule: Rule::BROKEN });
         let guard = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::BROKEN, checks: 0 };
         let never = self.never();
         if let (Some(frame), Some(check)) = (self.frames.first_mut(), self.checks.first_mut()) {
@@ -196,6 +216,12 @@ impl Kept {
         let place = self.sites.as_mut_ptr().wrapping_add(number);
         // SAFETY: as above.
         unsafe { place.write(site) };
+    }
+
+    /// The guess for what is outside of a site.
+    #[inline(always)]
+    pub fn guess(&self, site: usize) -> *mut Guess {
+        self.guesses.as_ptr().wrapping_add(site % GUESSES).cast_mut()
     }
 
     /// Whether there is room for one more frame outside of the new ones, which start at `top`.

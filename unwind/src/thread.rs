@@ -4,7 +4,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
 
 use crate::host::Host;
-use crate::kept::{DEPTH, Kept, Seam};
+use crate::kept::{DEPTH, Guess, Kept, Seam};
 use crate::rule::{Rule, kind};
 use crate::site::Site;
 use crate::step::{self, Registers, Step};
@@ -184,6 +184,8 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
         (near, failed) = (kept.length(), None);
     }
     let mut top = DEPTH + 1;
+    // What is inside of the first frame is not known: its own address tells as much.
+    let mut inner = at.pc ^ at.pc >> 9;
     let mut stands;
     (near, stands) = kept.seek(near, at);
     // What is not inlined gets copies, so that all this stays in registers.
@@ -224,18 +226,27 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
                 }
                 continue;
             }
-            let resolved = match unwinder.known(host, view, generation, at.address()) {
-                Some(resolved) => resolved,
-                None if LEAVE => {
-                    // What was passed by is not there any more.
-                    kept.shorten(near);
-                    return Err(at.address());
-                }
-                None => unwinder.resolve(host, generation, at.address()),
-            };
+            let guess = kept.guess(inner);
+            // SAFETY: an element of the array.
+            let Guess { pc, mut site, mut rule } = unsafe { guess.read() };
+            if pc != at.pc {
+                let resolved = match unwinder.known(host, view, generation, at.address()) {
+                    Some(resolved) => resolved,
+                    None if LEAVE => {
+                        // What was passed by is not there any more.
+                        kept.shorten(near);
+                        return Err(at.address());
+                    }
+                    None => unwinder.resolve(host, generation, at.address()),
+                };
+                (site, rule) = (resolved.site, resolved.rule);
+                // SAFETY: as above.
+                unsafe { guess.write(Guess { pc: at.pc, site, rule }) };
+            }
+            inner = site.0 as usize;
             top -= 1;
-            kept.lay(top, at, resolved.rule, resolved.site);
-            resolved.rule
+            kept.lay(top, at, rule, site);
+            rule
         };
         let result = if rule.kind() <= kind::BP {
             // SAFETY: the stack pointer is in this stack or at its end.
