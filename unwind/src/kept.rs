@@ -2,11 +2,12 @@
 //!
 //! Everything is laid out from the outermost frame on, in arrays. Frame 0 is a guard: its `sp` is
 //! above all, so that a search which goes outward ends there. A check is a word of the stack and
-//! the value it had; checks lie in the order of frames as well, and check 0 never holds:
+//! the value it had; checks lie in the order of frames as well. Check 0 never holds, and those
+//! after it, up to a block of them, always do:
 //!
 //! ```text
 //! frames  | guard | outermost | …                  | innermost |      free      | new ones |
-//! checks  | never | of the step to the outermost …             |      free
+//! checks  | never | always | of the step to the outermost …    |      free
 //! ```
 //!
 //! Going inward, the checks of a step are: the saved frame pointer, if it matters, the return
@@ -24,6 +25,10 @@ use crate::step::{Registers, load};
 pub const DEPTH: usize = 2048;
 /// Checks of a step at most.
 const CHECKS: usize = 3;
+/// Checks that are looked at together.
+const BLOCK: usize = 8;
+/// The number before that of the first check of a step.
+const NONE: u32 = BLOCK as u32 - 1;
 /// What is above all stack pointers.
 const ABOVE: usize = usize::MAX;
 
@@ -85,6 +90,8 @@ pub struct Kept {
     is_cut: bool,
     /// Whether frames were dropped since the last stack was whole.
     is_shifted: bool,
+    /// Whether all frames are on the thread's own stack, which stays.
+    is_own: bool,
     /// A word that is 0.
     zero: usize,
     /// The stacks of the thread.
@@ -95,7 +102,7 @@ pub struct Kept {
     guesses: [Guess; GUESSES],
     sites: [Site; DEPTH + 1],
     frames: [Frame; DEPTH + 1],
-    checks: [Check; DEPTH * CHECKS + 1],
+    checks: [Check; DEPTH * CHECKS + BLOCK],
 }
 
 const _: () = assert!(size_of::<Frame>() == 32, "two frames a cache line");
@@ -108,6 +115,9 @@ pub struct Seam {
     /// The kept frame outside of it; 0 for none.
     pub near: usize,
 }
+
+/// The frame that stands for others.
+const CUT: Frame = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::CUT, checks: NONE << FLAG_BITS };
 
 impl Kept {
     /// Whether the arrays are of this generation.
@@ -125,10 +135,12 @@ impl Kept {
         self.is_cut = false;
         self.zero = 0;
         self.guesses.fill(Guess { pc: 0, site: Site(0), rule: Rule::BROKEN });
-        let guard = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::BROKEN, checks: 0 };
         let never = self.never();
+        for check in self.checks.iter_mut().take(BLOCK) {
+            *check = Check { value: 0, ..never };
+        }
         if let (Some(frame), Some(check)) = (self.frames.first_mut(), self.checks.first_mut()) {
-            *frame = guard;
+            *frame = Frame { rule: Rule::BROKEN, ..CUT };
             *check = never;
         }
     }
@@ -195,6 +207,27 @@ impl Kept {
         let number = unsafe { (*self.frame(near)).checks >> FLAG_BITS } as usize;
         let first = self.checks.as_ptr();
         let mut check = first.wrapping_add(number);
+        // The thread's own stack stays, so all words of it can be loaded in any order: a block at a
+        // time, with one branch, which how deep the stack is does not mislead.
+        if self.is_own {
+            let last = first.wrapping_add(BLOCK - 1);
+            loop {
+                if check <= last {
+                    return 0;
+                }
+                let mut difference = 0;
+                for by in 0..BLOCK {
+                    // SAFETY: a check of the array: `BLOCK` are in front of the first one.
+                    let Check { address, value } = unsafe { *check.wrapping_sub(by) };
+                    // SAFETY: a word of the thread's own stack, or of this structure.
+                    difference |= unsafe { load(address) } ^ value;
+                }
+                if difference != 0 {
+                    break;
+                }
+                check = check.wrapping_sub(BLOCK);
+            }
+        }
         loop {
             // SAFETY: a check of the array: number 0 never holds.
             let Check { address, value } = unsafe { *check };
@@ -264,19 +297,22 @@ impl Kept {
         let gone = (first.checks >> FLAG_BITS) as usize;
         let Some(last) = self.frames.get(seam.near) else { return false };
         let checks = (last.checks >> FLAG_BITS) as usize;
-        if seam.near < by + 2 || checks < gone || checks >= self.checks.len() {
+        if seam.near < by + 2
+            || gone < NONE as usize
+            || checks < gone
+            || checks >= self.checks.len()
+        {
             return false;
         }
         self.sites.copy_within(by + 2..=seam.near, 2);
         self.frames.copy_within(by + 2..=seam.near, 2);
-        self.checks.copy_within(gone + 1..=checks, 1);
+        self.checks.copy_within(gone + 1..=checks, BLOCK);
         seam.near -= by;
         for frame in self.frames.iter_mut().take(seam.near + 1).skip(2) {
-            frame.checks -= (gone as u32) << FLAG_BITS;
+            frame.checks -= (gone as u32 - NONE) << FLAG_BITS;
         }
-        let cut = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::CUT, checks: 0 };
         if let (Some(frame), Some(site)) = (self.frames.get_mut(1), self.sites.get_mut(1)) {
-            *frame = cut;
+            *frame = CUT;
             *site = Site::CUT;
         }
         self.dropped = if self.is_cut { self.dropped.saturating_add(by) } else { by + 1 };
@@ -378,8 +414,9 @@ impl Kept {
     /// Puts the new frames behind those that stand, with what their steps have looked at. How many
     /// outer frames are those of the last stack.
     #[inline(always)]
-    pub fn join(&mut self, seam: Seam) -> usize {
+    pub fn join(&mut self, seam: Seam, is_own: bool) -> usize {
         self.append(seam);
+        self.is_own = is_own && (seam.near == 0 || self.is_own);
         if seam.near == 0 {
             self.is_cut = self.sites().first() == Some(&Site::CUT);
         }

@@ -183,6 +183,7 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
         stack = kept.stacks.switch(host, at.sp);
         (near, failed) = (kept.length(), None);
     }
+    let mut is_own = stack.is_own;
     let mut top = DEPTH + 1;
     // What is inside of the first frame is not known: its own address tells as much.
     let mut inner = at.pc ^ at.pc >> 9;
@@ -240,8 +241,10 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
                     None => unwinder.resolve(host, generation, at.address()),
                 };
                 (site, rule) = (resolved.site, resolved.rule);
-                // SAFETY: as above.
-                unsafe { guess.write(Guess { pc: at.pc, site, rule }) };
+                if site != Site::UNLISTED {
+                    // SAFETY: as above.
+                    unsafe { guess.write(Guess { pc: at.pc, site, rule }) };
+                }
             }
             inner = site.0 as usize;
             top -= 1;
@@ -264,6 +267,7 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
             }
             if rule == Rule::SIGNAL {
                 stack = kept.stacks.current;
+                is_own = false;
                 near = kept.pass_signal(near);
             }
             result
@@ -278,5 +282,5 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
         }
         (near, stands) = kept.seek(near, at);
     }
-    Ok(kept.join(Seam { top, near }))
+    Ok(kept.join(Seam { top, near }, is_own))
 }
