@@ -17,6 +17,8 @@ pub struct Registers {
     pub bp: usize,
 }
 
+/// No code is in the first page.
+const LEAST: usize = 4096;
 /// Addresses of programs are below.
 const LIMIT: usize = 1 << 47;
 
@@ -85,7 +87,7 @@ unsafe fn to(cfa: usize, slot: usize, at: &mut Registers, high: usize) -> Step {
 /// Whether a stack goes on at this return address.
 #[inline(always)]
 fn judge(pc: usize) -> Step {
-    if pc.wrapping_sub(1) < LIMIT - 1 {
+    if pc.wrapping_sub(LEAST) < LIMIT - LEAST {
         Step::Done
     } else if pc == 0 {
         Step::End
@@ -161,7 +163,7 @@ pub unsafe fn rare<H: Host, const N: usize>(
                 stacks.switch(host, at.sp);
             }
             // A jump to nowhere is what was interrupted: the frame is there, but has no rule.
-            if at.pc >= LIMIT - 1 {
+            if judge(at.pc) != Step::Done {
                 return Step::Broken;
             }
             at.pc += 1;

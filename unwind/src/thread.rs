@@ -9,7 +9,7 @@ use crate::rule::{Rule, kind};
 use crate::site::Site;
 use crate::step::{self, Registers, Step};
 use crate::syscall;
-use crate::unwinder::Unwinder;
+use crate::unwinder::{Resolved, Unwinder};
 
 /// What a thread keeps of its last stack. All zero is new; about 170 KiB, of which only pages are
 /// touched that the depth of the stack needs. It must not move.
@@ -120,7 +120,7 @@ unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: R
         }
     }
     // SAFETY: by contract.
-    match unsafe { go_on::<H, true>(kept, unwinder, host, at, near, failed) } {
+    match unsafe { go_on::<H, true>(kept, unwinder, host, at, near, failed, 0) } {
         Ok(standing) => standing,
         // SAFETY: by contract.
         Err(address) => unsafe { learn(kept, unwinder, host, at, address) },
@@ -143,13 +143,16 @@ unsafe fn learn<H: Host>(
 ) -> usize {
     loop {
         let near = kept.length();
-        let result = if unwinder.learn(host, unwinder.generation(), address) {
+        let result = match unwinder.learn(host, unwinder.generation(), address) {
             // SAFETY: by contract.
-            unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None) }
-        } else {
+            None => unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None, 0) },
+            Some(Resolved { rule: Rule::NOWHERE, .. }) => {
+                // SAFETY: by contract.
+                unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None, address) }
+            }
             // Nobody remembers it, so it is found out about each time.
             // SAFETY: by contract.
-            unsafe { go_on::<H, false>(kept, unwinder, host, at, near, None) }
+            Some(_) => unsafe { go_on::<H, false>(kept, unwinder, host, at, near, None, 0) },
         };
         match result {
             Ok(standing) => return standing,
@@ -159,7 +162,7 @@ unsafe fn learn<H: Host>(
 }
 
 /// The rest of a capture, from frame `near` on, where this check has failed. With `LEAVE`, an
-/// unknown address is an error.
+/// unknown address is an error. At `nowhere` there is no code.
 ///
 /// # Safety
 /// As that of [`Turn::capture`].
@@ -171,6 +174,7 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
     mut at: Registers,
     mut near: usize,
     mut failed: Option<usize>,
+    nowhere: usize,
 ) -> Result<usize, usize> {
     let generation = unwinder.generation();
     if !kept.is_of(generation) {
@@ -233,6 +237,9 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
             if pc != at.pc {
                 let resolved = match unwinder.known(host, view, generation, at.address()) {
                     Some(resolved) => resolved,
+                    None if LEAVE && at.address() == nowhere => {
+                        Resolved { site: Site::BROKEN, rule: Rule::NOWHERE }
+                    }
                     None if LEAVE => {
                         // What was passed by is not there any more.
                         kept.shorten(near);
@@ -241,10 +248,17 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
                     None => unwinder.resolve(host, generation, at.address()),
                 };
                 (site, rule) = (resolved.site, resolved.rule);
-                if site != Site::UNLISTED {
+                if !site.is_pseudo() {
                     // SAFETY: as above.
                     unsafe { guess.write(Guess { pc: at.pc, site, rule }) };
                 }
+            }
+            if rule == Rule::NOWHERE {
+                // A guess has led there: what it was made from is the last frame.
+                let mut seam = Seam { top, near };
+                kept.lay_pseudo(&mut seam, Rule::BROKEN);
+                Seam { top, near } = seam;
+                break;
             }
             inner = site.0 as usize;
             top -= 1;

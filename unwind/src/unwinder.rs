@@ -145,11 +145,16 @@ impl Unwinder {
         Some(self.known_in_part(host, generation, address, entry))
     }
 
-    /// Finds out about an address; whether it is known from now on.
+    /// Finds out about an address; what it is if it is not kept.
     #[inline(always)]
-    pub(crate) fn learn<H: Host>(&self, host: &H, generation: u32, address: usize) -> bool {
-        self.resolve(host, generation, address);
-        self.table.has(generation, address)
+    pub(crate) fn learn<H: Host>(
+        &self,
+        host: &H,
+        generation: u32,
+        address: usize,
+    ) -> Option<Resolved> {
+        let resolved = self.resolve(host, generation, address);
+        (!self.table.has(generation, address)).then_some(resolved)
     }
 
     /// An entry whose rule has no number, or whose site has none.
@@ -186,6 +191,9 @@ impl Unwinder {
     #[cold]
     #[inline(never)]
     fn note<H: Host>(&self, host: &H, generation: u32, address: usize, rule: Rule) -> Site {
+        if rule == Rule::NOWHERE {
+            return Site::BROKEN;
+        }
         if self.table.view(generation).is_none() && !self.can_keep(host, generation) {
             // A number that nobody remembers would be used once.
             return Site::UNLISTED;
@@ -244,14 +252,14 @@ impl Unwinder {
     #[inline(never)]
     fn rule<H: Host>(&self, host: &H, generation: u32, address: usize) -> Rule {
         let options = self.options.load(Ordering::Relaxed);
-        if options & FRAME_POINTERS != 0 {
-            return Rule::GUESS;
-        }
         let sources = Sources { loader: options & ONLY_MAPS == 0, kernel: host.system_calls() };
+        let is_guessed = options & FRAME_POINTERS != 0;
         match find::find(address, &self.ranges, generation, sources) {
+            Code::None => Rule::NOWHERE,
+            _ if is_guessed => Rule::GUESS,
             Code::Module(module) => of_module(&module, address),
             Code::Written => Rule::GUESS,
-            Code::None | Code::Unknown => Rule::NO_RULE,
+            Code::Unknown => Rule::NO_RULE,
         }
     }
 }
@@ -263,7 +271,8 @@ fn of_module(module: &Module, address: usize) -> Rule {
     }
     // The address to which the start function of a coroutine returns is the first one of a
     // function: what is before it belongs to nobody.
-    if starts_at(module, address.wrapping_add(1)) { Rule::END } else { Rule::NO_RULE }
+    // Other code that nothing describes was generated, as that of interpreters, or is assembly.
+    if starts_at(module, address.wrapping_add(1)) { Rule::END } else { Rule::GUESS }
 }
 
 /// The rule of an address that the module's tables describe.

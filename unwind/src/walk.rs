@@ -35,6 +35,7 @@ pub unsafe fn walk<H: Host>(
         let resolved = unwinder.look(host, view, generation, at.address());
         *place = resolved.site;
         let rule = resolved.rule;
+        // At an address without code that is the pseudo site for a broken stack.
         if rule.kind() == kind::STOP {
             break;
         }

@@ -412,7 +412,7 @@ __asm__(".text\n"
         ".skip 64, 0x90\n");
 extern void bare(void (*)(void));
 
-unsigned long untold(unsigned long a, unsigned long b) {
+__attribute__((optimize("no-omit-frame-pointer"))) unsigned long untold(unsigned long a, unsigned long b) {
     bare(event);
     return a + b;
 }
