@@ -161,6 +161,54 @@ unsigned long smaller(unsigned long rounds, unsigned long size) {
     return rounds;
 }
 
+/* A coroutine that is at the same place twice, the second time on a stack that ends further in. */
+static char *frame_of_first;
+static unsigned long frame_size;
+
+static NOINLINE void plunge(unsigned long levels) {
+    volatile char room[32];
+    room[levels % 32] = 1;
+    char *frame = __builtin_frame_address(0);
+    if (frame_of_first)
+        frame_size = frame_of_first - frame;
+    frame_of_first = frame;
+    if (levels)
+        plunge(levels - 1);
+    else if (event)
+        event();
+    room[0] = room[levels % 32];
+}
+
+static void plunging(void) {
+    frame_of_first = 0;
+    plunge(once_levels);
+}
+
+static void run_on(char *low, char *high, unsigned long levels) {
+    getcontext(&contexts[0]);
+    contexts[0].uc_stack.ss_sp = low;
+    contexts[0].uc_stack.ss_size = high - low;
+    contexts[0].uc_link = &home;
+    once_levels = levels;
+    makecontext(&contexts[0], plunging, 0);
+    swapcontext(&home, &contexts[0]);
+}
+
+unsigned long cropped(unsigned long levels, unsigned long less) {
+    unsigned long size = 4 << 20, half = size / 2;
+    char *place = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void (*kept)(void) = event;
+    event = 0;
+    run_on(place, place + half, 2);
+    event = kept;
+    event();
+    run_on(place, place + half + less * frame_size, levels);
+    mprotect(place + half, half, PROT_NONE);
+    run_on(place, place + half, levels - less);
+    munmap(place, size);
+    return frame_size;
+}
+
 /* ---- signals ---- */
 
 static NOINLINE void inner(unsigned long levels) {
