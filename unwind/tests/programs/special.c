@@ -202,9 +202,12 @@ unsigned long cropped(unsigned long levels, unsigned long less) {
     run_on(place, place + half, 2);
     event = kept;
     event();
-    run_on(place, place + half + less * frame_size, levels);
-    mprotect(place + half, half, PROT_NONE);
-    run_on(place, place + half, levels - less);
+    for (unsigned long more = 0; more < 8; more++) {
+        mprotect(place + half, half, PROT_READ | PROT_WRITE);
+        run_on(place, place + half + less * frame_size, levels + more);
+        mprotect(place + half, half, PROT_NONE);
+        run_on(place, place + half, levels + more - less);
+    }
     munmap(place, size);
     return frame_size;
 }
