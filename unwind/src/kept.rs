@@ -2,12 +2,12 @@
 //!
 //! Everything is laid out from the outermost frame on, in arrays. Frame 0 is a guard: its `sp` is
 //! above all, so that a search which goes outward ends there. A check is a word of the stack and
-//! the value it had; checks lie in the order of frames as well. Check 0 never holds, and those
-//! after it, up to a block of them, always do:
+//! the value it had; checks lie in the order of frames as well, behind a block of such that always
+//! hold:
 //!
 //! ```text
 //! frames  | guard | outermost | …                  | innermost |      free      | new ones |
-//! checks  | never | always | of the step to the outermost …    |      free
+//! checks  | always hold | of the step to the outermost …       |      free
 //! ```
 //!
 //! Going inward, the checks of a step are: the saved frame pointer, if it matters, the return
@@ -90,8 +90,6 @@ pub struct Kept {
     is_cut: bool,
     /// Whether frames were dropped since the last stack was whole.
     is_shifted: bool,
-    /// Whether all frames are on the thread's own stack, which stays.
-    is_own: bool,
     /// A word that is 0.
     zero: usize,
     /// The stacks of the thread.
@@ -139,9 +137,8 @@ impl Kept {
         for check in self.checks.iter_mut().take(BLOCK) {
             *check = Check { value: 0, ..never };
         }
-        if let (Some(frame), Some(check)) = (self.frames.first_mut(), self.checks.first_mut()) {
+        if let Some(frame) = self.frames.first_mut() {
             *frame = Frame { rule: Rule::BROKEN, ..CUT };
-            *check = never;
         }
     }
 
@@ -207,37 +204,23 @@ impl Kept {
         let number = unsafe { (*self.frame(near)).checks >> FLAG_BITS } as usize;
         let first = self.checks.as_ptr();
         let mut check = first.wrapping_add(number);
-        // The thread's own stack stays, so all words of it can be loaded in any order: a block at a
-        // time, with one branch, which how deep the stack is does not mislead.
-        if self.is_own {
-            let last = first.wrapping_add(BLOCK - 1);
-            loop {
-                if check <= last {
-                    return 0;
+        let last = first.wrapping_add(BLOCK - 1);
+        // A block of branches at a time, which fall through: how deep the stack is decides only
+        // how many blocks there are, so that the end of the loop is mispredicted less.
+        while check > last {
+            for by in 0..BLOCK {
+                let here = check.wrapping_sub(by);
+                // SAFETY: a check of the array: a block of them is in front of the first one.
+                let Check { address, value } = unsafe { *here };
+                // SAFETY: all the checks inside of it hold, so a step would load this word: within
+                // the stack, between the stack pointer of a frame and the end. Or it is our own.
+                if unsafe { load(address) } != value {
+                    return (here as usize - first as usize) / size_of::<Check>();
                 }
-                let mut difference = 0;
-                for by in 0..BLOCK {
-                    // SAFETY: a check of the array: `BLOCK` are in front of the first one.
-                    let Check { address, value } = unsafe { *check.wrapping_sub(by) };
-                    // SAFETY: a word of the thread's own stack, or of this structure.
-                    difference |= unsafe { load(address) } ^ value;
-                }
-                if difference != 0 {
-                    break;
-                }
-                check = check.wrapping_sub(BLOCK);
             }
+            check = check.wrapping_sub(BLOCK);
         }
-        loop {
-            // SAFETY: a check of the array: number 0 never holds.
-            let Check { address, value } = unsafe { *check };
-            // SAFETY: all the checks inside of it hold, so a step would load this word: within the
-            // stack, between the stack pointer of a frame and the end.
-            if unsafe { load(address) } != value {
-                return (check as usize - first as usize) / size_of::<Check>();
-            }
-            check = check.wrapping_sub(1);
-        }
+        0
     }
 
     /// Lays down a new frame at a number. There must be room.
@@ -414,9 +397,8 @@ impl Kept {
     /// Puts the new frames behind those that stand, with what their steps have looked at. How many
     /// outer frames are those of the last stack.
     #[inline(always)]
-    pub fn join(&mut self, seam: Seam, is_own: bool) -> usize {
+    pub fn join(&mut self, seam: Seam) -> usize {
         self.append(seam);
-        self.is_own = is_own && (seam.near == 0 || self.is_own);
         if seam.near == 0 {
             self.is_cut = self.sites().first() == Some(&Site::CUT);
         }

@@ -21,8 +21,7 @@
 //! the place of its CFA. The rule depends on the return address alone. So where the state of a
 //! frame and the words of its step are what they were, the state of the next frame is, too, and by
 //! induction that of all. Words are compared from inside outward, each only when those which led to
-//! it were equal, so that no load is one which unwinding would not do; on the thread's own stack,
-//! which stays mapped, the order is free.
+//! it were equal, so that no load is one which unwinding would not do.
 //!
 //! The saved frame pointer counts only where it is *live*: where a frame further out uses it before
 //! another one restores it.

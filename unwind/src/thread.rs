@@ -187,7 +187,6 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
         stack = kept.stacks.switch(host, at.sp);
         (near, failed) = (kept.length(), None);
     }
-    let mut is_own = stack.is_own;
     let mut top = DEPTH + 1;
     // What is inside of the first frame is not known: its own address tells as much.
     let mut inner = at.pc ^ at.pc >> 9;
@@ -281,7 +280,6 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
             }
             if rule == Rule::SIGNAL {
                 stack = kept.stacks.current;
-                is_own = false;
                 near = kept.pass_signal(near);
             }
             result
@@ -296,5 +294,5 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
         }
         (near, stands) = kept.seek(near, at);
     }
-    Ok(kept.join(Seam { top, near }, is_own))
+    Ok(kept.join(Seam { top, near }))
 }

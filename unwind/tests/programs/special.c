@@ -468,6 +468,69 @@ __attribute__((optimize("no-omit-frame-pointer"))) unsigned long untold(unsigned
     return a + b;
 }
 
+/* A stack whose upper half goes, and code that has a pointer there where frame pointers are. */
+unsigned long misled(unsigned long rounds, unsigned long unused) {
+    (void)unused;
+    unsigned long size = 2 << 20, half = size / 2;
+    char *place = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned long *there = (unsigned long *)(place + half + 4096);
+    unsigned char code[] = {
+        0x55,                               /* push rbp */
+        0x48, 0xbd, 0, 0, 0, 0, 0, 0, 0, 0, /* mov rbp, there */
+        0xff, 0xd7,                         /* call rdi */
+        0x5d,                               /* pop rbp */
+        0xc3,
+    };
+    memcpy(code + 3, &there, 8);
+    guessed = (void (*)(void (*)(void)))written(code, sizeof code);
+    there[0] = 0;
+    there[1] = (unsigned long)guessed + 1;
+    for (unsigned long round = 0; round < rounds; round++) {
+        getcontext(&contexts[0]);
+        contexts[0].uc_stack.ss_sp = place;
+        contexts[0].uc_stack.ss_size = half;
+        contexts[0].uc_link = &home;
+        makecontext(&contexts[0], (void (*)(void))guessed, 1, event);
+        /* The first argument of the coroutine is cut to an int, so the code gets it otherwise. */
+        contexts[0].uc_mcontext.gregs[REG_RDI] = (greg_t)event;
+        swapcontext(&home, &contexts[0]);
+        mprotect(place + half, half, PROT_NONE);
+    }
+    munmap(place, size);
+    munmap(guessed, 4096);
+    return rounds;
+}
+
+/* The same function at the same place, where the frame pointer does not matter and where it does. */
+static NOINLINE void hit(void) {
+    event();
+    __asm__ volatile("");
+}
+
+static NOINLINE void plain_outer(void) {
+    volatile char room[200];
+    room[0] = 1;
+    hit();
+    room[1] = room[0];
+}
+
+static NOINLINE void varying_outer(unsigned long size) {
+    volatile char *room = __builtin_alloca(16 + size * 16);
+    room[0] = 1;
+    hit();
+    room[1] = room[0];
+}
+
+unsigned long meetings(unsigned long sizes, unsigned long unused) {
+    (void)unused;
+    for (unsigned long size = 0; size < sizes; size++) {
+        plain_outer();
+        varying_outer(size);
+        plain_outer();
+    }
+    return sizes;
+}
+
 /* Tables that lie: the CFA is said to be the frame pointer, which is anything. */
 __asm__(".text\n"
         ".type liar, @function\n"
@@ -485,9 +548,39 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size liar, . - liar\n");
 extern void liar(void (*)(void), unsigned long);
+/* The same, of the word below the frame pointer. */
+__asm__(".text\n"
+        ".type aligned_liar, @function\n"
+        "aligned_liar:\n"
+        ".cfi_startproc\n"
+        "push %rbp\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        ".cfi_rel_offset %rbp, 0\n"
+        "mov %rsi, %rbp\n"
+        ".cfi_escape 0x0f, 0x03, 0x76, 0x78, 0x06\n"
+        "call *%rdi\n"
+        "pop %rbp\n"
+        ".cfi_def_cfa %rsp, 8\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size aligned_liar, . - aligned_liar\n");
+extern void aligned_liar(void (*)(void), unsigned long);
+
+/* With a return address that differs from a good one in bits that addresses do not have. */
+unsigned long far(unsigned long bit, unsigned long unused) {
+    (void)unused;
+    volatile unsigned long words[2];
+    words[0] = 0;
+    words[1] = (unsigned long)&hit + 5;
+    liar(event, (unsigned long)words);
+    words[1] |= 1ul << bit;
+    liar(event, (unsigned long)words);
+    return words[0];
+}
 
 unsigned long lies(unsigned long value, unsigned long unused) {
     (void)unused;
     liar(event, value);
+    aligned_liar(event, value);
     return value;
 }
