@@ -3,7 +3,8 @@
 //! does nothing; medians of rounds.
 //!
 //! * `a`: the same stack each time
-//! * `b`: the two or three innermost frames vary
+//! * `b`: the two or three innermost frames vary, in turn, as in a loop
+//! * `r`: they vary at random, which no processor predicts
 //! * `h`: three shapes that share the outer half
 //! * `c`: three shapes that share nothing but where they start
 //! * `e`: a random walk in a call tree
@@ -122,9 +123,12 @@ fn script(pattern: char, depth: usize, events: usize) -> Vec<u8> {
             script.extend((0..depth).map(|at| call(at, at)));
             script.extend(std::iter::repeat_n(1, events));
         }
-        'b' => {
+        'b' | 'r' => {
             script.extend((0..depth - 3).map(|at| call(at, at)));
-            for _ in 0..events {
+            for event in 0..events {
+                if pattern == 'b' && event % 7 == 0 {
+                    random = Random(7);
+                }
                 let inner = 2 + random.below(2);
                 script.extend((0..inner).map(|_| call(random.below(3), random.below(4))));
                 script.push(1);
@@ -235,7 +239,7 @@ extern "C" fn start(plan: *mut c_void) -> *mut c_void {
     println!("|---|---|---|---|---|---|");
     let wanted: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
     for depth in [6, 16, 64, 256] {
-        for pattern in ['a', 'b', 'h', 'c', 'e'] {
+        for pattern in ['a', 'b', 'r', 'h', 'c', 'e'] {
             let name = format!("{depth}{pattern}");
             if wanted.is_empty() || wanted.iter().any(|it| name.contains(it.as_str())) {
                 measure(plan, pattern, depth);

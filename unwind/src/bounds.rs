@@ -5,7 +5,8 @@ use crate::maps;
 
 /// The kernel lets nothing be mapped so near below a stack that grows (`stack_guard_gap`).
 const GAP: usize = 1 << 20;
-const STACKS: usize = 8;
+/// Stacks that a thread remembers.
+pub const REMEMBERED: usize = 8;
 
 /// The mapping that holds a stack.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,10 +32,10 @@ impl Bounds {
 
 /// The stacks that a thread was seen on. All zero is none.
 #[derive(Clone, Copy, Debug)]
-pub struct Stacks {
+pub struct Stacks<const N: usize> {
     /// The last one.
     pub current: Bounds,
-    others: [Bounds; STACKS],
+    others: [Bounds; N],
     next: usize,
 }
 
@@ -52,10 +53,10 @@ fn thread_block() -> usize {
     block
 }
 
-impl Stacks {
+impl<const N: usize> Stacks<N> {
     /// None yet.
-    pub const NONE: Stacks =
-        Stacks { current: Bounds::NONE, others: [Bounds::NONE; STACKS], next: 0 };
+    pub const NONE: Stacks<N> =
+        Stacks { current: Bounds::NONE, others: [Bounds::NONE; N], next: 0 };
 
     /// Makes the stack of this pointer the current one.
     #[cold]
@@ -78,10 +79,10 @@ impl Stacks {
             high: mapping.end,
             is_own: mapping.grows || mapping.holds(thread_block()),
         };
-        if let Some(place) = self.others.get_mut(self.next % STACKS) {
+        if let Some(place) = self.others.get_mut(self.next) {
             *place = found;
         }
-        self.next = self.next.wrapping_add(1);
+        self.next = if self.next + 1 < N { self.next + 1 } else { 0 };
         self.current = found;
         found
     }
@@ -96,7 +97,7 @@ mod tests {
     fn the_own_stack_and_others() {
         let local = 7;
         let sp = &raw const local as usize;
-        let mut stacks = Stacks::NONE;
+        let mut stacks = Stacks::<REMEMBERED>::NONE;
         assert!(!stacks.current.holds(sp) && !stacks.current.holds(0));
         assert_eq!(stacks.switch(&Confined, sp).high, 0);
         let own = stacks.switch(&Plain, sp);
@@ -113,7 +114,7 @@ mod tests {
         let text = std::fs::read_to_string("/proc/self/maps").unwrap();
         let line = text.lines().find(|line| line.ends_with("[stack]")).unwrap();
         let start = usize::from_str_radix(line.split_once('-').unwrap().0, 16).unwrap();
-        let found = { Stacks::NONE }.switch(&Plain, start);
+        let found = { Stacks::<0>::NONE }.switch(&Plain, start);
         assert!(found.is_own && found.holds(start - GAP) && !found.holds(start - GAP - 1));
     }
 }

@@ -34,24 +34,51 @@ pub struct Row {
 }
 
 /// Rows that are remembered at once. Compilers need two.
-const REMEMBERED: usize = 6;
+const REMEMBERED: usize = 4;
 
-/// A rule of a row, small: expressions are kept as distances from `Program::origin`.
-#[derive(Clone, Copy)]
-enum Rule {
-    Same,
-    Undefined,
-    Register(u16, i32),
-    AtCfa(i32),
-    IsCfa(i32),
-    AtExpression(i32),
-    IsExpression(i32),
-    Other,
+/// A rule of a row, small, since a program keeps several rows on a stack that is not ours: a kind
+/// and a number.
+#[derive(Clone, Copy, PartialEq)]
+struct Rule(u32);
+
+const KIND_BITS: u32 = 4;
+const SAME: u32 = 0;
+const UNDEFINED: u32 = 1;
+/// Of the CFA: a register and an offset.
+const SP_AND: u32 = 2;
+const BP_AND: u32 = 3;
+const OTHER_AND: u32 = 4;
+/// Of a register: stored at the CFA and an offset, or that itself.
+const AT_CFA: u32 = 5;
+const IS_CFA: u32 = 6;
+/// The same by an expression, of which the number says where it is.
+const AT_EXPRESSION: u32 = 7;
+const IS_EXPRESSION: u32 = 8;
+const OTHER: u32 = 9;
+
+impl Rule {
+    const fn plain(kind: u32) -> Rule {
+        Rule(kind)
+    }
+
+    /// A kind with a number, if that is not too large.
+    fn with(kind: u32, number: i64) -> Option<Rule> {
+        let shifted = i32::try_from(number).ok()?.checked_mul(1 << KIND_BITS)?;
+        Some(Rule(shifted as u32 | kind))
+    }
+
+    fn kind(self) -> u32 {
+        self.0 & ((1 << KIND_BITS) - 1)
+    }
+
+    fn number(self) -> i64 {
+        (self.0 as i32 >> KIND_BITS).into()
+    }
 }
 
-/// The columns that are followed.
+/// The columns that are followed, as the program has left them.
 #[derive(Clone, Copy)]
-struct Rules {
+pub struct Rules {
     cfa: Rule,
     bp: Rule,
     sp: Rule,
@@ -60,7 +87,8 @@ struct Rules {
 
 struct Program<'a> {
     fde: &'a Fde<'a>,
-    memory: Memory<'a>,
+    /// Where the memory starts that expressions are in.
+    origin: usize,
     rules: Rules,
     /// What the first instructions say, for `restore`.
     initial: Rules,
@@ -77,12 +105,26 @@ enum Run {
     Arrived,
 }
 
-/// The row of an address in the range of an entry. `memory` holds the entry's expressions.
-pub fn row(fde: &Fde, memory: Memory, address: usize) -> Option<Row> {
-    let none = Rules { cfa: Rule::Other, bp: Rule::Same, sp: Rule::Same, pc: Rule::Same };
+/// Runs the program of the entry at `place` up to an address: the rules, and whether the kernel
+/// made the frame. `None` if the entry is not for this address.
+#[inline(never)]
+pub fn run(place: usize, memory: Memory, address: usize) -> Option<(Rules, bool)> {
+    let fde = Fde::parse(memory, place)?;
+    if address < fde.start || fde.end <= address {
+        return None;
+    }
+    let rules = execute(&fde, memory, address)?;
+    Some((rules, fde.is_signal))
+}
+
+/// Apart from the parsing: each takes some of the host's stack.
+#[inline(never)]
+fn execute(fde: &Fde, memory: Memory, address: usize) -> Option<Rules> {
+    let same = Rule::plain(SAME);
+    let none = Rules { cfa: Rule::plain(OTHER), bp: same, sp: same, pc: same };
     let mut program = Program {
         fde,
-        memory,
+        origin: memory.start(),
         rules: none,
         initial: none,
         remembered: [none; REMEMBERED],
@@ -92,27 +134,55 @@ pub fn row(fde: &Fde, memory: Memory, address: usize) -> Option<Row> {
     program.run(fde.first, address)?;
     program.initial = program.rules;
     program.run(fde.rest, address)?;
-    let Rules { cfa, bp, sp, pc } = program.rules;
-    let cfa = match cfa {
-        Rule::Register(column, offset) => {
-            base(column.into()).map(|base| Value { base, offset: offset.into() })
-        }
-        Rule::IsExpression(at) => program.expression(at, address, None),
-        _ => None,
-    };
-    Some(Row {
-        cfa,
-        bp: program.place(bp, address),
-        sp: program.place(sp, address),
-        pc: program.place(pc, address),
-    })
+    Some(program.rules)
 }
 
-fn base(column: u64) -> Option<Base> {
-    match column {
-        SP => Some(Base::Sp),
-        BP => Some(Base::Bp),
+/// The row that rules mean at an address. `memory` is that of the program.
+#[inline(never)]
+pub fn row(rules: &Rules, memory: Memory, address: usize) -> Row {
+    let Rules { cfa, bp, sp, pc } = *rules;
+    let from = |base| Some(Value { base, offset: cfa.number() });
+    let cfa = match cfa.kind() {
+        SP_AND => from(Base::Sp),
+        BP_AND => from(Base::Bp),
+        IS_EXPRESSION => expression(cfa, memory, address, None),
         _ => None,
+    };
+    let place = |rule| place(rule, memory, address);
+    Row { cfa, bp: place(bp), sp: place(sp), pc: place(pc) }
+}
+
+fn expression(rule: Rule, memory: Memory, address: usize, initial: Option<Value>) -> Option<Value> {
+    let place = memory.start().checked_add(usize::try_from(rule.number()).ok()?)?;
+    let mut code = memory.from(place)?;
+    let length = code.uleb()?;
+    expression::evaluate(code.split(length)?, address, initial)
+}
+
+fn place(rule: Rule, memory: Memory, address: usize) -> Place {
+    let cfa = |offset| Value { base: Base::Cfa, offset };
+    match rule.kind() {
+        SAME => Place::Same,
+        UNDEFINED => Place::Undefined,
+        AT_CFA => Place::At(cfa(rule.number())),
+        IS_CFA => Place::Is(cfa(rule.number())),
+        kind @ (AT_EXPRESSION | IS_EXPRESSION) => {
+            match (expression(rule, memory, address, Some(cfa(0))), kind) {
+                (None, _) => Place::Other,
+                (Some(value), AT_EXPRESSION) => Place::At(value),
+                (Some(value), _) => Place::Is(value),
+            }
+        }
+        _ => Place::Other,
+    }
+}
+
+/// The kind of a CFA that is this register and an offset.
+fn of_column(column: u64) -> u32 {
+    match column {
+        SP => SP_AND,
+        BP => BP_AND,
+        _ => OTHER_AND,
     }
 }
 
@@ -133,7 +203,7 @@ impl Program<'_> {
             1 => return self.advance(low.into(), address),
             2 => {
                 let offset = self.factored(code.uleb()? as i64)?;
-                self.set(low.into(), Rule::AtCfa(offset));
+                self.set(low.into(), Rule::with(AT_CFA, offset)?);
                 return Some(Run::On);
             }
             3 => {
@@ -165,16 +235,16 @@ impl Program<'_> {
                     _ => (code.uleb()? as i64).wrapping_neg(),
                 };
                 let offset = self.factored(offset)?;
-                self.set(column, Rule::AtCfa(offset));
+                self.set(column, Rule::with(AT_CFA, offset)?);
             }
             // restore_extended, undefined, same_value
             0x06 => self.restore(code.uleb()?),
-            0x07 => self.set(code.uleb()?, Rule::Undefined),
-            0x08 => self.set(code.uleb()?, Rule::Same),
+            0x07 => self.set(code.uleb()?, Rule::plain(UNDEFINED)),
+            0x08 => self.set(code.uleb()?, Rule::plain(SAME)),
             // register
             0x09 => {
                 let (column, _) = (code.uleb()?, code.uleb()?);
-                self.set(column, Rule::Other);
+                self.set(column, Rule::plain(OTHER));
             }
             // remember_state, restore_state
             0x0a => {
@@ -189,26 +259,24 @@ impl Program<'_> {
             0x0c | 0x12 => {
                 let column = code.uleb()?;
                 let offset = self.cfa_offset(low == 0x12, code)?;
-                self.rules.cfa = Rule::Register(u16::try_from(column).ok()?, offset);
+                self.rules.cfa = Rule::with(of_column(column), offset)?;
             }
             0x0d => {
-                let column = u16::try_from(code.uleb()?).ok()?;
-                let Rule::Register(_, offset) = self.rules.cfa else { return None };
-                self.rules.cfa = Rule::Register(column, offset);
+                let column = code.uleb()?;
+                self.rules.cfa = Rule::with(of_column(column), self.offset()?)?;
             }
             0x0e | 0x13 => {
                 let offset = self.cfa_offset(low == 0x13, code)?;
-                let Rule::Register(column, _) = self.rules.cfa else { return None };
-                self.rules.cfa = Rule::Register(column, offset);
+                self.offset()?;
+                self.rules.cfa = Rule::with(self.rules.cfa.kind(), offset)?;
             }
             // def_cfa_expression
-            0x0f => self.rules.cfa = Rule::IsExpression(self.skip_expression(code)?),
+            0x0f => self.rules.cfa = self.expression(IS_EXPRESSION, code)?,
             // expression, val_expression
             0x10 | 0x16 => {
                 let column = code.uleb()?;
-                let at = self.skip_expression(code)?;
-                let rule =
-                    if low == 0x10 { Rule::AtExpression(at) } else { Rule::IsExpression(at) };
+                let kind = if low == 0x10 { AT_EXPRESSION } else { IS_EXPRESSION };
+                let rule = self.expression(kind, code)?;
                 self.set(column, rule);
             }
             // val_offset, its signed form
@@ -216,7 +284,7 @@ impl Program<'_> {
                 let column = code.uleb()?;
                 let offset = if low == 0x14 { code.uleb()? as i64 } else { code.sleb()? };
                 let offset = self.factored(offset)?;
-                self.set(column, Rule::IsCfa(offset));
+                self.set(column, Rule::with(IS_CFA, offset)?);
             }
             // GNU_window_save, which SPARC has; GNU_args_size
             0x2d => {}
@@ -236,20 +304,26 @@ impl Program<'_> {
         Some(Run::On)
     }
 
-    fn factored(&self, offset: i64) -> Option<i32> {
-        i32::try_from(offset.checked_mul(self.fde.data_factor)?).ok()
+    fn factored(&self, offset: i64) -> Option<i64> {
+        offset.checked_mul(self.fde.data_factor)
     }
 
-    fn cfa_offset(&self, signed: bool, code: &mut Cursor) -> Option<i32> {
-        if signed { self.factored(code.sleb()?) } else { i32::try_from(code.uleb()?).ok() }
+    fn cfa_offset(&self, signed: bool, code: &mut Cursor) -> Option<i64> {
+        if signed { self.factored(code.sleb()?) } else { i64::try_from(code.uleb()?).ok() }
     }
 
-    /// Passes over an expression; where its length stands.
-    fn skip_expression(&self, code: &mut Cursor) -> Option<i32> {
-        let at = code.address().wrapping_sub(self.memory.start());
+    /// The offset of a CFA that is a register and an offset.
+    fn offset(&self) -> Option<i64> {
+        let is_plain = matches!(self.rules.cfa.kind(), SP_AND | BP_AND | OTHER_AND);
+        is_plain.then_some(self.rules.cfa.number())
+    }
+
+    /// Passes over an expression, of which a rule of this kind keeps the place.
+    fn expression(&self, kind: u32, code: &mut Cursor) -> Option<Rule> {
+        let at = code.address().wrapping_sub(self.origin);
         let length = code.uleb()?;
         code.split(length)?;
-        i32::try_from(at).ok()
+        Rule::with(kind, i64::try_from(at).ok()?)
     }
 
     fn column(rules: &mut Rules, column: u64, return_column: u64) -> Option<&mut Rule> {
@@ -272,26 +346,6 @@ impl Program<'_> {
         let rule = Self::column(&mut initial, column, self.fde.return_column).map(|rule| *rule);
         if let Some(rule) = rule {
             self.set(column, rule);
-        }
-    }
-
-    fn expression(&self, at: i32, address: usize, initial: Option<Value>) -> Option<Value> {
-        let mut code = self.memory.from(self.memory.start().wrapping_add(at as usize))?;
-        let length = code.uleb()?;
-        expression::evaluate(code.split(length)?, address, initial)
-    }
-
-    fn place(&self, rule: Rule, address: usize) -> Place {
-        let cfa = |offset: i32| Value { base: Base::Cfa, offset: offset.into() };
-        let value = |at| self.expression(at, address, Some(cfa(0)));
-        match rule {
-            Rule::Same => Place::Same,
-            Rule::Undefined => Place::Undefined,
-            Rule::AtCfa(offset) => Place::At(cfa(offset)),
-            Rule::IsCfa(offset) => Place::Is(cfa(offset)),
-            Rule::AtExpression(at) => value(at).map_or(Place::Other, Place::At),
-            Rule::IsExpression(at) => value(at).map_or(Place::Other, Place::Is),
-            Rule::Register(..) | Rule::Other => Place::Other,
         }
     }
 }

@@ -32,13 +32,15 @@ pub struct Fde<'a> {
     pub encoding: u8,
 }
 
-/// The description of an address, by the `.eh_frame_hdr` at `index`. `memory` says what can be read
-/// around an address.
+/// Where the description of an address is, by the `.eh_frame_hdr` at `index`, and the memory it is
+/// in. `memory` says what can be read around an address. If nothing describes the address, it may
+/// be the entry of another one.
+#[inline(never)]
 pub fn find<'a>(
     address: usize,
     index: usize,
     memory: &dyn Fn(usize) -> Option<Memory<'a>>,
-) -> Option<Fde<'a>> {
+) -> Option<(usize, Memory<'a>)> {
     let of_index = memory(index)?;
     let mut cursor = of_index.from(index)?;
     let [version, frames, count, table] =
@@ -50,11 +52,11 @@ pub fn find<'a>(
     // Mostly both are in one segment.
     let of_frames = if of_index.holds(frames) { of_index } else { memory(frames)? };
     if table != TABLE_OF_I32 || count == OMITTED {
-        return scan(address, of_frames, frames);
+        return scan(address, of_frames, frames).map(|place| (place, of_frames));
     }
     let count = cursor.pointer(count, index)?;
     let entry = search(address, index, of_index, cursor.address(), count)?;
-    Fde::parse(of_frames, entry).filter(|fde| fde.start <= address && address < fde.end)
+    Some((entry, of_frames))
 }
 
 /// The last entry of the table that starts at the address or before it: binary search.
@@ -85,7 +87,7 @@ fn search(
 }
 
 /// Goes through all entries, for indexes without a table.
-fn scan<'a>(address: usize, memory: Memory<'a>, frames: usize) -> Option<Fde<'a>> {
+fn scan(address: usize, memory: Memory, frames: usize) -> Option<usize> {
     let mut place = frames;
     loop {
         let mut cursor = memory.from(place)?;
@@ -96,7 +98,7 @@ fn scan<'a>(address: usize, memory: Memory<'a>, frames: usize) -> Option<Fde<'a>
             && fde.start <= address
             && address < fde.end
         {
-            return Some(fde);
+            return Some(place);
         }
         place = cursor.address();
     }

@@ -36,7 +36,7 @@ pub const SP: u64 = 7;
 /// The return address's.
 pub const RETURN: u64 = 16;
 
-const DEPTH: usize = 12;
+const DEPTH: usize = 8;
 /// Operations that are done at most.
 const STEPS: usize = 128;
 

@@ -11,21 +11,20 @@ pub fn look_up(tables: &[u8], index: usize, address: usize) -> u32 {
     let at = |offset: usize| memory.start().wrapping_add(offset);
     let around = |address| memory.holds(address).then_some(memory);
     let mut rules = 0;
-    let mut add = |fde: &eh_frame::Fde, address| {
-        if let Some(row) = cfi::row(fde, memory, address) {
-            let rule = Rule::of(&row, fde.is_signal);
+    let mut add = |place, address| {
+        if let Some((found, is_signal)) = cfi::run(place, memory, address) {
+            let rule = Rule::of(&cfi::row(&found, memory, address), is_signal);
             core::hint::black_box((rule.kind(), rule.why(), rule.place(), rule.add()));
             rules += 1;
         }
     };
-    if let Some(fde) = eh_frame::find(at(address), at(index), &around) {
-        assert!(fde.start <= at(address) && at(address) < fde.end);
-        add(&fde, at(address));
+    if let Some((place, _)) = eh_frame::find(at(address), at(index), &around) {
+        add(place, at(address));
     }
     // The entries themselves, which a damaged index does not lead to.
     if let Some(fde) = eh_frame::Fde::parse(memory, at(index)) {
-        add(&fde, fde.start);
-        add(&fde, fde.end.wrapping_sub(1));
+        add(at(index), fde.start);
+        add(at(index), fde.end.wrapping_sub(1));
     }
     rules
 }

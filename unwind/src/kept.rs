@@ -2,11 +2,12 @@
 //!
 //! Everything is laid out from the outermost frame on, in arrays. Frame 0 is a guard: its `sp` is
 //! above all, so that a search which goes outward ends there. A check is a word of the stack and
-//! the value it had; checks lie in the order of frames as well, and check 0 never holds:
+//! the value it had; checks lie in the order of frames as well, behind a block of such that always
+//! hold:
 //!
 //! ```text
 //! frames  | guard | outermost | …                  | innermost |      free      | new ones |
-//! checks  | never | of the step to the outermost …             |      free
+//! checks  | always hold | of the step to the outermost …       |      free
 //! ```
 //!
 //! Going inward, the checks of a step are: the saved frame pointer, if it matters, the return
@@ -15,7 +16,7 @@
 //!
 //! New frames are found from the innermost on, and are laid down from the end of the array on.
 
-use crate::bounds::Stacks;
+use crate::bounds::{REMEMBERED, Stacks};
 use crate::rule::{Rule, context, kind};
 use crate::site::Site;
 use crate::step::{Registers, load};
@@ -24,6 +25,10 @@ use crate::step::{Registers, load};
 pub const DEPTH: usize = 2048;
 /// Checks of a step at most.
 const CHECKS: usize = 3;
+/// Checks that are looked at together.
+const BLOCK: usize = 8;
+/// The number before that of the first check of a step.
+const NONE: u32 = BLOCK as u32 - 1;
 /// What is above all stack pointers.
 const ABOVE: usize = usize::MAX;
 
@@ -57,6 +62,21 @@ struct Check {
     value: usize,
 }
 
+/// What is known of a return address, for the frame outside of a certain one.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Guess {
+    /// The return address; 0 for none.
+    pub pc: usize,
+    /// Its site.
+    pub site: Site,
+    /// Its rule.
+    pub rule: Rule,
+}
+
+/// Guesses of a thread.
+const GUESSES: usize = 512;
+
 /// The arrays. All zero is new.
 #[repr(C)]
 pub struct Kept {
@@ -68,13 +88,19 @@ pub struct Kept {
     dropped: usize,
     /// Whether the outermost frame stands for dropped ones.
     is_cut: bool,
+    /// Whether frames were dropped since the last stack was whole.
+    is_shifted: bool,
     /// A word that is 0.
     zero: usize,
     /// The stacks of the thread.
-    pub stacks: Stacks,
+    pub stacks: Stacks<REMEMBERED>,
+    /// By the site of the frame inside, what was outside of it the last time. If that is so again,
+    /// nobody waits for the look into the table: the processor goes on with the guess while the
+    /// return address is being loaded.
+    guesses: [Guess; GUESSES],
     sites: [Site; DEPTH + 1],
     frames: [Frame; DEPTH + 1],
-    checks: [Check; DEPTH * CHECKS + 1],
+    checks: [Check; DEPTH * CHECKS + BLOCK],
 }
 
 const _: () = assert!(size_of::<Frame>() == 32, "two frames a cache line");
@@ -87,6 +113,9 @@ pub struct Seam {
     /// The kept frame outside of it; 0 for none.
     pub near: usize,
 }
+
+/// The frame that stands for others.
+const CUT: Frame = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::CUT, checks: NONE << FLAG_BITS };
 
 impl Kept {
     /// Whether the arrays are of this generation.
@@ -103,11 +132,13 @@ impl Kept {
         self.length = 0;
         self.is_cut = false;
         self.zero = 0;
-        let guard = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::BROKEN, checks: 0 };
+        self.guesses.fill(Guess { pc: 0, site: Site(0), rule: Rule::BROKEN });
         let never = self.never();
-        if let (Some(frame), Some(check)) = (self.frames.first_mut(), self.checks.first_mut()) {
-            *frame = guard;
-            *check = never;
+        for check in self.checks.iter_mut().take(BLOCK) {
+            *check = Check { value: 0, ..never };
+        }
+        if let Some(frame) = self.frames.first_mut() {
+            *frame = Frame { rule: Rule::BROKEN, ..CUT };
         }
     }
 
@@ -173,16 +204,23 @@ impl Kept {
         let number = unsafe { (*self.frame(near)).checks >> FLAG_BITS } as usize;
         let first = self.checks.as_ptr();
         let mut check = first.wrapping_add(number);
-        loop {
-            // SAFETY: a check of the array: number 0 never holds.
-            let Check { address, value } = unsafe { *check };
-            // SAFETY: all the checks inside of it hold, so a step would load this word: within the
-            // stack, between the stack pointer of a frame and the end.
-            if unsafe { load(address) } != value {
-                return (check as usize - first as usize) / size_of::<Check>();
+        let last = first.wrapping_add(BLOCK - 1);
+        // A block of branches at a time, which fall through: how deep the stack is decides only
+        // how many blocks there are, so that the end of the loop is mispredicted less.
+        while check > last {
+            for by in 0..BLOCK {
+                let here = check.wrapping_sub(by);
+                // SAFETY: a check of the array: a block of them is in front of the first one.
+                let Check { address, value } = unsafe { *here };
+                // SAFETY: all the checks inside of it hold, so a step would load this word: within
+                // the stack, between the stack pointer of a frame and the end. Or it is our own.
+                if unsafe { load(address) } != value {
+                    return (here as usize - first as usize) / size_of::<Check>();
+                }
             }
-            check = check.wrapping_sub(1);
+            check = check.wrapping_sub(BLOCK);
         }
+        0
     }
 
     /// Lays down a new frame at a number. There must be room.
@@ -194,6 +232,12 @@ impl Kept {
         let place = self.sites.as_mut_ptr().wrapping_add(number);
         // SAFETY: as above.
         unsafe { place.write(site) };
+    }
+
+    /// The guess for what is outside of a site.
+    #[inline(always)]
+    pub fn guess(&self, site: usize) -> *mut Guess {
+        self.guesses.as_ptr().wrapping_add(site % GUESSES).cast_mut()
     }
 
     /// Whether there is room for one more frame outside of the new ones, which start at `top`.
@@ -236,23 +280,27 @@ impl Kept {
         let gone = (first.checks >> FLAG_BITS) as usize;
         let Some(last) = self.frames.get(seam.near) else { return false };
         let checks = (last.checks >> FLAG_BITS) as usize;
-        if seam.near < by + 2 || checks < gone || checks >= self.checks.len() {
+        if seam.near < by + 2
+            || gone < NONE as usize
+            || checks < gone
+            || checks >= self.checks.len()
+        {
             return false;
         }
         self.sites.copy_within(by + 2..=seam.near, 2);
         self.frames.copy_within(by + 2..=seam.near, 2);
-        self.checks.copy_within(gone + 1..=checks, 1);
+        self.checks.copy_within(gone + 1..=checks, BLOCK);
         seam.near -= by;
         for frame in self.frames.iter_mut().take(seam.near + 1).skip(2) {
-            frame.checks -= (gone as u32) << FLAG_BITS;
+            frame.checks -= (gone as u32 - NONE) << FLAG_BITS;
         }
-        let cut = Frame { sp: ABOVE, pc: 0, bp: 0, rule: Rule::CUT, checks: 0 };
         if let (Some(frame), Some(site)) = (self.frames.get_mut(1), self.sites.get_mut(1)) {
-            *frame = cut;
+            *frame = CUT;
             *site = Site::CUT;
         }
         self.dropped = if self.is_cut { self.dropped.saturating_add(by) } else { by + 1 };
         self.is_cut = true;
+        self.is_shifted = true;
         true
     }
 
@@ -332,13 +380,34 @@ impl Kept {
         frames.iter().rposition(|frame| frame.rule == Rule::SIGNAL).unwrap_or(near)
     }
 
-    /// Puts the new frames behind those that stand, with what their steps have looked at.
+    /// Leaves only so many outer frames as the stack. How many of them are those of the last one.
     #[inline(always)]
-    pub fn join(&mut self, seam: Seam) {
+    pub fn leave(&mut self, near: usize) -> usize {
+        self.length = near;
+        self.standing(near)
+    }
+
+    /// After frames were dropped, those that stand have other numbers.
+    #[cold]
+    fn shifted(&mut self) -> usize {
+        self.is_shifted = false;
+        0
+    }
+
+    /// Puts the new frames behind those that stand, with what their steps have looked at. How many
+    /// outer frames are those of the last stack.
+    #[inline(always)]
+    pub fn join(&mut self, seam: Seam) -> usize {
         self.append(seam);
         if seam.near == 0 {
             self.is_cut = self.sites().first() == Some(&Site::CUT);
         }
+        self.standing(seam.near)
+    }
+
+    #[inline(always)]
+    fn standing(&mut self, near: usize) -> usize {
+        if self.is_shifted { self.shifted() } else { near }
     }
 
     #[inline(always)]

@@ -46,6 +46,8 @@ pub mod stop {
     pub const BROKEN: u32 = 2;
     /// The frame that stands for others which were dropped.
     pub const CUT: u32 = 3;
+    /// There is no code at the address: it is no frame.
+    pub const NOWHERE: u32 = 4;
 }
 
 const KIND_BITS: u32 = 3;
@@ -77,6 +79,8 @@ impl Rule {
     pub const BROKEN: Rule = Rule::stop(stop::BROKEN);
     /// Outer frames were dropped.
     pub const CUT: Rule = Rule::stop(stop::CUT);
+    /// No code is there.
+    pub const NOWHERE: Rule = Rule::stop(stop::NOWHERE);
     /// A frame pointer, as functions have that were compiled to keep one.
     pub const GUESS: Rule = Rule(kind::GUESS | 16 | 2 << SLOT_AT);
     /// A frame of the kernel's.

@@ -33,7 +33,7 @@ pub enum Kind {
     Call = 0,
     /// A frame that the kernel made for a signal: the next one outward was interrupted.
     Signal = 1,
-    /// Code without tables, taken to keep a frame pointer: what is outside of it is a guess.
+    /// Code that no table describes, taken to keep a frame pointer: what is outside of it is a guess.
     Guessed = 2,
     /// The outermost frame: the stack is complete.
     End = 3,

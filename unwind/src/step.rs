@@ -17,6 +17,8 @@ pub struct Registers {
     pub bp: usize,
 }
 
+/// No code is in the first page.
+const LEAST: usize = 4096;
 /// Addresses of programs are below.
 const LIMIT: usize = 1 << 47;
 
@@ -85,7 +87,7 @@ unsafe fn to(cfa: usize, slot: usize, at: &mut Registers, high: usize) -> Step {
 /// Whether a stack goes on at this return address.
 #[inline(always)]
 fn judge(pc: usize) -> Step {
-    if pc.wrapping_sub(1) < LIMIT - 1 {
+    if pc.wrapping_sub(LEAST) < LIMIT - LEAST {
         Step::Done
     } else if pc == 0 {
         Step::End
@@ -100,7 +102,12 @@ fn judge(pc: usize) -> Step {
 /// The registers' `sp` is in the current one of `stacks`, or at its end.
 #[cold]
 #[inline(never)]
-pub unsafe fn rare<H: Host>(rule: Rule, at: &mut Registers, stacks: &mut Stacks, host: &H) -> Step {
+pub unsafe fn rare<H: Host, const N: usize>(
+    rule: Rule,
+    at: &mut Registers,
+    stacks: &mut Stacks<N>,
+    host: &H,
+) -> Step {
     let Bounds { high, is_own, .. } = stacks.current;
     let inside = |address: usize| at.sp <= address && address.saturating_add(8) <= high;
     match rule.kind() {
@@ -156,7 +163,7 @@ pub unsafe fn rare<H: Host>(rule: Rule, at: &mut Registers, stacks: &mut Stacks,
                 stacks.switch(host, at.sp);
             }
             // A jump to nowhere is what was interrupted: the frame is there, but has no rule.
-            if at.pc >= LIMIT - 1 {
+            if judge(at.pc) != Step::Done {
                 return Step::Broken;
             }
             at.pc += 1;

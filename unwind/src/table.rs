@@ -185,6 +185,13 @@ impl Table {
         View { slots, bits: bits as u32, factor: factor(generation) }
     }
 
+    /// Whether an address has an entry.
+    #[inline(never)]
+    pub fn has(&self, generation: u32, address: usize) -> bool {
+        let view = self.view(generation);
+        !view.is_none() && view.find(address).is_some()
+    }
+
     /// Adds an entry, in a larger table if need be, for which `memory` is asked. `false` if there
     /// is no room.
     pub fn add(

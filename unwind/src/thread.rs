@@ -4,12 +4,12 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
 
 use crate::host::Host;
-use crate::kept::{DEPTH, Kept, Seam};
+use crate::kept::{DEPTH, Guess, Kept, Seam};
 use crate::rule::{Rule, kind};
 use crate::site::Site;
 use crate::step::{self, Registers, Step};
 use crate::syscall;
-use crate::unwinder::Unwinder;
+use crate::unwinder::{Resolved, Unwinder};
 
 /// What a thread keeps of its last stack. All zero is new; about 170 KiB, of which only pages are
 /// touched that the depth of the stack needs. It must not move.
@@ -114,29 +114,68 @@ unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: R
             let number = unsafe { kept.verify(near) };
             if number == 0 && !kept.misses_outer(Seam { top: DEPTH + 1, near }) {
                 // The same stack, or what is left of it.
-                kept.shorten(near);
-                return near;
+                return kept.leave(near);
             }
             failed = Some(number);
         }
     }
     // SAFETY: by contract.
-    unsafe { go_on(kept, unwinder, host, at, near, failed) }
+    match unsafe { go_on::<H, true>(kept, unwinder, host, at, near, failed, 0) } {
+        Ok(standing) => standing,
+        // SAFETY: by contract.
+        Err(address) => unsafe { learn(kept, unwinder, host, at, address) },
+    }
 }
 
-/// The rest of a capture, from frame `near` on, where this check has failed.
+/// The rest of a capture that has met an unknown address. Finding out about it takes far more of the
+/// host's stack than unwinding does, so it is done between two attempts and not within one.
+///
+/// # Safety
+/// As that of [`Turn::capture`].
+#[cold]
+#[inline(never)]
+unsafe fn learn<H: Host>(
+    kept: &mut Kept,
+    unwinder: &Unwinder,
+    host: &H,
+    at: Registers,
+    mut address: usize,
+) -> usize {
+    loop {
+        let near = kept.length();
+        let result = match unwinder.learn(host, unwinder.generation(), address) {
+            // SAFETY: by contract.
+            None => unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None, 0) },
+            Some(Resolved { rule: Rule::NOWHERE, .. }) => {
+                // SAFETY: by contract.
+                unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None, address) }
+            }
+            // Nobody remembers it, so it is found out about each time.
+            // SAFETY: by contract.
+            Some(_) => unsafe { go_on::<H, false>(kept, unwinder, host, at, near, None, 0) },
+        };
+        match result {
+            Ok(standing) => return standing,
+            Err(next) => address = next,
+        }
+    }
+}
+
+/// The rest of a capture, from frame `near` on, where this check has failed. With `LEAVE`, an
+/// unknown address is an error. At `nowhere` there is no code.
 ///
 /// # Safety
 /// As that of [`Turn::capture`].
 #[inline(never)]
-unsafe fn go_on<H: Host>(
+unsafe fn go_on<H: Host, const LEAVE: bool>(
     kept: &mut Kept,
     unwinder: &Unwinder,
     host: &H,
     mut at: Registers,
     mut near: usize,
     mut failed: Option<usize>,
-) -> usize {
+    nowhere: usize,
+) -> Result<usize, usize> {
     let generation = unwinder.generation();
     if !kept.is_of(generation) {
         kept.reset(generation);
@@ -146,11 +185,13 @@ unsafe fn go_on<H: Host>(
     let mut stack = kept.stacks.current;
     if !stack.holds(at.sp) {
         stack = kept.stacks.switch(host, at.sp);
-        near = kept.length();
+        (near, failed) = (kept.length(), None);
     }
     let mut top = DEPTH + 1;
-    let mut is_shifted = false;
-    let mut stands = failed.is_some();
+    // What is inside of the first frame is not known: its own address tells as much.
+    let mut inner = at.pc ^ at.pc >> 9;
+    let mut stands;
+    (near, stands) = kept.seek(near, at);
     // What is not inlined gets copies, so that all this stays in registers.
     loop {
         let rule = if stands {
@@ -187,13 +228,41 @@ unsafe fn go_on<H: Host>(
                 if is_done {
                     break;
                 }
-                is_shifted = true;
                 continue;
             }
-            let resolved = unwinder.look(host, view, generation, at.address());
+            let guess = kept.guess(inner);
+            // SAFETY: an element of the array.
+            let Guess { pc, mut site, mut rule } = unsafe { guess.read() };
+            if pc != at.pc {
+                let resolved = match unwinder.known(host, view, generation, at.address()) {
+                    Some(resolved) => resolved,
+                    None if LEAVE && at.address() == nowhere => {
+                        Resolved { site: Site::BROKEN, rule: Rule::NOWHERE }
+                    }
+                    None if LEAVE => {
+                        // What was passed by is not there any more.
+                        kept.shorten(near);
+                        return Err(at.address());
+                    }
+                    None => unwinder.resolve(host, generation, at.address()),
+                };
+                (site, rule) = (resolved.site, resolved.rule);
+                if !site.is_pseudo() {
+                    // SAFETY: as above.
+                    unsafe { guess.write(Guess { pc: at.pc, site, rule }) };
+                }
+            }
+            if rule == Rule::NOWHERE {
+                // A guess has led there: what it was made from is the last frame.
+                let mut seam = Seam { top, near };
+                kept.lay_pseudo(&mut seam, Rule::BROKEN);
+                Seam { top, near } = seam;
+                break;
+            }
+            inner = site.0 as usize;
             top -= 1;
-            kept.lay(top, at, resolved.rule, resolved.site);
-            resolved.rule
+            kept.lay(top, at, rule, site);
+            rule
         };
         let result = if rule.kind() <= kind::BP {
             // SAFETY: the stack pointer is in this stack or at its end.
@@ -225,6 +294,5 @@ unsafe fn go_on<H: Host>(
         }
         (near, stands) = kept.seek(near, at);
     }
-    kept.join(Seam { top, near });
-    if is_shifted { 0 } else { near }
+    Ok(kept.join(Seam { top, near }))
 }

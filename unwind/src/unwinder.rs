@@ -2,10 +2,12 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use crate::bytes::Memory;
 use crate::cfi;
-use crate::eh_frame;
+use crate::eh_frame::{self, Fde};
 use crate::find::{self, Code, Sources};
 use crate::host::Host;
+use crate::module::Module;
 use crate::ranges::Ranges;
 use crate::rule::Rule;
 use crate::site::{Kind, Site};
@@ -116,17 +118,43 @@ impl Unwinder {
         generation: u32,
         address: usize,
     ) -> Resolved {
-        if !view.is_none()
-            && let Some(entry) = view.find(address)
-        {
-            let rule = self.rules.get(entry.rule as usize);
-            let rule = rule.map_or(0, |rule| rule.load(Ordering::Relaxed));
-            if rule != 0 && entry.site != Site::UNLISTED.0 {
-                return Resolved { site: Site(entry.site), rule: Rule(rule) };
-            }
-            return self.known_in_part(host, generation, address, entry);
+        match self.known(host, view, generation, address) {
+            Some(resolved) => resolved,
+            None => self.resolve(host, generation, address),
         }
-        self.resolve(host, generation, address)
+    }
+
+    /// What is known of an address.
+    #[inline(always)]
+    pub(crate) fn known<H: Host>(
+        &self,
+        host: &H,
+        view: View,
+        generation: u32,
+        address: usize,
+    ) -> Option<Resolved> {
+        if view.is_none() {
+            return None;
+        }
+        let entry = view.find(address)?;
+        let rule = self.rules.get(entry.rule as usize);
+        let rule = rule.map_or(0, |rule| rule.load(Ordering::Relaxed));
+        if rule != 0 && entry.site != Site::UNLISTED.0 {
+            return Some(Resolved { site: Site(entry.site), rule: Rule(rule) });
+        }
+        Some(self.known_in_part(host, generation, address, entry))
+    }
+
+    /// Finds out about an address; what it is if it is not kept.
+    #[inline(always)]
+    pub(crate) fn learn<H: Host>(
+        &self,
+        host: &H,
+        generation: u32,
+        address: usize,
+    ) -> Option<Resolved> {
+        let resolved = self.resolve(host, generation, address);
+        (!self.table.has(generation, address)).then_some(resolved)
     }
 
     /// An entry whose rule has no number, or whose site has none.
@@ -151,21 +179,31 @@ impl Unwinder {
         Resolved { site, rule }
     }
 
-    /// Finds out about an address.
+    /// Finds out about an address. In two halves: each takes some of the host's stack.
+    #[inline(always)]
+    pub(crate) fn resolve<H: Host>(&self, host: &H, generation: u32, address: usize) -> Resolved {
+        let rule = self.rule(host, generation, address);
+        let site = self.note(host, generation, address, rule);
+        Resolved { site, rule }
+    }
+
+    /// Gives a new site its number, and keeps it.
     #[cold]
     #[inline(never)]
-    fn resolve<H: Host>(&self, host: &H, generation: u32, address: usize) -> Resolved {
-        let rule = self.rule(host, generation, address);
+    fn note<H: Host>(&self, host: &H, generation: u32, address: usize, rule: Rule) -> Site {
+        if rule == Rule::NOWHERE {
+            return Site::BROKEN;
+        }
         if self.table.view(generation).is_none() && !self.can_keep(host, generation) {
             // A number that nobody remembers would be used once.
-            return Resolved { site: Site::UNLISTED, rule };
+            return Site::UNLISTED;
         }
         let site = self.number(host, generation, address, rule);
         let entry = Entry { site: site.0, rule: self.number_of_rule(rule) };
         if self.generation() == generation {
             self.table.add(generation, address, entry, &|bytes| host.memory(bytes));
         }
-        Resolved { site, rule }
+        site
     }
 
     /// Whether there is a table now.
@@ -210,35 +248,54 @@ impl Unwinder {
     }
 
     /// The rule of an address, from the tables of its module.
+    #[cold]
+    #[inline(never)]
     fn rule<H: Host>(&self, host: &H, generation: u32, address: usize) -> Rule {
         let options = self.options.load(Ordering::Relaxed);
-        if options & FRAME_POINTERS != 0 {
-            return Rule::GUESS;
-        }
         let sources = Sources {
             loader: host.find_object().filter(|_| options & ONLY_MAPS == 0),
             kernel: host.system_calls(),
         };
+        let is_guessed = options & FRAME_POINTERS != 0;
         match find::find(address, &self.ranges, generation, sources) {
+            Code::None => Rule::NOWHERE,
+            _ if is_guessed => Rule::GUESS,
             Code::Module(module) => of_module(&module, address),
             Code::Written => Rule::GUESS,
-            Code::None | Code::Unknown => Rule::NO_RULE,
+            Code::Unknown => Rule::NO_RULE,
         }
     }
 }
 
 /// The rule of an address in a module.
+fn of_module(module: &Module, address: usize) -> Rule {
+    if let Some(rule) = described(module, address) {
+        return rule;
+    }
+    // The address to which the start function of a coroutine returns is the first one of a
+    // function: what is before it belongs to nobody.
+    // Other code that nothing describes was generated, as that of interpreters, or is assembly.
+    if starts_at(module, address.wrapping_add(1)) { Rule::END } else { Rule::GUESS }
+}
+
+/// The rule of an address that the module's tables describe.
 #[inline(never)]
-fn of_module(module: &crate::module::Module, address: usize) -> Rule {
-    let memory = |address| module.memory(address);
-    let Some(fde) = eh_frame::find(address, module.index, &memory) else {
-        // The address to which the start function of a coroutine returns is the first one of a
-        // function: what is before it belongs to nobody.
-        let after = address.wrapping_add(1);
-        let starts = eh_frame::find(after, module.index, &memory);
-        let is_end = starts.is_some_and(|fde| fde.start == after);
-        return if is_end { Rule::END } else { Rule::NO_RULE };
-    };
-    let row = memory(fde.rest.address()).and_then(|memory| cfi::row(&fde, memory, address));
-    row.map_or(Rule::NO_RULE, |row| Rule::of(&row, fde.is_signal))
+fn described(module: &Module, address: usize) -> Option<Rule> {
+    let (place, memory) = eh_frame::find(address, module.index, &|address| module.memory(address))?;
+    let (rules, is_signal) = cfi::run(place, memory, address)?;
+    Some(meaning(&rules, memory, address, is_signal))
+}
+
+/// The rule that a program has left.
+#[inline(never)]
+fn meaning(rules: &cfi::Rules, memory: Memory, address: usize, is_signal: bool) -> Rule {
+    Rule::of(&cfi::row(rules, memory, address), is_signal)
+}
+
+/// Whether a description starts at this address.
+#[inline(never)]
+fn starts_at(module: &Module, address: usize) -> bool {
+    let found = eh_frame::find(address, module.index, &|address| module.memory(address));
+    let fde = found.and_then(|(place, memory)| Fde::parse(memory, place));
+    fde.is_some_and(|fde| fde.start == address)
 }

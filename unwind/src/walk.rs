@@ -21,7 +21,7 @@ pub unsafe fn walk<H: Host>(
 ) -> usize {
     let generation = unwinder.generation();
     let view = unwinder.view(generation);
-    let mut stacks = Stacks::NONE;
+    let mut stacks = Stacks::<0>::NONE;
     stacks.switch(host, at.sp);
     let room = into.len();
     let mut length = 0;
@@ -35,6 +35,7 @@ pub unsafe fn walk<H: Host>(
         let resolved = unwinder.look(host, view, generation, at.address());
         *place = resolved.site;
         let rule = resolved.rule;
+        // At an address without code that is the pseudo site for a broken stack.
         if rule.kind() == kind::STOP {
             break;
         }

@@ -8,6 +8,7 @@ use gimli::{
 
 use crate::bytes::Memory;
 use crate::cfi::{self, Place, Row};
+use crate::eh_frame::Fde;
 use crate::expression::{Base, Value};
 use crate::module::Module;
 use crate::rule::Rule;
@@ -166,7 +167,9 @@ fn compare(name: &str, address: usize) -> Counts {
     while let Ok(Some(entry)) = entries.next() {
         let CieOrFde::Fde(partial) = entry else { continue };
         let fde = partial.parse(|_, bases, offset| frames.cie_from_offset(bases, offset)).unwrap();
-        let ours = eh_frame::find(fde.initial_address() as usize, module.index, memory).unwrap();
+        let (place, of_frames) =
+            eh_frame::find(fde.initial_address() as usize, module.index, memory).unwrap();
+        let ours = Fde::parse(of_frames, place).unwrap();
         assert_eq!(
             (ours.start, ours.end),
             (fde.initial_address() as usize, fde.end_address() as usize)
@@ -176,12 +179,13 @@ fn compare(name: &str, address: usize) -> Counts {
         while let Some(row) = rows.next_row().unwrap() {
             for pc in [row.start_address(), row.end_address() - 1] {
                 let compared = Compared { frames: &frames, encoding: fde.cie().encoding(), pc };
-                let found = eh_frame::find(pc as usize, module.index, memory).unwrap();
-                let own = cfi::row(&found, of_frames, pc as usize)
+                let (place, memory) = eh_frame::find(pc as usize, module.index, memory).unwrap();
+                let (rules, is_signal) = cfi::run(place, memory, pc as usize)
                     .unwrap_or_else(|| panic!("{name}: no row at {pc:#x}"));
+                let own = cfi::row(&rules, memory, pc as usize);
                 compared.row(row, &own, &mut counts);
                 counts.rows += 1;
-                if Rule::of(&own, found.is_signal) == Rule::NO_RULE {
+                if Rule::of(&own, is_signal) == Rule::NO_RULE {
                     counts.without += 1;
                 }
             }

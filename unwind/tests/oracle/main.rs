@@ -6,5 +6,6 @@ mod host;
 mod libunwind;
 mod programs;
 mod recorder;
+mod room;
 mod special;
 mod walks;

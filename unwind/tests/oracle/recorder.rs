@@ -135,18 +135,18 @@ impl Recorder {
             libunwind::stack(at.pc, at.sp, if is_cut { ours.len() } else { usize::MAX });
         if self.against == Against::Interrupted
             && outermost == Some(Kind::NoRule)
-            && ours.len() == 2
+            && ours.len() == 3
         {
-            assert_eq!(ours, &theirs[..2]);
+            assert_eq!(ours, &theirs[..3]);
             return;
         }
         let is_interrupted = self.against == Against::Interrupted;
         if is_interrupted && outermost == Some(Kind::End) && theirs.len() < ours.len() {
             // Behind the instruction that restores the frame pointer, GCC says that it is stored
             // where it points, which libunwind believes.
-            let outer = self.first.len() - 2;
-            assert_eq!(ours[..3], theirs[..3]);
-            assert_eq!(ours[ours.len() - outer..], self.first[2..]);
+            let outer = self.first.len() - 3;
+            assert_eq!(ours[..4], theirs[..4]);
+            assert_eq!(ours[ours.len() - outer..], self.first[3..]);
             return;
         }
         same(ours, &theirs, is_cut, "libunwind");

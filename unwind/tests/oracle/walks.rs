@@ -54,14 +54,14 @@ fn walk(program: &Program, functions: &[u8], seed: u64, events: u64, depth: u64)
 fn walks(options: &[&str]) {
     let program = Program::new("walk.c", options);
     let all: Vec<u8> = (0..program.call(c"count", 0, 0) as u8).collect();
-    for seed in 0..4 {
-        walk(&program, &all, seed, 2000, 6 + seed * 20);
+    for seed in 0..3 {
+        walk(&program, &all, seed, 1000, 6 + seed * 25);
         // Few functions at a time meet the same frames at the same places more often.
         let mut random = Random(seed);
-        for round in 0..8 {
+        for round in 0..6 {
             let mut few = vec![0; 4];
             few.fill_with(|| all[random.below(all.len() as u64) as usize]);
-            walk(&program, &few, seed * 100 + round, 1000, 12);
+            walk(&program, &few, seed * 100 + round, 700, 12);
         }
     }
 }

@@ -1,20 +1,29 @@
-/* The same code at the same addresses, with frames of another size. */
+/* The same code at the same addresses, with frames of another size, and called by another. */
 void (*event)(void);
 
-#ifndef SIZE
-#define SIZE 40
+#ifndef OUTER
+#define OUTER 40
+#define INNER 104
 #endif
 
-static __attribute__((noinline, noclone)) unsigned long level(unsigned long levels) {
-    volatile char room[SIZE];
-    room[levels % SIZE] = 1;
+static __attribute__((noinline, noclone)) unsigned long inner(unsigned long levels) {
+    volatile char room[INNER];
+    room[levels % 8] = 1;
     event();
-    unsigned long below = levels ? level(levels - 1) : 0;
+    unsigned long below = levels ? inner(levels - 1) : 0;
     event();
-    return below + room[levels % SIZE];
+    return below + room[levels % 8];
 }
 
-unsigned long run(unsigned long levels, unsigned long unused) {
-    (void)unused;
-    return level(levels);
+#define CALLER(name)                                                                               \
+    static __attribute__((noinline, noclone)) unsigned long name(unsigned long levels) {           \
+        volatile char room[OUTER];                                                                 \
+        room[levels % 8] = 1;                                                                      \
+        return inner(levels) + room[levels % 8];                                                   \
+    }
+CALLER(one)
+CALLER(other)
+
+unsigned long run(unsigned long levels, unsigned long which) {
+    return which ? other(levels) : one(levels);
 }

@@ -161,6 +161,57 @@ unsigned long smaller(unsigned long rounds, unsigned long size) {
     return rounds;
 }
 
+/* A coroutine that is at the same place twice, the second time on a stack that ends further in. */
+static char *frame_of_first;
+static unsigned long frame_size;
+
+static NOINLINE void plunge(unsigned long levels) {
+    volatile char room[32];
+    room[levels % 32] = 1;
+    char *frame = __builtin_frame_address(0);
+    if (frame_of_first)
+        frame_size = frame_of_first - frame;
+    frame_of_first = frame;
+    if (levels)
+        plunge(levels - 1);
+    else if (event)
+        event();
+    room[0] = room[levels % 32];
+}
+
+static void plunging(void) {
+    frame_of_first = 0;
+    plunge(once_levels);
+}
+
+static void run_on(char *low, char *high, unsigned long levels) {
+    getcontext(&contexts[0]);
+    contexts[0].uc_stack.ss_sp = low;
+    contexts[0].uc_stack.ss_size = high - low;
+    contexts[0].uc_link = &home;
+    once_levels = levels;
+    makecontext(&contexts[0], plunging, 0);
+    swapcontext(&home, &contexts[0]);
+}
+
+unsigned long cropped(unsigned long levels, unsigned long less) {
+    unsigned long size = 4 << 20, half = size / 2;
+    char *place = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void (*kept)(void) = event;
+    event = 0;
+    run_on(place, place + half, 2);
+    event = kept;
+    event();
+    for (unsigned long more = 0; more < 8; more++) {
+        mprotect(place + half, half, PROT_READ | PROT_WRITE);
+        run_on(place, place + half + less * frame_size, levels + more);
+        mprotect(place + half, half, PROT_NONE);
+        run_on(place, place + half, levels + more - less);
+    }
+    munmap(place, size);
+    return frame_size;
+}
+
 /* ---- signals ---- */
 
 static NOINLINE void inner(unsigned long levels) {
@@ -227,6 +278,51 @@ unsigned long signals(unsigned long levels, unsigned long size) {
     return levels;
 }
 
+static NOINLINE void hushed(unsigned long levels) {
+    volatile char room[80];
+    room[levels % 80] = 1;
+    raise(SIGUSR1);
+    if (levels)
+        hushed(levels - 1);
+    raise(SIGUSR1);
+    room[0] = room[levels % 80];
+}
+
+/* The same stack pointer each time, but another frame pointer. */
+static NOINLINE void inner_room(unsigned long size) {
+    volatile char *room = __builtin_alloca(16 + size * 16);
+    room[0] = 1;
+    raise(SIGUSR1);
+    room[1] = room[0];
+}
+
+static NOINLINE void outer_room(unsigned long size, unsigned long both) {
+    volatile char *room = __builtin_alloca(16 + size * 16);
+    room[0] = 1;
+    inner_room(both - size);
+    room[1] = room[0];
+}
+
+/* Events in handlers only, which stand at the same place each time. */
+unsigned long signals_only(unsigned long levels, unsigned long size) {
+    struct sigaction action, before;
+    stack_t stack = {0}, old;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = handler;
+    action.sa_flags = SA_ONSTACK;
+    stack.ss_sp = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack.ss_size = size;
+    sigaction(SIGUSR1, &action, &before);
+    sigaltstack(&stack, &old);
+    hushed(levels);
+    for (unsigned long round = 0; round <= levels; round++)
+        outer_room(round, levels);
+    sigaltstack(&old, 0);
+    munmap(stack.ss_sp, size);
+    sigaction(SIGUSR1, &before, 0);
+    return levels;
+}
+
 /* A stack for signals that lies within the thread's own, above what is interrupted. */
 unsigned long signals_above(unsigned long levels, unsigned long size) {
     char *room = __builtin_alloca(size);
@@ -246,8 +342,10 @@ unsigned long signals_above(unsigned long levels, unsigned long size) {
 /* ---- every instruction ---- */
 
 static void stepped(int number) {
-    (void)number;
+    volatile char room[32];
+    room[number % 32] = 1;
     event();
+    room[0] = room[number % 32];
 }
 
 struct script {
@@ -365,9 +463,72 @@ __asm__(".text\n"
         ".skip 64, 0x90\n");
 extern void bare(void (*)(void));
 
-unsigned long untold(unsigned long a, unsigned long b) {
+__attribute__((optimize("no-omit-frame-pointer"))) unsigned long untold(unsigned long a, unsigned long b) {
     bare(event);
     return a + b;
+}
+
+/* A stack whose upper half goes, and code that has a pointer there where frame pointers are. */
+unsigned long misled(unsigned long rounds, unsigned long unused) {
+    (void)unused;
+    unsigned long size = 2 << 20, half = size / 2;
+    char *place = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned long *there = (unsigned long *)(place + half + 4096);
+    unsigned char code[] = {
+        0x55,                               /* push rbp */
+        0x48, 0xbd, 0, 0, 0, 0, 0, 0, 0, 0, /* mov rbp, there */
+        0xff, 0xd7,                         /* call rdi */
+        0x5d,                               /* pop rbp */
+        0xc3,
+    };
+    memcpy(code + 3, &there, 8);
+    guessed = (void (*)(void (*)(void)))written(code, sizeof code);
+    there[0] = 0;
+    there[1] = (unsigned long)guessed + 1;
+    for (unsigned long round = 0; round < rounds; round++) {
+        getcontext(&contexts[0]);
+        contexts[0].uc_stack.ss_sp = place;
+        contexts[0].uc_stack.ss_size = half;
+        contexts[0].uc_link = &home;
+        makecontext(&contexts[0], (void (*)(void))guessed, 1, event);
+        /* The first argument of the coroutine is cut to an int, so the code gets it otherwise. */
+        contexts[0].uc_mcontext.gregs[REG_RDI] = (greg_t)event;
+        swapcontext(&home, &contexts[0]);
+        mprotect(place + half, half, PROT_NONE);
+    }
+    munmap(place, size);
+    munmap(guessed, 4096);
+    return rounds;
+}
+
+/* The same function at the same place, where the frame pointer does not matter and where it does. */
+static NOINLINE void hit(void) {
+    event();
+    __asm__ volatile("");
+}
+
+static NOINLINE void plain_outer(void) {
+    volatile char room[200];
+    room[0] = 1;
+    hit();
+    room[1] = room[0];
+}
+
+static NOINLINE void varying_outer(unsigned long size) {
+    volatile char *room = __builtin_alloca(16 + size * 16);
+    room[0] = 1;
+    hit();
+    room[1] = room[0];
+}
+
+unsigned long meetings(unsigned long sizes, unsigned long unused) {
+    (void)unused;
+    for (unsigned long size = 0; size < sizes; size++) {
+        plain_outer();
+        varying_outer(size);
+        plain_outer();
+    }
+    return sizes;
 }
 
 /* Tables that lie: the CFA is said to be the frame pointer, which is anything. */
@@ -387,9 +548,39 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size liar, . - liar\n");
 extern void liar(void (*)(void), unsigned long);
+/* The same, of the word below the frame pointer. */
+__asm__(".text\n"
+        ".type aligned_liar, @function\n"
+        "aligned_liar:\n"
+        ".cfi_startproc\n"
+        "push %rbp\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        ".cfi_rel_offset %rbp, 0\n"
+        "mov %rsi, %rbp\n"
+        ".cfi_escape 0x0f, 0x03, 0x76, 0x78, 0x06\n"
+        "call *%rdi\n"
+        "pop %rbp\n"
+        ".cfi_def_cfa %rsp, 8\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size aligned_liar, . - aligned_liar\n");
+extern void aligned_liar(void (*)(void), unsigned long);
+
+/* With a return address that differs from a good one in bits that addresses do not have. */
+unsigned long far(unsigned long bit, unsigned long unused) {
+    (void)unused;
+    volatile unsigned long words[2];
+    words[0] = 0;
+    words[1] = (unsigned long)&hit + 5;
+    liar(event, (unsigned long)words);
+    words[1] |= 1ul << bit;
+    liar(event, (unsigned long)words);
+    return words[0];
+}
 
 unsigned long lies(unsigned long value, unsigned long unused) {
     (void)unused;
     liar(event, value);
+    aligned_liar(event, value);
     return value;
 }
