@@ -12,6 +12,7 @@
 //! expression eh_frame    DWARF's expressions and entries
 //! cfi                    the row of an address
 //! rule                   what a step does, in 32 bits
+//! fuzzing                all of these, on any bytes
 //! site host              what is handed out, and what is asked for
 //! table                  from an address to its site and rule
 //! unwinder               what a process keeps
@@ -29,6 +30,9 @@ mod cfi;
 mod eh_frame;
 mod expression;
 mod find;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod host;
 mod kept;
 mod maps;

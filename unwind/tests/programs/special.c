@@ -277,16 +277,16 @@ static NOINLINE unsigned long many(unsigned long a, unsigned long b, unsigned lo
     return aligns(a) + b + saves(c, d) + e + f + g;
 }
 
-/* An event at every instruction. */
-unsigned long stepping(unsigned long size, unsigned long unused) {
+/* An event at every instruction. Its frame pointer tells where it is while flags are pushed. */
+__attribute__((optimize("no-omit-frame-pointer"))) unsigned long stepping(unsigned long size, unsigned long unused) {
     (void)unused;
     struct sigaction action, before;
     memset(&action, 0, sizeof action);
     action.sa_handler = stepped;
     sigaction(SIGTRAP, &action, &before);
-    __asm__ volatile("sub $128, %%rsp; pushf; orq $0x100, (%%rsp); popf; add $128, %%rsp" ::: "cc", "memory");
+    __asm__ volatile("pushf; orq $0x100, (%%rsp); popf" ::: "cc", "memory");
     unsigned long sum = many(size, 2, 3, 4, 5, 6, 7);
-    __asm__ volatile("sub $128, %%rsp; pushf; andq $~0x100, (%%rsp); popf; add $128, %%rsp" ::: "cc", "memory");
+    __asm__ volatile("pushf; andq $~0x100, (%%rsp); popf" ::: "cc", "memory");
     sigaction(SIGTRAP, &before, 0);
     return sum;
 }

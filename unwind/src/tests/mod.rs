@@ -40,3 +40,6 @@ impl Host for Confined {
         false
     }
 }
+
+mod hostile;
+mod rows;
