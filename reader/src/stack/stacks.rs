@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mallook_format::{Site, SiteKind, Stacks as StackMode};
 use rustc_hash::FxHashMap;
@@ -116,7 +116,7 @@ pub struct Stacks<'a> {
     /// The sites, read again since the process goes on.
     later: OnceLock<Sites>,
     /// The names of sites.
-    names: OnceLock<FxHashMap<u32, Box<[FrameName]>>>,
+    names: OnceLock<FxHashMap<u32, Arc<[FrameName]>>>,
 }
 
 impl<'a> Stacks<'a> {
@@ -179,7 +179,7 @@ impl<'a> Stacks<'a> {
 
     /// Names the sites, unless they have names.
     #[cfg_attr(not(feature = "symbols"), expect(dead_code, reason = "nothing finds names"))]
-    pub(super) fn set_names(&self, names: FxHashMap<u32, Box<[FrameName]>>) {
+    pub(super) fn set_names(&self, names: FxHashMap<u32, Arc<[FrameName]>>) {
         let _ = self.names.set(names);
     }
 
