@@ -191,7 +191,7 @@ fn b14_the_documented_calls_are_the_ones_that_are_made() {
 /// is, every other time: the host's file stays what it was, and the growth comes later.
 #[test]
 fn b10_a_host_that_takes_the_descriptor_at_the_worst_moment() {
-    for how in ["replace", "close"] {
+    for how in ["replace", "close", "after"] {
         let sandbox = setup("watched");
         let run = sandbox.program("watched").arg(how).run().expect(6);
         let said = run.said();

@@ -127,7 +127,7 @@ fn c1_a_disk_that_is_full_for_a_while() {
     if !can_mount("c1") {
         return;
     }
-    for (mode, how) in [("full", "start"), ("full", "later"), ("ring", "start")] {
+    for (mode, how) in [("full", "start"), ("full", "later"), ("full", "cut"), ("ring", "start")] {
         let sandbox = setup("while");
         let output = run_apart(&sandbox, TMPFS, "pause", &[how], mode);
         assert_eq!(output.status.code(), Some(7), "{mode}, {how}: {output:?}");
@@ -142,7 +142,10 @@ fn c1_a_disk_that_is_full_for_a_while() {
         assert_eq!(info.lost() + info.present() + info.overwritten(), performed, "{info:?}");
         // The last try before there was space may have failed.
         assert!(sized(20_007) > 60_000 && sized(20_009) == 1, "{mode}, {how}: {info:?}");
-        assert_eq!(sized(20_001), u64::from(how == "later"));
+        assert_eq!(
+            sized(20_001),
+            [("later", 1), ("cut", 20_000)].iter().find(|it| it.0 == how).map_or(0, |it| it.1)
+        );
         // A claimed number is kept for the next try: at most one block a thread is missing.
         let [used, claimed] = ["used", "claimed"].map(|word| info.blocks(word));
         assert!(claimed - used <= 1, "{info:?}");
@@ -173,6 +176,30 @@ fn c1_a_full_disk_after_the_pages_were_written_back() {
         assert_eq!(info.present() + info.lost(), performed, "{tool}: {info:?}");
         assert!(info.present() > 200, "{tool}: {info:?}");
     }
+}
+
+/// A copy of a ring that shares its blocks, and then a full disk: what is overwritten needs space
+/// anew, which is asked for before.
+#[test]
+fn c1_a_full_disk_after_a_copy_that_shares_blocks() {
+    let test = "c1_a_full_disk_after_a_copy_that_shares_blocks";
+    if !can_mount(test) || !have(test, &["mkfs.xfs", "losetup"]) {
+        return;
+    }
+    let sandbox = setup("shared");
+    let prepare = "truncate -s 320M disk && mkfs.xfs -q disk && mount -o loop disk mnt";
+    let output = run_apart(&sandbox, prepare, "pause", &["copied"], "ring MALLOOK_SIZE=1M");
+    let said = said(&output);
+    if output.status.code() == Some(77) || said.get("copied").is_some_and(|it| it[0] == "0") {
+        skip(test, "a loop device, or a file system that can share blocks");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    let traces = sandbox.traces("trace");
+    let [trace] = &traces[..] else { panic!("{traces:?}") };
+    let info = trace.info();
+    let performed = said["performed"][0].parse::<u64>().unwrap();
+    assert_eq!(info.present() + info.overwritten() + info.lost(), performed, "{info:?}");
 }
 
 /// No `fallocate` is needed.

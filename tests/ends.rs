@@ -70,3 +70,22 @@ fn death_by_a_signal() {
         check(&run(how).expect_signal(signal), &[20_001], "killed or cut off");
     }
 }
+
+/// The end is known where there was no room for its marker, too.
+#[test]
+fn an_end_without_room_for_its_marker() {
+    for (how, ending) in [
+        ("exit", "exited"),
+        ("_exit", "exited with code 7"),
+        ("exec", "replaced itself by exec"),
+        ("kill", "killed or cut off"),
+    ] {
+        let sandbox = setup("no_room");
+        let nothing = crate::artifacts::artifacts().program("batches");
+        let host = sandbox.program("short").args(["10000", how]).arg(nothing);
+        let run = host.env("MALLOOK_MAX", "80K").run();
+        let info = run.traces[0].info();
+        assert!(info.lost() > 10_000, "{how}: {info:?}");
+        assert_eq!(info.get("ended"), ending, "{how}");
+    }
+}

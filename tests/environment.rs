@@ -188,3 +188,43 @@ fn a_prefix_through_a_linked_directory() {
     assert_eq!((run.output.status.code(), run.output.stderr), (Some(9), Vec::new()));
     assert_eq!(sandbox.path().join("real").read_dir().unwrap().count(), 1);
 }
+
+/// A counter that the kernel has found wrong is not used, whatever the processor says of it; what is
+/// asked for all the same is said to be impossible.
+#[test]
+fn a_counter_that_the_kernel_does_not_trust() {
+    let test = "environment::a_counter_that_the_kernel_does_not_trust";
+    if !crate::disk::can_mount(test) {
+        return;
+    }
+    let as_ever = host(&setup("clock")).run().expect(9).trace().info().get("clock").to_owned();
+    for (clocks, wanted, expected) in [
+        ("tsc kvm-clock \n", "", &*as_ever),
+        ("kvm-clock tsc-early acpi_pm \n", "", "monotonic"),
+        ("hpet \n", "tsc", "monotonic"),
+        ("hpet \n", "coarse", "monotonic"),
+        ("hpet \n", "monotonic", "monotonic"),
+    ] {
+        let sandbox = setup("clock");
+        sandbox.file("clocks", clocks);
+        let script = r#"
+            system=/sys/devices/system/clocksource/clocksource0/available_clocksource
+            mount --bind clocks $system || exit 77
+            LD_PRELOAD="$LIBRARY" exec "$PROGRAM""#;
+        let host = sandbox.command("unshare").args(["-m", "/bin/sh", "-c", script]);
+        let host = host.env("LIBRARY", &artifacts().library).env("MALLOOK_PREFIX", "trace");
+        let host = host.env("PROGRAM", artifacts().program("ends")).env("MALLOOK_CLOCK", wanted);
+        let output = host.run_alone();
+        if output.status.code() == Some(77) {
+            crate::sandbox::skip(test, "a clock source in /sys");
+            return;
+        }
+        assert_eq!(output.status.code(), Some(9), "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let refused = !wanted.is_empty() && wanted != "monotonic";
+        assert_eq!(stderr.lines().count(), usize::from(refused), "{stderr}");
+        assert_eq!(stderr.contains("cannot be trusted here"), refused, "{stderr}");
+        let traces = sandbox.traces("trace");
+        assert_eq!(traces[0].info().get("clock"), expected, "{clocks:?} {wanted}");
+    }
+}

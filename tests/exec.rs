@@ -91,3 +91,38 @@ fn exec_from_a_thread() {
     let run = host(&sandbox, &["thread", &program()]).run().expect(7);
     check_images(&run, "execv in a thread");
 }
+
+/// Whoever starts a program without the library says so: the process itself, also before its first
+/// event, and for a child that leaves no trace, its parent.
+#[test]
+fn a7_programs_that_are_started_without_the_library() {
+    let functions = [
+        ("execle", &["fork", "vfork"][..]),
+        ("execve", &["fork", "vfork"]),
+        ("execvpe", &["fork", "vfork"]),
+        ("fexecve", &["fork", "vfork"]),
+        ("execveat", &["fork", "vfork"]),
+        ("posix_spawn", &["itself", "fork", "early"]),
+        ("posix_spawnp", &["itself", "fork", "early"]),
+        ("system", &["itself", "fork", "early"]),
+        ("popen", &["itself"]),
+    ];
+    for (function, places) in functions {
+        for place in places {
+            for environment in ["kept", "bare"] {
+                let sandbox = setup(function);
+                let host = sandbox.program("leaves").args([function, place, environment]);
+                let run = host.run().expect(0);
+                let context = format!("{function}, {place}, {environment}: {:?}", run.traces);
+                let of = |identity| {
+                    let has = |trace: &&crate::trace::Trace| trace.identities().contains(&identity);
+                    run.traces.iter().find(has)
+                };
+                let parent = of(20_005).unwrap_or_else(|| panic!("{context}"));
+                assert_eq!(of(20_003).is_some(), environment == "kept", "{context}");
+                let said = parent.info().0.contains_key("unrecorded");
+                assert_eq!(said, environment == "bare", "{context}");
+            }
+        }
+    }
+}

@@ -264,12 +264,25 @@ fn memory_is_bounded_by_the_size_of_the_file() {
             (0..1_000).map(|i| slot(Kind::Malloc, 0x10000 + u64::from(i) * 16, 8, at(i))).collect()
         },
     );
+    let sandbox = setup("bounded");
     for (name, bytes) in [("threads", threads), ("overlapping", overlapping)] {
+        let bound = stated_bound(&bytes);
         let mut events = 0;
         let held = peak(|| events = read(&bytes, &[Format::Csv]));
         assert!(events > 500_000, "{name}: {events}");
-        let bound = stated_bound(&bytes);
         assert!(held <= bound, "{name}: {held} bytes held of {bound}");
+        // Followed, calls that never ended are left out.
+        let path = sandbox.file(&format!("{name}.1.1.0"), &bytes);
+        let mut followed = 0;
+        let held = peak(|| {
+            let count = |_: &mallook_reader::Event| {
+                followed += 1;
+                true
+            };
+            mallook_reader::follow(&path, count).unwrap();
+        });
+        assert!(followed == events || name == "threads", "{name}: {followed} of {events}");
+        assert!(held <= bound, "{name}, followed: {held} bytes held of {bound}");
     }
 }
 
@@ -372,10 +385,18 @@ fn many_files() {
         std::os::unix::fs::symlink(&golden, sandbox.path().join(format!("t.{number}.1.0")))
             .unwrap();
     }
-    let script = r#"ulimit -d 24576; exec "$0" --info t.*"#;
     let dump = &crate::artifacts::artifacts().dump;
-    let output = sandbox.command("sh").args(["-c", script]).arg(dump).run_alone();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = String::from_utf8(output.stdout).unwrap();
+    let run = |limit: usize, option: &str| {
+        let script = format!(r#"ulimit -d {limit}; exec "$0" {option} t.*"#);
+        let output = sandbox.command("sh").args(["-c", &script]).arg(dump).run_alone();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{option}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = run(24_576, "--info");
     assert_eq!(text.lines().filter(|line| *line == "ended: exited").count(), 3_000);
+    // All of them cover the same time, so all of them are open at once.
+    let rows = run(98_304, "--format=csv").lines().count();
+    let of_one = Trace::new(golden).rows().len();
+    assert_eq!(rows, 1 + 3_000 * of_one);
 }

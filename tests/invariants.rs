@@ -27,7 +27,7 @@ const NEEDED: [&str; 17] = [
     "strlen",
 ];
 
-const EXPORTED: [&str; 77] = [
+const EXPORTED: [&str; 82] = [
     "_Exit",
     "_ZdaPv",
     "_ZdaPvRKSt9nothrow_t",
@@ -73,10 +73,14 @@ const EXPORTED: [&str; 77] = [
     "free_sized",
     "initgroups",
     "malloc",
+    "mallook_recorder",
     "mallocx",
     "memalign",
     "pivot_root",
+    "popen",
     "posix_memalign",
+    "posix_spawn",
+    "posix_spawnp",
     "prctl",
     "prlimit",
     "prlimit64",
@@ -102,6 +106,7 @@ const EXPORTED: [&str; 77] = [
     "setrlimit64",
     "setuid",
     "syscall",
+    "system",
     "unshare",
     "valloc",
     "xallocx",

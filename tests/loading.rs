@@ -49,6 +49,8 @@ fn a1_a4_other_preloaded_libraries_allocate_before_and_after() {
         // The destructor runs after ours in one of the orders.
         let expected = [20_001, 20_011, 20_015, 20_021, 20_023, 20_025];
         assert_eq!(identities, expected, "{prefix}");
+        // What comes after our marker does not hide it.
+        assert_eq!(run.trace().info().ending(), "exited", "{prefix}");
         assert_eq!(lives(&run.trace().rows(), |size| size == 601), (5_000, 5_000), "{prefix}");
     }
 }
@@ -309,6 +311,26 @@ fn a8_libraries_that_are_bound_deeply() {
     }
     let run = load(&sandbox, "deep", &sandbox.library("direct"));
     assert_eq!(lives(&run.trace().rows(), |size| size == 40_000_001), (25, 25));
+}
+
+/// Where libc's table cannot be changed, one line says so, nothing else changes, and what the library
+/// takes past us shows when it is released.
+#[test]
+fn a8_deep_binding_where_mprotect_is_refused() {
+    let sandbox = setup("a8_refused");
+    let direct = sandbox.library("direct");
+    let host = sandbox.program("deny").args([&libc::EACCES.to_string(), "mprotect", "--"]);
+    let host = host.arg(artifacts().program("loading")).arg("deep").arg(&direct);
+    let host = host.env("DENIED_PRELOAD", &artifacts().library).env("MALLOOK_PREFIX", "trace");
+    let output = host.run_alone();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let line = "mallook: a library is loaded with RTLD_DEEPBIND, and its allocations cannot be \
+                recorded: mprotect is refused\n";
+    assert_eq!(String::from_utf8_lossy(&output.stderr), line);
+    let run = Run::of(output, &sandbox, "trace").sound();
+    let rows = run.trace().rows();
+    assert_eq!(lives(&rows, |size| size == 40_000_001), (0, 0));
+    assert!(run.trace().read(&["--info"]).contains("\nreleases of memory never seen: 25\n"));
 }
 
 /// Libraries behind us that wrap functions ask libc for the real ones when they need them, and must

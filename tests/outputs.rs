@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::artifacts::{artifacts, tests};
-use crate::sandbox::{Sandbox, have, setup};
+use crate::sandbox::{Sandbox, have, setup, skip};
 
 fn golden() -> Vec<u8> {
     fs::read(tests().join("golden/v1.trace")).unwrap()
@@ -83,6 +83,50 @@ fn the_old_output_stays_until_the_new_one_is_whole() {
     assert!(fs::metadata("/dev/null").unwrap().mode() & libc::S_IFMT == libc::S_IFCHR);
     let names = fs::read_dir(sandbox.path()).unwrap().count();
     assert_eq!(names, 3, "something was left behind");
+}
+
+/// A command that is killed while it writes: here, by a limit on the size of files.
+#[test]
+fn a_killed_command_leaves_the_old_output() {
+    let sandbox = setup("killed");
+    sandbox.file("a", golden());
+    let old = sandbox.file("out", "good results");
+    let script = "ulimit -f 1; exec \"$0\" dump -o out a";
+    let command = sandbox.command("sh").args(["-c", script]).arg(&artifacts().mallook);
+    let killed = command.run_alone();
+    assert!(!killed.status.success(), "{killed:?}");
+    assert_eq!(fs::read_to_string(&old).unwrap(), "good results");
+}
+
+/// A directory that takes no new files: the old output is overwritten in place, and a new one cannot be
+/// made.
+#[test]
+fn a_directory_that_takes_no_files() {
+    // SAFETY: geteuid(2) has no precondition.
+    let root = unsafe { libc::geteuid() } == 0;
+    let test = "outputs::a_directory_that_takes_no_files";
+    if !root && !skip(test, "root") || !have(test, &["setpriv"]) {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::copy(&artifacts().mallook, place("mallook")).unwrap();
+    fs::write(place("a"), golden()).unwrap();
+    fs::write(place("out"), "good results, longer than what comes".repeat(1000)).unwrap();
+    fs::set_permissions(place("out"), fs::Permissions::from_mode(0o666)).unwrap();
+    let dump = |output: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(place("mallook")).arg("dump").arg("-o").arg(place(output)).arg(place("a"));
+        command.output().unwrap()
+    };
+    let written = dump("out");
+    assert!(written.status.success(), "{written:?}");
+    assert_eq!(fs::read_to_string(place("out")).unwrap(), whole());
+    let refused = dump("new");
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(!place("new").exists());
 }
 
 /// Feeds the bytes to the standard input.

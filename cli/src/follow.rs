@@ -10,7 +10,7 @@ use mallook_reader::export::TextBuffer;
 use mallook_reader::{Follow, News, Shown, Trace};
 
 use crate::messages::Messages;
-use crate::{input, print};
+use crate::{input, print, unpack};
 
 /// Output is written in pieces of this size, while there is more.
 const PIECE: usize = 1 << 16;
@@ -47,6 +47,7 @@ pub struct Options {
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let print = &options.print;
     let (prefixes, files) = partition(&options.files);
+    files.iter().try_for_each(|path| unpack::refuse_to_follow(path))?;
     let mut follow = Follow::new(&files)?;
     let traces = files.iter().map(|path| Trace::open(path)).collect::<Result<Vec<_>, _>>()?;
     for prefix in &prefixes {

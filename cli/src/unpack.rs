@@ -8,9 +8,10 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use anyhow::bail;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
-use mallook_reader::{Error, Source, Trace};
+use mallook_reader::{Error, Shown, Source, Trace};
 use ruzstd::decoding::BlockDecodingStrategy::UptoBlocks;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -62,6 +63,26 @@ pub fn open(path: &Path) -> Result<Trace<'static>, Error> {
             from_reader(path, &mut file)
         }
     }
+}
+
+/// Refuses what no process can be writing a trace to, and be followed: only files grow in place.
+pub fn refuse_to_follow(path: &Path) -> anyhow::Result<()> {
+    if path == Path::new("-") {
+        bail!("-: only files can be followed; mallook dump reads the standard input");
+    }
+    // An error, also that the file is not there, is said where it is opened to be read.
+    let Ok(found) = path.metadata() else { return Ok(()) };
+    if found.is_dir() {
+        bail!("{}: it is a directory; mallook follow takes files, and prefixes", Shown(path));
+    }
+    if !found.is_file() {
+        bail!("{}: only files can be followed; mallook dump reads pipes", Shown(path));
+    }
+    let start = File::open(path).and_then(|mut file| packing(&mut file));
+    if let Ok((Some(_), _)) = start {
+        bail!("{}: it is compressed, so nobody writes to it; mallook dump reads it", Shown(path));
+    }
+    Ok(())
 }
 
 /// Waits for a pipe to have a writer, for a while; then reading waits as usual. The first byte, if it

@@ -16,9 +16,14 @@ pub const CURSOR_CLOSED: u64 = 1 << 63;
 pub struct Control {
     /// Bit 0: the process reached its clean end.
     pub ended: bool,
-    /// Bit 1: the process, or a child in its memory, called an exec function with an environment
-    /// that does not load the recorder.
+    /// Bit 1: the process, or a child in its memory or without a trace of its own, started a program
+    /// with an environment that does not load the recorder.
     pub unloaded: bool,
+    /// Bit 2, and bits 16..24 for the code: the process called a function that ends it, and there
+    /// was no room for the marker.
+    pub exited: Option<u8>,
+    /// Bit 3: it called an exec function, and there was no room for the marker.
+    pub execed: bool,
     /// Bits 8..16, cause + 1: recording stopped before the end of the process.
     pub stopped: Option<Loss>,
 }
@@ -29,6 +34,17 @@ impl Control {
 
     /// Bit for a program that was started without the recorder.
     pub const UNLOADED: u64 = 2;
+
+    /// Bit for an exec without a marker.
+    pub const EXECED: u64 = 8;
+
+    /// The bits for an exit without a marker.
+    pub const EXITED_BITS: u64 = 4 | 0xff << 16;
+
+    /// The bits for an exit with this code.
+    pub const fn exited_bits(code: u8) -> u64 {
+        4 | (code as u64) << 16
+    }
 
     /// The bits for a stop by this cause.
     pub const fn stopped_bits(cause: Loss) -> u64 {
@@ -41,6 +57,8 @@ impl Control {
         Control {
             ended: word & Control::ENDED != 0,
             unloaded: word & Control::UNLOADED != 0,
+            exited: (word & 4 != 0).then_some((word >> 16) as u8),
+            execed: word & Control::EXECED != 0,
             stopped: cause.checked_sub(1).and_then(Loss::from_raw),
         }
     }
@@ -141,10 +159,13 @@ mod tests {
         assert_eq!(Control::from_word(0), Control::default());
         for cause in Loss::ALL {
             let word = Control::ENDED | Control::stopped_bits(cause);
-            let control = Control { ended: true, unloaded: false, stopped: Some(cause) };
+            let control = Control { ended: true, stopped: Some(cause), ..Control::default() };
             assert_eq!(Control::from_word(word), control);
             let control = Control { unloaded: true, ..control };
             assert_eq!(Control::from_word(word | Control::UNLOADED), control);
+            let control = Control { exited: Some(0x93), execed: true, ..control };
+            let all = Control::UNLOADED | Control::EXECED | Control::exited_bits(0x93);
+            assert_eq!(Control::from_word(word | all), control);
         }
     }
 

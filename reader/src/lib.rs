@@ -58,8 +58,8 @@
 //!            Merge           order     moments by time: a k-way merge
 //!              │
 //!          Causality         order     order between threads repaired
-//!              │ batches of moments, from another thread if prefetched
-//!           Pairing          event     ticks to time; two moments of a reallocation to one call
+//!              │ ticks to time; batches of moments, from another thread if prefetched
+//!           Pairing          event     two moments of a reallocation to one call
 //!              │
 //!        MergedEvents        event     events of several processes by time: a k-way merge
 //!              │

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <ucontext.h>
 
 #define ALLOW(n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, n, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 #define DENY(n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, n, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EACCES)
@@ -34,6 +35,58 @@ static void *thread(void *unused) {
     return unused;
 }
 
+static volatile long traps;
+static int answer;
+
+/* As the broker of a sandbox, which answers calls itself. */
+static void on_trap(int unused, siginfo_t *info, void *context) {
+    (void)unused, (void)info;
+    ((ucontext_t *)context)->uc_mcontext.gregs[REG_RAX] = -answer;
+    traps++;
+}
+
+/* Nobody sees this filter. */
+static void trap(unsigned call, int error) {
+    struct sigaction action = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_NODEFER };
+    sigaction(SIGSYS, &action, NULL);
+    answer = error;
+    struct sock_filter filter[] = {
+        LOAD, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof filter / sizeof *filter, filter };
+    unseen(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
+    if (unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, (long)&program)) die("seccomp");
+}
+
+static pthread_barrier_t together;
+
+static void *one_of_many(void *size) {
+    pairs(10, (size_t)size);
+    pthread_barrier_wait(&together);
+    pthread_barrier_wait(&together);
+    return NULL;
+}
+
+/* Forty threads that live at once; meanwhile a child does the same. */
+static void crowd(size_t size, int forks) {
+    enum { THREADS = 40 };
+    pthread_t threads[THREADS];
+    pthread_barrier_init(&together, NULL, THREADS + 1);
+    for (int i = 0; i < THREADS; i++) pthread_create(&threads[i], NULL, one_of_many, (void *)size);
+    pthread_barrier_wait(&together);
+    if (forks) {
+        pid_t child = fork();
+        if (child == 0) {
+            crowd(20009, 0);
+            _exit(0);
+        }
+        wait_for(child);
+    }
+    pthread_barrier_wait(&together);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+}
+
 static void load(struct sock_filter *filter, unsigned short length, int how) {
     struct sock_fprog program = { length, filter };
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) die("no_new_privs");
@@ -52,7 +105,7 @@ static void narrow(int how) {
     struct sock_filter filter[] = {
         LOAD, ALLOW(SYS_write), ALLOW(SYS_exit_group), ALLOW(SYS_exit), ALLOW(SYS_brk), ALLOW(SYS_mmap), ALLOW(SYS_munmap),
         ALLOW(SYS_mprotect), ALLOW(SYS_madvise), ALLOW(SYS_futex), ALLOW(SYS_clone), ALLOW(SYS_clone3), ALLOW(SYS_set_robust_list),
-        ALLOW(SYS_rseq), ALLOW(SYS_rt_sigreturn), ALLOW(SYS_rt_sigprocmask), ALLOW(SYS_wait4), ALLOW(SYS_rt_sigaction),
+        ALLOW(SYS_getrandom), ALLOW(SYS_rseq), ALLOW(SYS_rt_sigreturn), ALLOW(SYS_rt_sigprocmask), ALLOW(SYS_wait4), ALLOW(SYS_rt_sigaction),
         KILL,
     };
     load(filter, sizeof filter / sizeof *filter, how);
@@ -91,7 +144,12 @@ int main(int count, char **arguments) {
         forbid_counter();
         how = "plain";
     }
-    if (strcmp(how, "refused_wipe") == 0) {
+    if (strcmp(how, "counter_unseen") == 0) {
+        /* As if it had been so from the start. */
+        if (unseen(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0)) die("PR_SET_TSC");
+        how = "plain";
+    }
+    if (strncmp(how, "refused_wipe", 12) == 0) {
         /* gVisor, and Linux before 4.14. */
         struct sock_filter filter[] = {
             LOAD, BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
@@ -100,8 +158,17 @@ int main(int count, char **arguments) {
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
         load(filter, sizeof filter / sizeof *filter, 0);
-        execl(arguments[0], arguments[0], "fork", "3000", NULL);
+        execl(arguments[0], arguments[0], how[12] ? how + 13 : "fork", "3000", NULL);
         die("execl");
+    }
+    if (strcmp(how, "untouched") == 0) narrow(0);
+    if (strcmp(how, "scarce") == 0) {
+        trap(SYS_openat, ENOSPC);
+        how = "plain";
+    }
+    if (strcmp(how, "crowd") == 0) {
+        crowd(20003, 1);
+        return 8;
     }
     pairs(100, 20001);
     if (strcmp(how, "prctl") == 0) narrow(0);
@@ -124,6 +191,8 @@ int main(int count, char **arguments) {
         pid_t child = vfork();
         if (child == 0) _exit(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0);
         wait_for(child);
+    } else if (strcmp(how, "trapped") == 0) {
+        trap(SYS_madvise, ENOSYS);
     } else if (strcmp(how, "named") == 0) {
         /* Names are asked for once, and again after a change. */
         prctl(PR_SET_NAME, "second");
@@ -145,9 +214,12 @@ int main(int count, char **arguments) {
             _exit(0);
         }
         if (child < 0 || waitpid(child, NULL, 0) != child) _exit(3);
-        pthread_t started;
-        pthread_create(&started, NULL, thread, NULL);
-        pthread_join(started, NULL);
+        /* More than the library has room for from the start. */
+        for (int i = 0; i < 50; i++) {
+            pthread_t started;
+            pthread_create(&started, NULL, thread, NULL);
+            pthread_join(started, NULL);
+        }
     } else if (strcmp(how, "fork") == 0) {
         pid_t child = fork();
         if (child == 0) {
@@ -157,10 +229,10 @@ int main(int count, char **arguments) {
         pairs(number, 20003);
         wait_for(child);
         return 8;
-    } else if (strcmp(how, "plain") != 0) return 2;
+    } else if (strcmp(how, "plain") != 0 && strcmp(how, "untouched") != 0) return 2;
     pairs(number, 20003);
     said = 1;
-    say("pairs %ld\nhandled %ld\n", number, handled);
+    say("pairs %ld\nhandled %ld\ntraps %ld\n", number, handled, traps);
     if (strcmp(how, "strict") == 0) syscall(SYS_exit, 8);
     _exit(8);
 }

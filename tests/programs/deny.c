@@ -1,6 +1,6 @@
 /* deny ERRNO CALL... -- PROGRAM [ARGUMENT...]: runs a program in which these calls fail with this error: "linkat",
- * "mremap", "fallocate", "tmpfile" (openat with O_TMPFILE), "populate" (madvise with MADV_POPULATE_WRITE). The variable
- * DENIED_PRELOAD becomes LD_PRELOAD for it. */
+ * "mremap", "fallocate", "tmpfile" (openat with O_TMPFILE), "populate" (madvise with MADV_POPULATE_WRITE),
+ * "mprotect" (that makes pages writable). The variable DENIED_PRELOAD becomes LD_PRELOAD for it. */
 #include "common.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -38,6 +38,7 @@ int main(int count, char **arguments) {
         else if (!strcmp(name, "fallocate")) refuse(SYS_fallocate, 0, 0);
         else if (!strcmp(name, "tmpfile")) refuse(SYS_openat, O_TMPFILE & ~O_DIRECTORY, 0);
         else if (!strcmp(name, "populate")) refuse(SYS_madvise, 0, 23);
+        else if (!strcmp(name, "mprotect")) refuse(SYS_mprotect, 0, PROT_READ | PROT_WRITE);
         else return 2;
     }
     put(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);

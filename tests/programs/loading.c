@@ -105,6 +105,16 @@ static void space(void) {
     end();
 }
 
+/* Another copy of the recorder: what is asked of it by name, and what is not. */
+static void copy(const char *path) {
+    free(malloc(20065));
+    load(path, 0);
+    void *(*other_malloc)(size_t) = find("malloc");
+    void (*other_free)(void *) = find("free");
+    other_free(other_malloc(20067));
+    free(malloc(20069));
+}
+
 /* A process without any environment, and its child. */
 static void clear(void) {
     say("parent %d\n", getpid());
@@ -145,6 +155,7 @@ int main(int count, char **arguments) {
     else if (strcmp(name, "plugin") == 0) plugin(path);
     else if (strcmp(name, "again") == 0) release(path, 0, "malloc_by_name", 1);
     else if (strcmp(name, "space") == 0) space();
+    else if (strcmp(name, "copy") == 0) copy(path);
     else if (strcmp(name, "clear") == 0) clear();
     else if (strcmp(name, "child") == 0) child(path);
     else return 2;

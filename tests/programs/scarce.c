@@ -1,5 +1,5 @@
 /* scarce HOW: a moment without address space (RLIMIT_AS, all of it taken), or a life in which little may be locked ("lock":
- * RLIMIT_MEMLOCK of 8 MiB, mlockall of the future): pairs of 20003 before, of 20005 in it, of 20007 after. Says how many
+ * RLIMIT_MEMLOCK of 8 MiB, mlockall of the future), or 3 MiB of addresses are left ("little"): pairs of 20003 before, of 20005 in it, of 20007 after. Says how many
  * moments that were. */
 #include "common.h"
 #include <sys/resource.h>
@@ -15,6 +15,12 @@ int main(int count, char **arguments) {
         if (setrlimit(RLIMIT_MEMLOCK, &limit)) die("setrlimit");
         if (setuid(65534)) die("setuid");
         if (mlockall(MCL_FUTURE)) die("mlockall");
+    } else if (!strcmp(arguments[1], "little")) {
+        char text[64] = "";
+        if (read(open("/proc/self/statm", O_RDONLY), text, sizeof text - 1) < 0) die("statm");
+        rlim_t most = atol(text) * 4096 + (3 << 20);
+        struct rlimit limit = { most, most };
+        if (setrlimit(RLIMIT_AS, &limit)) die("setrlimit");
     } else {
         struct rlimit limit = { 256 << 20, 256 << 20 };
         if (setrlimit(RLIMIT_AS, &limit)) die("setrlimit");

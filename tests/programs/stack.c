@@ -1,5 +1,5 @@
 /* stack CASE: what the calls take of a stack. "overflow" survives its stack overflows, "depth" says how deep
- * the calls have gone. */
+ * the calls have gone, "first" how deep the first one has. */
 #include "common.h"
 #include <setjmp.h>
 #include <sys/resource.h>
@@ -67,6 +67,11 @@ static void *nothing(void *unused) {
 
 int main(int count, char **arguments) {
     if (count == 2 && strcmp(arguments[1], "overflow") == 0) return overflow();
+    if (count == 2 && strcmp(arguments[1], "first") == 0) {
+        long empty = depth(0);
+        say("depth %ld\n", depth(1) - empty);
+        return 0;
+    }
     free(malloc(23));
     /* Buffers that dead threads leave, for the next one. */
     for (int i = 0; i < 4; i++) {

@@ -1,5 +1,6 @@
 /* watched HOW: takes the recorder's descriptor away while it is about to look at what it is, every other time, and looks
- * at a file of its own: "replace" puts that in its place, "close" closes it. A filter that our library cannot see stops
+ * at a file of its own: "replace" puts that in its place, "close" closes it; "after" puts it
+ * there when the work on the file is done, and it must stay open. A filter that our library cannot see stops
  * the thread that records at that system call, and tells another thread, which records nothing. Says how often. */
 #include "common.h"
 #include <linux/filter.h>
@@ -10,7 +11,7 @@
 #include <sys/stat.h>
 
 static const char text[] = "this belongs to the host\n";
-static int own, closes;
+static int own, closes, after, taken = -1;
 static volatile int listener = -1, stops;
 
 static void *watch(void *unused) {
@@ -20,7 +21,8 @@ static void *watch(void *unused) {
         memset(&stopped, 0, sizeof stopped);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &stopped)) return unused;
         int descriptor = (int)stopped.data.args[0];
-        if (stops++ % 2 == 0 && (closes ? close(descriptor) : dup2(own, descriptor)) < 0) die("descriptor");
+        if (stops++ % 2 == after && (closes ? close(descriptor) : dup2(own, descriptor)) < 0) die("descriptor");
+        taken = descriptor;
         struct seccomp_notif_resp go_on = { .id = stopped.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on)) return unused;
     }
@@ -29,6 +31,7 @@ static void *watch(void *unused) {
 int main(int count, char **arguments) {
     if (count != 2) return 2;
     closes = strcmp(arguments[1], "close") == 0;
+    after = strcmp(arguments[1], "after") == 0;
     free(malloc(20001));
     own = open("own", O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (own < 0 || write(own, text, sizeof text - 1) != sizeof text - 1) die("own");
@@ -46,6 +49,7 @@ int main(int count, char **arguments) {
     if (listens < 0) { say("unavailable seccomp\n"); return 6; }
     listener = listens;
     for (int i = 0; i < 500000; i++) free(malloc(20003));
+    if (after && fcntl(taken, F_GETFD) < 0) die("the host's descriptor is closed");
     struct stat file;
     char content[sizeof text] = "";
     int again = open("own", O_RDONLY);

@@ -54,7 +54,7 @@ JSON keys:
   hostname, pid, parent_pid   where it ran
   forked                      it was forked from its parent and has not called exec
   other_malloc                its malloc is another one: what that did not pass on is missing
-  unloaded                    it started a program without LD_PRELOAD, which was not recorded
+  unloaded                    it or a child started a program without LD_PRELOAD, unrecorded
   start_ns, end_ns            start of the recording and last event, in Unix nanoseconds
   first_event_ns              first event that is in the file, or null
   last_event_ns               last event that is in the file, or null

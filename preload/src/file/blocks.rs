@@ -9,6 +9,7 @@ use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, 
 use crate::host::memory::PAGE;
 
 use super::growth::Growth;
+use super::inherited;
 use super::lap::Lap;
 use super::reserve::{BY_PAGE, Place, Reserved, offset};
 use super::windows::{FIRST_MAPPING, Windows};
@@ -119,6 +120,7 @@ impl TraceFile {
             word.store(value, Relaxed);
         }
         self.base.store(header, Relaxed);
+        inherited::set_header(header);
     }
 
     /// How the file is filled.

@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use mallook_format::{BLOCK_SIZE, Loss};
 
 use crate::host::confined::is_confined;
-use crate::host::{files, task};
+use crate::host::files;
+use crate::host::patience::Patience;
 
 use super::by_name::ByName;
 
@@ -17,8 +18,6 @@ const FACTOR: u64 = 4;
 /// The most by which a file grows in advance, and where its file system knows no holes.
 const SPARSE_STEP: u64 = 1 << 30;
 const DENSE_STEP: u64 = 16 << 20;
-/// The number of times that the threads of a process yield, in all, to one that sets the length.
-const PATIENCE: u32 = 10_000;
 
 /// The length of the file, in bytes.
 #[repr(C)]
@@ -36,8 +35,8 @@ pub struct Growth {
     busy: AtomicU32,
     /// 1: the file system knows no holes.
     dense: AtomicU32,
-    /// The number of times that a thread has yielded to another one.
-    waited: AtomicU32,
+    /// Of threads with one that sets the length.
+    patience: Patience,
 }
 
 /// The right to set the length.
@@ -78,10 +77,9 @@ impl Growth {
             if let Some(busy) = self.try_busy() {
                 return Ok(busy);
             }
-            if is_confined() || self.waited.fetch_add(1, Relaxed) >= PATIENCE {
+            if is_confined() || !self.patience.wait() {
                 return Err(Loss::Waiting);
             }
-            task::yield_now();
         }
     }
 

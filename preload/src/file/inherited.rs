@@ -4,7 +4,7 @@
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicBool, AtomicUsize};
 
-use mallook_format::BLOCK_SIZE;
+use mallook_format::{BLOCK_SIZE, CURSOR_OFFSET, LiveWords};
 
 use crate::host::memory::{self, PAGE};
 
@@ -30,6 +30,24 @@ static NOTED: [Mapping; MAPPINGS] =
 static IS_KNOWN: AtomicBool = AtomicBool::new(false);
 /// Addresses of unfinished blocks, 0 for none.
 static KEEP: [AtomicUsize; KEPT] = [const { AtomicUsize::new(0) }; KEPT];
+
+/// Where the header of the newest trace is mapped, of this process or an ancestor; 0 for none.
+static HEADER: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes where the header is mapped.
+pub fn set_header(address: usize) {
+    HEADER.store(address, Relaxed);
+}
+
+/// The changing words of that header. In a process without a trace they are an ancestor's, and may
+/// be used as long as no trace is opened.
+pub fn header() -> Option<&'static LiveWords> {
+    let address = HEADER.load(Relaxed);
+    let words = address.wrapping_add(CURSOR_OFFSET) as *const LiveWords;
+    // SAFETY: the header is mapped until `release`; the words are atomics at a properly aligned
+    // offset of it.
+    (address != 0).then(|| unsafe { &*words })
+}
 
 /// Notes a mapping.
 pub fn note(address: usize, length: usize) {
@@ -71,6 +89,7 @@ pub fn keep(unfinished: [usize; UNFINISHED]) {
 /// unfinished block, so private zeros take its place. After a fork that was not seen, that may be
 /// any block.
 pub fn release() {
+    HEADER.store(0, Relaxed);
     let is_known = IS_KNOWN.swap(false, Relaxed);
     for place in &NOTED {
         // Acquire: pairs with the Release in `note`.

@@ -8,14 +8,12 @@ use mallook_format::ring::{BlockCell, Opening};
 use mallook_format::{BLOCK_HEADER_SIZE, Loss, PARITY_SHIFT, SLOT_SIZE, SLOTS, Slot};
 
 use crate::host::memory::PAGE;
-use crate::host::task;
+use crate::host::patience::Patience;
 
 use super::blocks::TraceFile;
 
 /// Blocks whose addresses are kept: a thread that looks at an older one has to look again.
 const KEPT: usize = 4;
-/// The number of times that the threads of a process yield, in all, to one that opens a block.
-const PATIENCE: u32 = 10_000;
 
 /// The log. All zero: no block yet.
 #[repr(C)]
@@ -31,8 +29,8 @@ pub struct SiteLog {
     pages: AtomicU32,
     /// 1 while a thread opens a block.
     opening: AtomicU32,
-    /// The number of times that a thread has yielded to another one.
-    waited: AtomicU32,
+    /// Of threads with one that opens a block.
+    patience: Patience,
 }
 
 const NUMBER: u32 = 32;
@@ -113,11 +111,7 @@ impl SiteLog {
     ) -> Result<(), Loss> {
         // Acquire: pairs with the Release below.
         if self.opening.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
-            if self.waited.fetch_add(1, Relaxed) >= PATIENCE {
-                return Err(Loss::Waiting);
-            }
-            task::yield_now();
-            return Ok(());
+            return if self.patience.wait() { Ok(()) } else { Err(Loss::Waiting) };
         }
         let result = if self.place.load(Relaxed) >> NUMBER == place >> NUMBER {
             self.open(file, (place >> NUMBER) + 1, opening)

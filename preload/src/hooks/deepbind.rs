@@ -123,6 +123,8 @@ fn change() {
         });
     });
     if changed.is_err() {
+        // Nothing may have been recorded yet.
+        stderr::remember_stderr();
         stderr::UNSEEN.say([
             &b"a library is loaded with RTLD_DEEPBIND, and its allocations cannot be recorded: "[..],
             b"mprotect is refused",

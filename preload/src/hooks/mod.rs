@@ -6,7 +6,8 @@
 //! ```text
 //! trampoline           a call of ours before the next definition, registers kept
 //! symbols optional     changes to symbol tables; the functions that a process may have or not
-//! shadow musl          a `malloc` that comes before ours; functions of musl that call each other
+//! shadow twice         a `malloc` that comes before ours; a copy of this library that does
+//! musl                 functions of musl that call each other
 //! next                 the next definition of each hooked function
 //! aside malloc         allocation: with a look at the caller; straight
 //! operators jemalloc   C++'s operators; jemalloc's own functions
@@ -32,4 +33,5 @@ mod process;
 mod shadow;
 mod symbols;
 mod trampoline;
+mod twice;
 mod unloaded;

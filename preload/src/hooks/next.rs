@@ -12,8 +12,9 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::host::elf::Object;
 use crate::host::{clock, errno, libc_thread, loaded, objects};
+use crate::session::other_copy;
 
-use super::{musl, optional, shadow};
+use super::{musl, optional, shadow, twice};
 
 /// The next definition of a function of type `F`.
 #[repr(C)]
@@ -110,6 +111,10 @@ next! {
     EXECL execl: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLP execlp: (*const c_char, *const c_char) -> c_int, else nothing::execl;
     EXECLE execle: (*const c_char, *const c_char) -> c_int, else nothing::execl;
+    POSIX_SPAWN posix_spawn: () -> c_int, else nothing::spawn;
+    POSIX_SPAWNP posix_spawnp: () -> c_int, else nothing::spawn;
+    SYSTEM system: (*const c_char) -> c_int, else nothing::chroot;
+    POPEN popen: (*const c_char, *const c_char) -> Pointer, else nothing::popen;
     EXIT exit: (c_int), else nothing::exit;
     QUICK_EXIT quick_exit: (c_int), else nothing::exit;
     UNDERSCORE_EXIT _exit: (c_int), else nothing::exit;
@@ -217,6 +222,13 @@ mod nothing {
     pub unsafe extern "C" fn execv(_: *const c_char, _: Strings) -> c_int {
         not_there()
     }
+    pub unsafe extern "C" fn spawn() -> c_int {
+        libc::ENOSYS
+    }
+    pub unsafe extern "C" fn popen(_: *const c_char, _: *const c_char) -> Pointer {
+        not_there();
+        core::ptr::null_mut()
+    }
     pub unsafe extern "C" fn one_id(_: libc::uid_t) -> c_int {
         not_there()
     }
@@ -306,6 +318,10 @@ fn resolve() {
     objects::for_each_object(&mut |object| {
         if object.is_ours() {
             behind_us = true;
+        } else if object.is_recorder() {
+            if !behind_us {
+                twice::found(object);
+            }
         } else if behind_us {
             look(object, &table, &mut found, &mut allocator);
         } else {
@@ -319,12 +335,12 @@ fn resolve() {
     });
     if !behind_us {
         (plain_realloc, plain_free) = (0, 0);
-    } else if let Some(object) = plain_malloc {
+    } else if let Some(object) = plain_malloc.filter(|_| !other_copy::is_found()) {
         shadow::found(&object);
     }
     // Loaded late, by dlopen, everything is before us.
     objects::for_each_object(&mut |object| {
-        if !object.is_ours() {
+        if !object.is_recorder() {
             look(object, &table, &mut found, &mut allocator);
         }
         ControlFlow::Continue(())

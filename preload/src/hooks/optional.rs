@@ -76,7 +76,7 @@ impl Optional {
     pub fn late(&self) -> Option<usize> {
         let mut found = None;
         objects::for_each_object(&mut |object| {
-            found = if object.is_ours() { None } else { object.function(self.name) };
+            found = if object.is_recorder() { None } else { object.function(self.name) };
             if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         found
@@ -140,7 +140,7 @@ pub fn resolve(allocator: Option<Object>) {
     let mut look = |object: &Object, all: bool| {
         if object.is_ours() {
             (behind_us, ours) = (true, Some(*object));
-        } else if behind_us || all {
+        } else if (behind_us || all) && !object.is_recorder() {
             for optional in ALL.iter().filter(|optional| optional.next() == 0) {
                 if let Some(address) = object.function(optional.name) {
                     if optional.is_operator() && allocator != Some(*object) {

@@ -2,13 +2,13 @@
 //!
 //! The start notes which process the memory belongs to, before a child that shares it may record
 //! there. The trace would be right without the rest, which records markers and gives back space at
-//! a clean end. `vfork` and `posix_spawn` are not hooked: their children write into their parent's
-//! trace until they exec.
+//! a clean end. `vfork` is not hooked: its children, and those of `posix_spawn`, write into their
+//! parent's trace until they exec.
 
 use core::ffi::{c_char, c_int};
 use core::sync::atomic::Ordering::Relaxed;
 
-use mallook_format::Kind;
+use mallook_format::{Control, Kind};
 
 use crate::file::inherited;
 use crate::host::confined::is_confined;
@@ -20,7 +20,7 @@ use crate::session::environment::Environment;
 use crate::session::lifecycle::Stage;
 
 use super::trampoline::{call_and_jump, save_arguments};
-use super::{next, shadow, unloaded};
+use super::{next, shadow, twice, unloaded};
 
 /// # Safety
 /// As in POSIX.
@@ -71,15 +71,25 @@ extern "C" fn before_exec_with(environment: *const *const c_char) {
     before_any_exec();
 }
 
+/// `saved` is where the registers of arguments are, with the stack behind them.
+extern "C" fn before_execle(saved: *const *const c_char) {
+    unloaded::look_at(&Environment::List(unloaded::behind_arguments(saved)));
+    before_any_exec();
+}
+
 extern "C" fn before_any_exec() {
     next::resolve_once();
-    cold::mark_self(Kind::Exec, 0);
+    if !cold::mark_self(Kind::Exec, 0) && is_own_process() {
+        WIPED.session.note(0, Control::EXECED);
+    }
     give_back_own();
 }
 
 extern "C" fn before_exit(code: c_int) {
     next::resolve_once();
-    cold::mark_self(Kind::Exit, code as u32);
+    if !cold::mark_self(Kind::Exit, code as u32) && is_own_process() {
+        WIPED.session.note(Control::EXITED_BITS, Control::exited_bits(code as u8));
+    }
 }
 
 extern "C" fn before_sudden_exit(code: c_int) {
@@ -166,8 +176,7 @@ exec! {
     execvpe => EXECVPE, "rdx", before_exec_with;
     execl => EXECL, "0", before_exec;
     execlp => EXECLP, "0", before_exec;
-    // Its environment stands behind arguments without a number.
-    execle => EXECLE, "0", before_any_exec;
+    execle => EXECLE, "rsp", before_execle;
 }
 
 #[cfg(not(test))]
@@ -182,6 +191,7 @@ extern "C" fn at_start() {
     WIPED.session.identify(wipe_on_fork);
     next::resolve_once();
     shadow::say();
+    twice::say();
     unloaded::at_start();
 }
 

@@ -1,12 +1,12 @@
 //! Time: the time-stamp counter where it can be trusted, `CLOCK_MONOTONIC` otherwise.
 
 use core::arch::x86_64::{__cpuid, _rdtsc};
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use mallook_format::Clock;
 
-use super::{slow_path, task};
+use super::{files, slow_path, task};
 
 /// Address of the vDSO's `clock_gettime`, 0 until it is known. Libc's may be interposed, and an
 /// interposed one may allocate.
@@ -152,12 +152,26 @@ pub fn sync(clock: Clock) -> ClockSync {
 }
 
 /// Whether the counter runs at one rate on all processors and in all power states
-/// (AMD APM vol. 3, E.4.7; Intel SDM vol. 3B, 18.17.1), and may be read.
-pub fn tsc_is_invariant() -> bool {
+/// (AMD APM vol. 3, E.4.7; Intel SDM vol. 3B, 18.17.1), may be read, and the kernel has found
+/// nothing wrong with it.
+pub fn tsc_is_usable() -> bool {
     const POWER_MANAGEMENT: u32 = 0x8000_0007;
     __cpuid(0x8000_0000).eax >= POWER_MANAGEMENT
         && __cpuid(POWER_MANAGEMENT).edx & (1 << 8) != 0
         && task::tsc_is_readable()
+        && kernel_has_tsc()
+}
+
+/// Whether the counter is among the clocks of the kernel, which watches it and takes it out where
+/// processors disagree. In doubt it is.
+fn kernel_has_tsc() -> bool {
+    const CLOCKS: &CStr = c"/sys/devices/system/clocksource/clocksource0/available_clocksource";
+    let Ok(file) = files::open(CLOCKS, libc::O_RDONLY | libc::O_CLOEXEC, 0) else { return true };
+    let mut names = [0; 256];
+    let length = files::read(file, &mut names);
+    files::close(file);
+    let names = length.ok().and_then(|length| names.get(..length));
+    names.is_none_or(|names| names.split(u8::is_ascii_whitespace).any(|name| name == b"tsc"))
 }
 
 #[cfg(test)]

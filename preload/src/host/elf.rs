@@ -24,6 +24,8 @@ const DT_VERSYM: i64 = 0x6fff_fff0;
 const VERSION_HIDDEN: u16 = 0x8000;
 const DT_GNU_HASH: i64 = 0x6fff_fef5;
 const PAGE: u64 = 4096;
+/// The symbol that every copy of this library defines, and nothing else does.
+pub const MARK: &CStr = c"mallook_recorder";
 /// More entries than this are no dynamic section.
 const MOST_ENTRIES: usize = 1 << 12;
 const STT_NOTYPE: u8 = 0;
@@ -205,6 +207,11 @@ impl Object {
     /// It is this library.
     pub fn is_ours(&self) -> bool {
         self.dynamic == own_dynamic()
+    }
+
+    /// It is this library or a copy of it.
+    pub fn is_recorder(&self) -> bool {
+        self.is_ours() || self.function(MARK).is_some()
     }
 
     /// Where the object says that the loader keeps its list for debuggers.

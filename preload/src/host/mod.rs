@@ -13,6 +13,7 @@
 //! mapped_file loaded   the file that is mapped at an address; the module that holds one
 //! slow_path own_stack  a thread's right to be in the slow path; a stack for one call
 //! clock libc_thread    time; the ID of a thread, as libc has it
+//! patience             waiting for another thread
 //! decimal stderr       numbers in decimal; one line on stderr
 //! ```
 
@@ -28,6 +29,7 @@ pub mod mapped_file;
 pub mod memory;
 pub mod objects;
 pub mod own_stack;
+pub mod patience;
 pub mod signals;
 pub mod slow_path;
 pub mod stderr;

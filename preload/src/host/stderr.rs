@@ -14,6 +14,8 @@ const LONGEST: usize = 512;
 /// which must not get our line. 0: it was closed.
 static DEVICE: AtomicU64 = AtomicU64::new(0);
 static INODE: AtomicU64 = AtomicU64::new(0);
+/// It was looked at.
+static REMEMBERED: AtomicBool = AtomicBool::new(false);
 
 /// Room for a line: not on the host's stack, which may be small.
 struct Room(UnsafeCell<[u8; LONGEST]>);
@@ -36,9 +38,11 @@ pub static STOPPED: Line = Line(AtomicBool::new(false));
 /// Allocations of the process go another way.
 pub static UNSEEN: Line = Line(AtomicBool::new(false));
 
-/// Remembers the identity of stderr. To be called once, early.
+/// Remembers the identity of stderr, the first time. To be called early, and before anything is said.
 pub fn remember_stderr() {
-    if let Ok(identity) = files::identity(STDERR) {
+    if !REMEMBERED.swap(true, Relaxed)
+        && let Ok(identity) = files::identity(STDERR)
+    {
         DEVICE.store(identity.device, Relaxed);
         INODE.store(identity.inode, Relaxed);
     }

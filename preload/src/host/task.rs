@@ -34,6 +34,12 @@ pub fn yield_now() {
     }
 }
 
+/// Sleeps for a millisecond.
+pub fn nap() {
+    // SAFETY: waits for no descriptor.
+    let _ = unsafe { call(libc::SYS_poll, [0, 0, 1, 0, 0, 0]) };
+}
+
 /// Whether the thread is dead. In doubt it is not.
 pub fn thread_is_dead(pid: u32, tid: u32) -> bool {
     if is_confined() {

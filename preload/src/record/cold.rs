@@ -68,23 +68,27 @@ pub fn open() {
     }
 }
 
-/// Records a marker, if the process has recorded anything: otherwise it leaves no file.
+/// Records a marker, if the process has recorded anything: otherwise it leaves no file. `false`:
+/// there was no room.
 #[cold]
 #[inline(never)]
-pub fn mark(kind: Kind, aux: u8, pid: u32, number: u32) {
-    if WIPED.session.stage() != Stage::Unopened {
-        // A marker is not part of a burst.
-        WIPED.buffers.current().end_burst();
-        colder(Slot::word0(kind, aux, 0), pid as usize, number as usize);
+pub fn mark(kind: Kind, aux: u8, pid: u32, number: u32) -> bool {
+    if WIPED.session.stage() == Stage::Unopened {
+        return true;
     }
+    // A marker is not part of a burst.
+    WIPED.buffers.current().end_burst();
+    let (head, address, size) = (Slot::word0(kind, aux, 0), pid.into(), number.into());
+    record_slowly(&Moment { head, address, size, alignment: 0 })
 }
 
 /// Records a marker with the PID of the caller, 0 in a process that may not ask for it.
-pub fn mark_self(kind: Kind, number: u32) {
-    mark(kind, 0, if is_confined() { 0 } else { task::pid() }, number);
+pub fn mark_self(kind: Kind, number: u32) -> bool {
+    mark(kind, 0, if is_confined() { 0 } else { task::pid() }, number)
 }
 
-fn record_slowly(moment: &Moment) {
+/// `false`: there was no room.
+fn record_slowly(moment: &Moment) -> bool {
     let Wiped { buffers, session, .. } = &WIPED;
     let slots = moment.slots();
     loop {
@@ -92,7 +96,8 @@ fn record_slowly(moment: &Moment) {
         if let Some(next) = buffer.next_slot(slots) {
             match buffer.reserve_in_time(&next, slots, session.clock()) {
                 Timed::At(ticks) => {
-                    return moment.write(slots, next.cursor, next.parity_bits, ticks);
+                    moment.write(slots, next.cursor, next.parity_bits, ticks);
+                    return true;
                 }
                 Timed::Interrupted => continue,
                 Timed::Late => {}
@@ -102,7 +107,7 @@ fn record_slowly(moment: &Moment) {
             if moment.head().kind().is_some_and(Kind::is_moment) {
                 session.lose(cause);
             }
-            return;
+            return false;
         }
     }
 }

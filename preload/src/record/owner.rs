@@ -16,6 +16,7 @@ use super::thread_buffer::ThreadBuffer;
 const CANDIDATES: usize = 16;
 /// Threads that may come after a process has confined itself, at least.
 const PREPARED: usize = 64;
+const _: () = assert!(PREPARED.is_multiple_of(table::FIRST), "the last one is looked at");
 
 /// Number of the next buffer that was never used, in this process or its ancestors. Not wiped on
 /// fork: a thread of a forked child that has not recorded yet may still point at its buffer of the
@@ -115,7 +116,8 @@ impl ThreadBuffers {
     /// the index of a buffer in each part of the table.
     pub fn prepare(&'static self, each: impl Fn(usize)) {
         let next = NEXT.load(Ordering::Relaxed);
-        for number in [next, next + PREPARED] {
+        // No piece of the table is smaller than this.
+        for number in (next..=next + PREPARED).step_by(table::FIRST) {
             let index = Self::index_of(number);
             if self.at(index).is_none() {
                 table::map(index);

@@ -71,14 +71,18 @@ impl Config {
 
     fn parse(value: impl Fn(&[u8]) -> Option<&'static [u8]>, bad: &mut [Bad; SETTINGS]) -> Config {
         let [bad_mode, bad_size, bad_max, bad_clock, bad_line, bad_stacks, bad_frees] = bad;
-        let tsc = clock::tsc_is_invariant;
-        let clock =
-            choose(&value, b"MALLOOK_CLOCK", b"tsc, coarse or monotonic", bad_clock, |v| match v {
-                b"tsc" if tsc() => Some(Clock::Tsc),
-                b"coarse" if tsc() => Some(Clock::Coarse),
-                b"monotonic" => Some(Clock::Monotonic),
-                _ => None,
-            });
+        // Not asked for where it does not matter.
+        let tsc = value(b"MALLOOK_CLOCK") != Some(b"monotonic") && clock::tsc_is_usable();
+        let clocks: &[u8] = match tsc {
+            true => b"tsc, coarse or monotonic",
+            false => b"monotonic, as the time-stamp counter cannot be trusted here",
+        };
+        let clock = choose(&value, b"MALLOOK_CLOCK", clocks, bad_clock, |v| match v {
+            b"tsc" if tsc => Some(Clock::Tsc),
+            b"coarse" if tsc => Some(Clock::Coarse),
+            b"monotonic" => Some(Clock::Monotonic),
+            _ => None,
+        });
         let size = b"a size like 64M, from 80K to 1T";
         let blocks = |bytes: u64| bytes / BLOCK_SIZE as u64 - 1;
         Config {
@@ -92,7 +96,7 @@ impl Config {
                 choose(&value, b"MALLOOK_SIZE", size, bad_size, trace_size).unwrap_or(DEFAULT_RING),
             ),
             max_blocks: choose(&value, b"MALLOOK_MAX", size, bad_max, trace_size).map_or(0, blocks),
-            clock: clock.unwrap_or_else(|| if tsc() { Clock::Tsc } else { Clock::Monotonic }),
+            clock: clock.unwrap_or(if tsc { Clock::Tsc } else { Clock::Monotonic }),
             command_line: choose(&value, b"MALLOOK_CMDLINE", b"0 or 1", bad_line, is_on)
                 .unwrap_or(false),
             stacks: choose(&value, b"MALLOOK_STACK", b"off, caller, fp or full", bad_stacks, |v| {

@@ -2,14 +2,15 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use mallook_format::{Clock, Control, Loss, raw_enum};
+use mallook_format::{Clock, Control, LiveWords, Loss, raw_enum};
 
 use crate::file::blocks::TraceFile;
+use crate::file::inherited;
 use crate::host::confined::is_confined;
+use crate::host::patience::Patience;
+use crate::host::signals::SignalsBlocked;
 use crate::host::{stderr, task};
 
-/// The number of times that the threads of a process yield, in all, to one that opens the trace.
-const PATIENCE: u32 = 10_000;
 /// Events to lose before the next try after a failure, and the most after several in a row.
 const FIRST_BACK_OFF: u32 = 256;
 const LAST_BACK_OFF: u32 = 1 << 16;
@@ -49,8 +50,6 @@ pub struct Session {
     parent: AtomicU32,
     /// Raw [`Clock`].
     clock: AtomicU32,
-    /// The number of times that a thread has yielded to another one.
-    waited: AtomicU32,
     /// Events to lose before the next try.
     back_off: AtomicU32,
     /// 1: this process has forked. In a child that is not 0 where the memory was not wiped.
@@ -59,6 +58,10 @@ pub struct Session {
     last_back_off: AtomicU32,
     /// The cause for which they are lost: raw [`Loss`].
     back_off_cause: AtomicU32,
+    /// 1: a program was started without the recorder, before there was a header to say so.
+    unloaded_early: AtomicU32,
+    /// Of threads with one that opens the trace.
+    patience: Patience,
     /// Events lost before there was a header to count them in, by cause.
     lost_early: [AtomicU64; Loss::ALL.len()],
     /// The file. Last, for the order of its own fields.
@@ -76,10 +79,7 @@ impl Session {
     pub fn settled_stage(&self) -> Stage {
         loop {
             match self.stage() {
-                Stage::Opening if self.waited.load(Ordering::Relaxed) < PATIENCE => {
-                    self.waited.fetch_add(1, Ordering::Relaxed);
-                    task::yield_now();
-                }
+                Stage::Opening if self.patience.wait() => {}
                 stage => return stage,
             }
         }
@@ -134,6 +134,33 @@ impl Session {
         match self.file.live() {
             Some(live) => live.lose(cause, stack_number(), 1),
             None => drop(self.lost_early[cause as usize].fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Replaces bits of the control word in the header: these are cleared, and those set.
+    pub fn note(&self, cleared: u64, set: u64) {
+        if let Some(live) = self.file.live() {
+            live.control.fetch_and(!cleared, Ordering::Relaxed);
+            live.control.fetch_or(set, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that a program is started without the recorder. In a forked child that has no trace,
+    /// its parent's says so, or an ancestor's.
+    pub fn note_unloaded(&self) {
+        // A handler would wait for this thread.
+        let _signals = (!is_confined()).then(SignalsBlocked::new);
+        let note = |live: &LiveWords| live.control.fetch_or(Control::UNLOADED, Ordering::Relaxed);
+        if self.settled_stage() == Stage::Unopened && self.advance(Stage::Unopened, Stage::Opening)
+        {
+            // Nobody lets go of the ancestor's header meanwhile.
+            match inherited::header() {
+                Some(live) => drop(note(live)),
+                None => self.unloaded_early.store(1, Ordering::Relaxed),
+            }
+            self.set_stage(Stage::Unopened);
+        } else if let Some(live) = self.file.live() {
+            note(live);
         }
     }
 
@@ -209,9 +236,13 @@ impl Session {
         self.parent.load(Ordering::Relaxed)
     }
 
-    /// Counts in the header the events that were lost before there was one.
-    pub fn count_lost_early(&self) {
+    /// Says in the header what came before there was one: events that were lost, and programs that
+    /// are not recorded.
+    pub fn say_what_came_early(&self) {
         let Some(live) = self.file.live() else { return };
+        if self.unloaded_early.swap(0, Ordering::Relaxed) != 0 {
+            live.control.fetch_or(Control::UNLOADED, Ordering::Relaxed);
+        }
         for (cause, lost) in Loss::ALL.into_iter().zip(&self.lost_early) {
             let lost = lost.swap(0, Ordering::Relaxed);
             if lost != 0 {

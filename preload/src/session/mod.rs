@@ -6,6 +6,7 @@
 //! ```text
 //! environment config   the environment, and the settings in it
 //! other_malloc stacks  whether the process has another `malloc`; whether calls have call stacks
+//! other_copy           whether another copy of this library records it
 //! fork                 the settings and ancestry that forked children inherit
 //! lifecycle            the stages of a session, from the first event to the end
 //! open close confine   how it begins and ends, and goes on in a closed world
@@ -18,5 +19,6 @@ pub mod environment;
 pub mod fork;
 pub mod lifecycle;
 pub mod open;
+pub mod other_copy;
 pub mod other_malloc;
 pub mod stacks;

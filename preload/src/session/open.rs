@@ -20,7 +20,7 @@ use super::config::{self, Config};
 use super::environment::{self, Environment};
 use super::fork;
 use super::lifecycle::{Session, Stage};
-use super::{other_malloc, stacks};
+use super::{other_copy, other_malloc, stacks};
 
 /// The result of an attempt to open a session.
 pub enum Opened {
@@ -57,8 +57,9 @@ pub fn ensure(
     if session.settled_stage() != Stage::Unopened {
         return Ok(Opened::Before);
     }
-    if is_confined() {
-        // A child of a process that allows us no system calls: it is not recorded.
+    if is_confined() || other_copy::is_found() {
+        // A child of a process that allows us no system calls, or a second copy of this library:
+        // nothing is recorded.
         if session.advance(Stage::Unopened, Stage::Opening) {
             session.set_stage(Stage::Stopped);
         }
@@ -201,7 +202,7 @@ fn create_in(
     session.file.enter(mapped, shape, files::copies_on_write(created.file));
     files::close(created.file);
     fork::set_last_pid(pid);
-    session.count_lost_early();
+    session.say_what_came_early();
     Ok(())
 }
 

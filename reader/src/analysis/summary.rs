@@ -87,7 +87,8 @@ pub struct Summary {
     /// The program, or a library before the recorder, defines `malloc`: what that did not pass on is
     /// not in the trace.
     pub other_malloc: bool,
-    /// It started a program with an environment that does not load the recorder.
+    /// It, or a child without a trace, started a program with an environment that does not load the
+    /// recorder.
     pub unloaded: bool,
     /// Start of the recording, in Unix nanoseconds.
     pub start_ns: u64,
@@ -169,7 +170,8 @@ impl Ending {
     fn of(trace: &Trace, last: Option<Newest>, exits: bool) -> Ending {
         // 0: the process was not allowed to ask for its PID.
         let is_own = |pid| [0, u64::from(trace.pid())].contains(&pid);
-        let exec = last.is_some_and(|last| last.kind == Kind::Exec && is_own(last.address));
+        let exec = trace.execed()
+            || last.is_some_and(|last| last.kind == Kind::Exec && is_own(last.address));
         if trace.ended() {
             return Ending::Clean;
         }
@@ -199,6 +201,7 @@ impl Summary {
             true => trace.again(|| Check::without_stacks(trace)).unknown_frees,
             false => counts.deaths.saturating_sub(counts.births),
         };
+        let exit_code = counts.exit.map(|(_, code)| code).or(trace.exited());
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let clock = ClockMap::with_syncs(trace, counts.clock_syncs);
         let start_ns = clock.unix_ns(header.ticks);
@@ -218,8 +221,8 @@ impl Summary {
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
             last_event_ns,
-            ending: Ending::of(trace, counts.newest, counts.exit.is_some()),
-            exit_code: counts.exit.map(|(_, code)| code),
+            ending: Ending::of(trace, counts.newest, exit_code.is_some()),
+            exit_code,
             mode: Mode::from_raw(header.mode).ok_or(header.mode),
             ring_blocks: header.ring_blocks,
             max_blocks: header.max_blocks,
@@ -284,7 +287,10 @@ impl fmt::Display for Summary {
             writeln!(f, "malloc: another one; what it did not pass on is missing")?;
         }
         if self.unloaded {
-            writeln!(f, "unrecorded: a program that it started without LD_PRELOAD")?;
+            writeln!(
+                f,
+                "unrecorded: a program that it, or a child of it, started without LD_PRELOAD"
+            )?;
         }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;

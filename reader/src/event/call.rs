@@ -64,7 +64,7 @@ pub enum EventKind {
 pub struct Call {
     /// The function; for a reallocation the kind of its birth.
     pub kind: Kind,
-    /// A bit for each [`Number`] that applies; the others are arbitrary.
+    /// A bit for each [`Number`] that applies; the others are 0.
     present: u8,
     numbers: [u64; 5],
 }
@@ -94,6 +94,7 @@ impl Call {
     #[inline]
     pub(crate) fn plain(kind: Kind, address: u64, size: u64, has_size: bool) -> Call {
         let present = 1 << Number::Address as u8 | u8::from(has_size) << Number::Size as u8;
+        let size = if has_size { size } else { 0 };
         Call { kind, present, numbers: [address, size, 0, 0, 0] }
     }
 
@@ -177,6 +178,15 @@ impl Call {
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.present & RARE == 0
+    }
+
+    /// The address and the size, 0 where there is none, of a call with an address and without other
+    /// numbers.
+    #[inline]
+    pub(crate) fn plain_numbers(&self) -> Option<(u64, u64)> {
+        const ADDRESS: u8 = 1 << Number::Address as u8;
+        let [address, size, ..] = self.numbers;
+        (self.present & (RARE | ADDRESS) == ADDRESS).then_some((address, size))
     }
 
     /// The name of the function.

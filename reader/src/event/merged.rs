@@ -80,7 +80,7 @@ impl<'a> MergedEvents<'a> {
     ) -> MergedEvents<'a> {
         let moments = TraceMoments::prefetched(traces, stacks, scope);
         let process = |(place, moments): (usize, Option<TraceMoments<'a>>)| match moments {
-            Some(moments) => Process::Prefetched(Box::new(Pairing::of(&traces[place], moments))),
+            Some(moments) => Process::Prefetched(Box::new(Pairing::timed(&traces[place], moments))),
             None => Process::Coming(&traces[place], stacks.get(place)),
         };
         MergedEvents::new(moments.into_iter().enumerate().map(process).collect(), traces)
@@ -159,7 +159,7 @@ impl Process<'_> {
     fn open(&mut self, position: usize) -> bool {
         let mut events = match std::mem::replace(self, Process::Ended) {
             Process::Coming(trace, stacks) => {
-                Box::new(Pairing::of(trace, TraceMoments::direct(trace, stacks)))
+                Box::new(Pairing::timed(trace, TraceMoments::direct(trace, stacks)))
             }
             Process::Prefetched(events) => events,
             other => {

@@ -49,7 +49,8 @@ pub struct Pairing<M> {
     pid: u32,
     /// The position of the trace among those that are merged.
     trace: u32,
-    clock: Converter,
+    /// `None` where the ticks of the moments are Unix time already.
+    clock: Option<Converter>,
     /// First moments of reallocations by thread.
     pending: FxHashMap<u32, Nested>,
     /// First moments whose second one never came, in the order in which they are emitted.
@@ -68,15 +69,26 @@ pub struct Pairing<M> {
     lost: u64,
 }
 
+/// The Unix time of these ticks, which may be it already.
+#[inline]
+fn unix_ns(clock: &mut Option<Converter>, ticks: u64) -> u64 {
+    clock.as_mut().map_or(ticks, |clock| clock.unix_ns(ticks))
+}
+
 impl<M: Moments> Pairing<M> {
     /// The events of a trace, whose moments come from `source`.
     pub fn of(trace: &Trace, source: M) -> Self {
         let clock = Converter::new(ClockMap::first(trace));
-        let lost = trace.lost().fold(0u64, |sum, (_, count)| sum.saturating_add(count));
-        Pairing { lost, ..Pairing::new(source, trace.pid(), clock) }
+        Pairing { clock: Some(clock), ..Pairing::timed(trace, source) }
     }
 
-    pub fn new(source: M, pid: u32, clock: Converter) -> Self {
+    /// The same, where the ticks of the moments are Unix time in nanoseconds.
+    pub fn timed(trace: &Trace, source: M) -> Self {
+        let lost = trace.lost().fold(0u64, |sum, (_, count)| sum.saturating_add(count));
+        Pairing { lost, ..Pairing::new(source, trace.pid(), None) }
+    }
+
+    pub fn new(source: M, pid: u32, clock: Option<Converter>) -> Self {
         Pairing {
             source,
             batch: Batch::default(),
@@ -129,7 +141,9 @@ impl<M: Moments> Pairing<M> {
         self.batch.clear();
         self.first = 0;
         let more = self.source.more(&mut self.batch);
-        self.clock.extend(self.batch.clock_syncs.drain(..));
+        if let Some(clock) = &mut self.clock {
+            clock.extend(self.batch.clock_syncs.drain(..));
+        }
         more
     }
 
@@ -157,7 +171,7 @@ impl<M: Moments> Pairing<M> {
                 let call = Call::plain(moment.kind, moment.address, moment.size, has_size);
                 self.first += 1;
                 self.repairs += u64::from(moment.late != 0);
-                self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
+                self.last_ns = self.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
                 let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(call));
                 let stack = self.take_stack(tid);
                 self.current =
@@ -223,7 +237,7 @@ impl<M: Moments> Pairing<M> {
     #[inline]
     fn event(&mut self, moment: &Moment, stack: Option<StackId>, kind: EventKind) -> Event {
         // Times only go back in damaged traces.
-        self.last_ns = self.last_ns.max(self.clock.unix_ns(moment.ticks));
+        self.last_ns = self.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
         let (time_ns, pid, tid, trace) = (self.last_ns, self.pid, moment.tid, self.trace);
         Event { time_ns, pid, tid, trace, stack, kind }
     }
@@ -299,7 +313,7 @@ impl<M: Moments> Pairing<M> {
         let old = death.map(|death| death.address).or(fresh.then_some(0));
         let call = call
             .with_old_address(old)
-            .with_start_ns(death.map(|death| self.clock.unix_ns(death.ticks)));
+            .with_start_ns(death.map(|death| unix_ns(&mut self.clock, death.ticks)));
         EventKind::Call(call.with_alignment(self.alignment(moment)))
     }
 
@@ -325,7 +339,7 @@ impl<M: Moments> Pairing<M> {
     fn unfinished_call(&mut self, death: &Moment) -> Call {
         let kind = death.kind.second_half().unwrap_or(death.kind);
         let call = Call::new(kind).with_size(death.size);
-        call.with_old_address(death.address).with_start_ns(self.clock.unix_ns(death.ticks))
+        call.with_old_address(death.address).with_start_ns(unix_ns(&mut self.clock, death.ticks))
     }
 
     /// The alignment that the call asked for, where the function takes one.
@@ -368,7 +382,7 @@ impl<M: Moments> Pairing<M> {
             let mut rest: Vec<Half> = (self.pending.drain())
                 .flat_map(|(_, calls)| calls.outer.into_iter().chain([calls.innermost]))
                 .collect();
-            rest.sort_unstable_by_key(|Half { death, .. }| (death.ticks, death.tid));
+            rest.sort_by_key(|Half { death, .. }| (death.ticks, death.tid));
             self.unfinished = Some(rest.into());
         }
         let Some(half) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {

@@ -1,4 +1,4 @@
-//! Prefetches moments: other threads decode and order them before they are asked for.
+//! Prefetches moments: other threads decode, order and time them before they are asked for.
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::Scope;
@@ -6,7 +6,7 @@ use std::thread::Scope;
 use crate::decode::{Batch, Moments};
 use crate::order::{Causality, Merge};
 use crate::stack::Stacks;
-use crate::trace::Trace;
+use crate::trace::{ClockMap, Converter, Trace};
 
 /// Moments that go from one thread to the other at a time.
 const MOMENTS: usize = 4096;
@@ -15,12 +15,39 @@ const BATCHES: usize = 4;
 /// Prefetching threads at the most.
 const MOST_THREADS: usize = 16;
 
-/// A source of the moments of one trace.
+/// A source of the moments of one trace, whose times are Unix time.
 pub enum TraceMoments<'a> {
     /// Decodes on the thread that asks.
-    Direct(Box<Causality<Merge<'a>>>),
+    Direct(Box<Timed<'a>>),
     /// Another thread decodes.
     Prefetched(Prefetched),
+}
+
+/// Moments whose ticks are Unix time in nanoseconds.
+pub struct Timed<'a> {
+    moments: Causality<Merge<'a>>,
+    clock: Converter,
+}
+
+impl<'a> Timed<'a> {
+    fn of(trace: &'a Trace<'a>, stacks: Option<&'a Stacks<'a>>) -> Timed<'a> {
+        Timed {
+            moments: Causality::of(trace, stacks),
+            clock: Converter::new(ClockMap::first(trace)),
+        }
+    }
+}
+
+impl Moments for Timed<'_> {
+    fn more(&mut self, batch: &mut Batch) -> bool {
+        let start = batch.moments.len();
+        let more = self.moments.more(batch);
+        self.clock.extend(batch.clock_syncs.drain(..));
+        for moment in batch.moments.iter_mut().skip(start) {
+            moment.ticks = self.clock.unix_ns(moment.ticks);
+        }
+        more
+    }
 }
 
 /// Moments from another thread.
@@ -32,7 +59,7 @@ pub struct Prefetched {
 impl<'a> TraceMoments<'a> {
     /// Decodes on the thread that asks.
     pub fn direct(trace: &'a Trace<'a>, stacks: Option<&'a Stacks<'a>>) -> TraceMoments<'a> {
-        TraceMoments::Direct(Box::new(Causality::of(trace, stacks)))
+        TraceMoments::Direct(Box::new(Timed::of(trace, stacks)))
     }
 
     /// The moments of the largest traces, which threads of the scope prefetch. `stacks`: none, or those
@@ -63,7 +90,7 @@ impl Prefetched {
         let (send_full, full) = mpsc::sync_channel(BATCHES);
         let (empty, receive_empty) = mpsc::channel::<Batch>();
         scope.spawn(move || {
-            let mut moments = Causality::of(trace, stacks);
+            let mut moments = Timed::of(trace, stacks);
             loop {
                 let mut batch = receive_empty.try_recv().unwrap_or_default();
                 batch.clear();
@@ -84,7 +111,7 @@ impl Moments for TraceMoments<'_> {
             TraceMoments::Direct(moments) => moments.more(batch),
             TraceMoments::Prefetched(Prefetched { full, empty }) => {
                 let Ok(mut next) = full.recv() else { return false };
-                match batch.moments.is_empty() && batch.clock_syncs.is_empty() {
+                match batch.moments.is_empty() {
                     true => std::mem::swap(batch, &mut next),
                     false => batch.append(&mut next),
                 }

@@ -2,7 +2,7 @@
 //! integers are below 2^63: what other programs need for types that do not depend on the trace.
 
 use super::buffer::{Row, TextBuffer};
-use super::rows::{CallerFormat, MOST, SharedParts};
+use super::rows::{CallerFormat, CallerPlace, MOST, SharedParts};
 use crate::event::{Call, Event, EventKind};
 
 const COLUMNS: &[u8] = b"time_ns,pid,tid,op,address,size,old_address,alignment,start_ns,\
@@ -22,8 +22,9 @@ impl Csv {
     pub fn new(markers: bool) -> Csv {
         let shared = SharedParts::new(CallerFormat {
             caller: |event, kind| format!(",{},{},{},", event.pid, event.tid, kind.name()),
-            // After the duration of most calls.
-            trace: |event| format!(",0,{},", event.trace),
+            trace: |event| format!(",{},", event.trace),
+            // Old address and alignment of most calls.
+            before_again: ",0x0,0,",
         });
         Csv { shared, markers }
     }
@@ -46,21 +47,46 @@ impl Csv {
 
     #[inline(always)]
     fn call(&mut self, event: &Event, call: &Call, out: &mut TextBuffer) {
+        let Some((address, size)) = call.plain_numbers().filter(|(one, other)| one | other <= MOST)
+        else {
+            return self.rare(event, call, out);
+        };
         let mut row = out.row();
         let time = self.shared.time(event.time_ns);
         time.put(&mut row);
-        let trace = self.shared.caller(event, call.kind, &mut row);
-        row.address::<b','>(call.address().unwrap_or(0).min(MOST));
-        row.decimal(call.size().unwrap_or(0).min(MOST));
-        if call.is_plain() {
-            row.put(*b",0x0,0,\0", 7);
-            time.put(&mut row);
-            trace.put(&mut row);
-        } else {
-            self.rest(event, call, &mut row);
-            trace.split_at(2).1.put(&mut row);
-        }
-        self.shared.number(&mut row, [b',', b'0' + u8::from(call.failed()), b'\n', 0], 3);
+        let caller = self.shared.caller(event, call.kind, &mut row);
+        self.shared.address::<b','>(address, &mut row);
+        row.decimal(size);
+        self.shared.again(time, *b",0\0\0\0\0\0\0", 2, &mut row);
+        let failed = address == 0 && call.kind.is_birth();
+        self.end(event, caller, failed, row);
+    }
+
+    /// A call with numbers that few calls have.
+    #[inline(never)]
+    fn rare(&mut self, event: &Event, call: &Call, out: &mut TextBuffer) {
+        let number = |number: Option<u64>| number.unwrap_or(0).min(MOST);
+        let mut row = out.row();
+        self.shared.time(event.time_ns).put(&mut row);
+        let caller = self.shared.caller(event, call.kind, &mut row);
+        self.shared.address::<b','>(number(call.address()), &mut row);
+        row.decimal(number(call.size()));
+        row.byte(b',');
+        self.shared.address::<b','>(number(call.old_address()), &mut row);
+        row.decimal(number(call.alignment()));
+        row.byte(b',');
+        let start_ns = call.death_ns().unwrap_or(event.time_ns);
+        self.shared.time(start_ns).put(&mut row);
+        row.byte(b',');
+        row.decimal(event.time_ns.min(MOST).saturating_sub(start_ns));
+        self.end(event, caller, call.failed(), row);
+    }
+
+    /// The columns that need nothing of the call.
+    #[inline(always)]
+    fn end(&mut self, event: &Event, caller: CallerPlace, failed: bool, mut row: Row) {
+        let end = [b',', b'0' + u8::from(failed), b'\n', 0];
+        self.shared.numbered(event, caller, (end, 3), &mut row);
         if self.markers {
             row.back(1);
             row.put(*b",0\n", 3);
@@ -68,30 +94,15 @@ impl Csv {
         row.end();
     }
 
-    /// The fields that few calls have.
-    #[inline(never)]
-    fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
-        row.byte(b',');
-        row.address::<b','>(call.old_address().unwrap_or(0).min(MOST));
-        row.decimal(call.alignment().unwrap_or(0).min(MOST));
-        row.byte(b',');
-        let start_ns = call.death_ns().unwrap_or(event.time_ns);
-        self.shared.time(start_ns).put(row);
-        row.byte(b',');
-        row.decimal(event.time_ns.min(MOST).saturating_sub(start_ns));
-    }
-
     /// Something that is no call, and its number.
     #[cold]
     fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
         let &Event { pid, tid, trace, .. } = event;
         let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
-        let before = format!("{time},{pid},{tid},{name},0x0,0,0x0,0,{time},0,{trace},");
-        out.put(before.as_bytes());
-        let mut row = out.row();
-        self.shared.number(&mut row, [0; 4], 0);
-        row.end();
-        out.put(format!(",0,{number}\n").as_bytes());
+        let seq = self.shared.number();
+        let row =
+            format!("{time},{pid},{tid},{name},0x0,0,0x0,0,{time},0,{trace},{seq},0,{number}\n");
+        out.put(row.as_bytes());
     }
 }
 

@@ -21,7 +21,8 @@ impl Jsonl {
             caller: |event, kind| {
                 format!(r#"","pid":{},"tid":{},"op":"{}""#, event.pid, event.tid, kind.name())
             },
-            trace: |event| format!(r#"{},"seq""#, event.trace),
+            trace: |event| format!(r#"{},"seq":"#, event.trace),
+            before_again: "",
         });
         Jsonl { shared, markers }
     }
@@ -44,10 +45,10 @@ impl Jsonl {
         time.put(&mut row);
         row.put(*br#","time":""#, 9);
         time.put_seconds(&mut row);
-        let trace = self.shared.caller(event, call.kind, &mut row);
+        let caller = self.shared.caller(event, call.kind, &mut row);
         if let Some(address) = call.address() {
             row.put(*br#","address":""#, 12);
-            row.address::<b'"'>(address.min(MOST));
+            self.shared.address::<b'"'>(address.min(MOST), &mut row);
         }
         if let Some(size) = call.size() {
             row.put(*br#","size":"#, 8);
@@ -57,9 +58,7 @@ impl Jsonl {
             self.rest(event, call, &mut row);
         }
         row.put(*br#","trace":"#, 9);
-        trace.put(&mut row);
-        row.byte(b':');
-        self.shared.number(&mut row, [0; 4], 0);
+        self.shared.numbered(event, caller, ([0; 4], 0), &mut row);
         match call.failed() {
             true => row.put(*b",\"failed\":true}\n", 16),
             false => row.put(*b",\"failed\":false}\n", 17),
@@ -72,7 +71,7 @@ impl Jsonl {
     fn rest(&mut self, event: &Event, call: &Call, row: &mut Row) {
         if let Some(address) = call.old_address() {
             row.put(*br#","old_address":""#, 16);
-            row.address::<b'"'>(address.min(MOST));
+            self.shared.address::<b'"'>(address.min(MOST), row);
         }
         if let Some(alignment) = call.alignment() {
             row.put(*br#","alignment":"#, 13);
@@ -92,13 +91,11 @@ impl Jsonl {
         let &Event { pid, tid, trace, .. } = event;
         let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
+        let seq = self.shared.number();
         let time = format!(r#"{{"time_ns":{time},"time":"{seconds}.{rest:09}""#);
-        let of = format!(r#","pid":{pid},"tid":{tid},"op":"{name}","trace":{trace},"seq":"#);
+        let of = format!(r#","pid":{pid},"tid":{tid},"op":"{name}","trace":{trace},"seq":{seq}"#);
         out.put(time.as_bytes());
         out.put(of.as_bytes());
-        let mut row = out.row();
-        self.shared.number(&mut row, [0; 4], 0);
-        row.end();
         out.put(format!(",\"detail\":{number}}}\n").as_bytes());
     }
 }

@@ -17,24 +17,15 @@ pub fn hexadecimal(number: u64, out: &mut TextBuffer) {
 }
 
 impl Row<'_> {
-    /// As [`Row::hexadecimal`], and the byte `END`.
-    #[inline(always)]
-    pub fn address<const END: u8>(&mut self, number: u64) {
-        if number >> 44 == 0 || number >> 48 != 0 {
-            self.hexadecimal(number);
-            return self.byte(END);
-        }
-        // Twelve digits, as most addresses have.
-        let prefix = u128::from(u16::from_le_bytes(*b"0x")) | u128::from(END) << 112;
-        let high = u128::from(eight_nibbles((number >> 16) as u32));
-        let low = eight_nibbles(number as u32) >> 32;
-        let digits = prefix | high << 16 | u128::from(low) << 80;
-        self.put(digits.to_le_bytes(), 15)
-    }
-
     /// Without leading zeros.
     #[inline(always)]
     pub fn decimal(&mut self, number: u64) {
+        if number < 10_000 {
+            // As most sizes.
+            let digits = four_digits(number as u32);
+            let zeros = ((digits ^ ZEROS as u32).trailing_zeros() / 8).min(3);
+            return self.put((digits >> (zeros * 8)).to_le_bytes(), 4 - zeros as usize);
+        }
         match number < GROUP {
             true => self.short_decimal(number as u32),
             false => self.long_decimal(number),
@@ -60,7 +51,7 @@ impl Row<'_> {
     }
 
     /// Less than 10^8, without leading zeros.
-    #[inline(always)]
+    #[inline(never)]
     fn short_decimal(&mut self, number: u32) {
         let digits = eight_digits(number);
         let zeros = ((digits ^ ZEROS).trailing_zeros() / 8).min(7);
@@ -97,9 +88,18 @@ pub fn eight_digits(number: u32) -> u64 {
     (tens | ((quarters - tens * 10) << 8)) + ZEROS
 }
 
+/// The four decimal digits of a number below 10^4, first digit in the lowest byte.
+#[inline]
+fn four_digits(number: u32) -> u32 {
+    let hundreds = (number * 10_486) >> 20;
+    let halves = hundreds | ((number - hundreds * 100) << 16);
+    let tens = ((halves * 103) >> 10) & 0x000f_000f;
+    (tens | ((halves - tens * 10) << 8)) + ZEROS as u32
+}
+
 /// The eight hexadecimal digits of a number, first digit in the lowest byte.
 #[inline]
-fn eight_nibbles(number: u32) -> u64 {
+pub fn eight_nibbles(number: u32) -> u64 {
     let mut spread = u64::from(number.swap_bytes());
     spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
     spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
@@ -121,10 +121,8 @@ mod tests {
         row.decimal(number);
         row.byte(b' ');
         row.hexadecimal(number);
-        row.byte(b' ');
-        row.address::<b','>(number);
         row.end();
-        let expected = format!("{number} {number:#x} {number:#x},");
+        let expected = format!("{number} {number:#x}");
         assert_eq!(buffer.text(), expected.as_bytes());
     }
 

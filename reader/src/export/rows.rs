@@ -4,7 +4,7 @@
 use mallook_format::Kind;
 
 use super::buffer::Row;
-use super::number::eight_digits;
+use super::number::{eight_digits, eight_nibbles};
 use crate::event::Event;
 
 /// The largest number of a row: others read no larger integer as one.
@@ -12,14 +12,17 @@ pub const MOST: u64 = i64::MAX as u64;
 
 /// Nanoseconds that the last eight digits of a time tell apart.
 const BACK: u64 = 100_000_000;
-/// Rows that the last four digits of a number tell apart.
-const NUMBERED: u32 = 10_000;
+/// Four digits of 0, as [`Number::back`] has them.
+const FOUR_ZEROS: u32 = 0xf6f6_f6f6;
+/// Bytes of a trace and the front of the rows' numbers.
+const NUMBERED: usize = 32;
 /// Callers that are remembered.
 const CALLERS: usize = 256;
 
 /// Formats the shared parts; a caller takes at most `N` bytes.
 pub struct SharedParts<const N: usize> {
     front: Front,
+    high: High,
     callers: Box<[Caller<N>; CALLERS]>,
     format: CallerFormat,
     number: Number,
@@ -30,18 +33,31 @@ pub struct SharedParts<const N: usize> {
 pub struct CallerFormat {
     /// The process, the thread and the function.
     pub caller: fn(&Event, Kind) -> String,
-    /// The trace, with up to six bytes before and after it.
+    /// The trace, with up to eight bytes before and after it.
     pub trace: fn(&Event) -> String,
+    /// Up to 16 bytes before the second time of a row.
+    pub before_again: &'static str,
 }
 
 /// The front of a time.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Front {
     /// The first time with this front, and the first one after it.
     start_ns: u64,
     end_ns: u64,
     /// Nothing for times without a front.
     text: Short,
+    /// The front behind what stands before the second time of a row.
+    again: [u8; 32],
+    again_length: usize,
+}
+
+/// Bits 32 to 47 of an address, as text.
+#[derive(Clone, Copy)]
+struct High {
+    /// No address has those of the first one.
+    bits: u64,
+    text: u64,
 }
 
 /// Up to 16 bytes of text, the first one lowest.
@@ -67,27 +83,43 @@ struct Caller<const N: usize> {
     /// PID, TID, trace and raw kind; there is no kind 0.
     key: (u32, u32, u32, u8),
     length: u8,
+    /// The trace, and the front of the rows' numbers.
+    numbered_length: u8,
+    /// The front that `numbered` has.
+    front: u64,
     text: [u8; N],
-    trace: Short,
+    numbered: [u8; NUMBERED],
 }
 
+/// A caller that was appended to a row.
+#[derive(Clone, Copy)]
+pub struct CallerPlace(usize);
+
 /// The number of the next row.
-#[derive(Default)]
 struct Number {
-    /// All digits but the last four; nothing for numbers without more.
-    front: Short,
-    /// 0 to 10^4; the latter is carried.
+    /// All digits but the last four.
+    front: u64,
+    /// The last four digits, each in a byte that says 246 more, so that ten carry.
     back: u32,
 }
 
 impl<const N: usize> SharedParts<N> {
     pub fn new(format: CallerFormat) -> SharedParts<N> {
-        let nobody = Caller { key: (0, 0, 0, 0), length: 0, text: [0; N], trace: Short::default() };
+        let nobody = Caller {
+            key: (0, 0, 0, 0),
+            length: 0,
+            numbered_length: 0,
+            front: 0,
+            text: [0; N],
+            numbered: [0; NUMBERED],
+        };
+        const { assert!(size_of::<Caller<N>>() == 128, "a place is found by a shift") };
         SharedParts {
-            front: Front::default(),
+            front: Front::of(0, format.before_again),
+            high: High { bits: u64::MAX, text: 0 },
             callers: Box::new([nobody; CALLERS]),
             format,
-            number: Number::default(),
+            number: Number { front: 0, back: FOUR_ZEROS },
         }
     }
 
@@ -95,7 +127,7 @@ impl<const N: usize> SharedParts<N> {
     #[inline(always)]
     pub fn time(&mut self, time_ns: u64) -> TimeText {
         if !(self.front.start_ns..self.front.end_ns).contains(&time_ns) {
-            self.front = Front::of(time_ns);
+            self.front = Front::of(time_ns, self.format.before_again);
         }
         // Times above the limit end at it.
         let since = time_ns.min(MOST) - self.front.start_ns;
@@ -106,9 +138,39 @@ impl<const N: usize> SharedParts<N> {
         }
     }
 
-    /// Appends a caller; the text of its trace.
+    /// Appends the last time once more, with what stands before it, and the first `length` of eight
+    /// bytes.
+    #[inline(always)]
+    pub fn again(&self, time: TimeText, after: [u8; 8], length: usize, row: &mut Row) {
+        row.put(self.front.again, self.front.again_length);
+        if time.back_length == 0 {
+            time.front.put(row);
+            return row.put(after, length);
+        }
+        let back = u128::from(time.back) | u128::from(u64::from_le_bytes(after)) << 64;
+        row.put(back.to_le_bytes(), 8 + length);
+    }
+
+    /// Appends an address, and the byte `END`.
+    #[inline(always)]
+    pub fn address<const END: u8>(&mut self, address: u64, row: &mut Row) {
+        let bits = address >> 32;
+        if bits != self.high.bits {
+            // Twelve digits, as most addresses have.
+            if bits >> 12 == 0 || bits >> 16 != 0 {
+                row.hexadecimal(address);
+                return row.byte(END);
+            }
+            self.high = High::of(bits);
+        }
+        let end = u128::from(END) << 112;
+        let low = u128::from(eight_nibbles(address as u32)) << 48;
+        row.put((u128::from(self.high.text) | low | end).to_le_bytes(), 15);
+    }
+
+    /// Appends a caller.
     #[inline]
-    pub fn caller(&mut self, event: &Event, kind: Kind, row: &mut Row) -> Short {
+    pub fn caller(&mut self, event: &Event, kind: Kind, row: &mut Row) -> CallerPlace {
         let key = (event.pid, event.tid, event.trace, kind as u8);
         let place = event.tid.wrapping_mul(16).wrapping_add(u32::from(key.3)) as usize % CALLERS;
         let caller = &mut self.callers[place];
@@ -116,37 +178,59 @@ impl<const N: usize> SharedParts<N> {
             *caller = Caller::new(key, &self.format, event, kind);
         }
         row.put(caller.text, caller.length.into());
-        caller.trace
+        CallerPlace(place)
     }
 
-    /// Appends the number of the row, and the first `length` of four bytes.
+    /// Appends the trace of a caller, the number of the row, and the first `length` of four bytes.
     #[inline(always)]
-    pub fn number(&mut self, row: &mut Row, after: [u8; 4], length: usize) {
-        let number = &mut self.number;
-        if number.back == NUMBERED {
-            number.carry();
+    pub fn numbered(
+        &mut self,
+        event: &Event,
+        CallerPlace(place): CallerPlace,
+        (after, length): ([u8; 4], usize),
+        row: &mut Row,
+    ) {
+        let caller = &mut self.callers[place % CALLERS];
+        if caller.front != self.number.front {
+            caller.number(self.number.front, &self.format, event);
         }
-        let back = number.back;
-        number.back += 1;
-        if number.front.length == 0 {
-            row.decimal(back.into());
-            return row.put(after, length);
-        }
-        number.front.put(row);
-        let after = u64::from(u32::from_le_bytes(after));
-        row.put((eight_digits(back) >> 32 | after << 32).to_le_bytes(), 4 + length);
+        row.put(caller.numbered, caller.numbered_length.into());
+        let digits = u64::from(self.number.digits());
+        // The first ones have no front, and no zeros before them.
+        let zeros = if self.number.front == 0 { self.number.zeros() } else { 0 };
+        let text = (digits | u64::from(u32::from_le_bytes(after)) << 32) >> (8 * zeros);
+        row.put(text.to_le_bytes(), 4 + length - zeros);
+        self.number.step();
+    }
+
+    /// The number of a row that has no caller.
+    pub fn number(&mut self) -> u64 {
+        let digits = self.number.digits().to_le_bytes();
+        let back = digits.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
+        let number = self.number.front * 10_000 + back;
+        self.number.step();
+        number
     }
 }
 
 impl Front {
     #[cold]
-    fn of(time_ns: u64) -> Front {
+    fn of(time_ns: u64, before_again: &str) -> Front {
         let front = time_ns.min(MOST) / BACK;
-        let text = if front == 0 { Short::default() } else { Short::of(&front.to_string()) };
+        let text = if front == 0 { String::new() } else { front.to_string() };
+        let again = format!("{before_again}{text}");
         let start_ns = front * BACK;
         // Behind the limit, there are no other fronts.
         let end_ns = if time_ns > MOST { u64::MAX } else { start_ns + BACK };
-        Front { start_ns, end_ns, text }
+        let again_length = again.len().min(32);
+        Front { start_ns, end_ns, text: Short::of(&text), again: padded(&again), again_length }
+    }
+}
+
+impl High {
+    #[cold]
+    fn of(bits: u64) -> High {
+        High { bits, text: u64::from_le_bytes(padded(&format!("{bits:#x}"))) }
     }
 }
 
@@ -164,7 +248,7 @@ impl Short {
 
     /// The first bytes, and the others.
     #[inline(always)]
-    pub fn split_at(self, length: usize) -> (Short, Short) {
+    fn split_at(self, length: usize) -> (Short, Short) {
         let length = length.min(self.length);
         let others = self.bytes.checked_shr(8 * length as u32).unwrap_or(0);
         (Short { length, ..self }, Short { bytes: others, length: self.length - length })
@@ -204,13 +288,27 @@ impl TimeText {
 }
 
 impl Number {
-    /// Goes on to the next front.
-    #[cold]
-    fn carry(&mut self) {
-        let digits = self.front.bytes.to_le_bytes();
-        let digits = str::from_utf8(&digits[..self.front.length]).unwrap_or_default();
-        let front = digits.parse::<u64>().unwrap_or(0) + 1;
-        *self = Number { front: Short::of(&front.to_string()), back: 0 };
+    /// The last four digits as text, the first one lowest.
+    #[inline(always)]
+    fn digits(&self) -> u32 {
+        (self.back - (FOUR_ZEROS - u32::from_le_bytes(*b"0000"))).swap_bytes()
+    }
+
+    /// Zeros before the number, if it has no front.
+    fn zeros(&self) -> usize {
+        ((self.back ^ FOUR_ZEROS).leading_zeros() / 8).min(3) as usize
+    }
+
+    /// Goes on to the next number.
+    #[inline(always)]
+    fn step(&mut self) {
+        let carried = self.back.wrapping_add(1);
+        // Bytes that have carried are 0, and all others are above 245.
+        let zeros = (!carried & 0x8080_8080) >> 7;
+        self.back = carried + zeros * (FOUR_ZEROS & 0xff);
+        if self.back == FOUR_ZEROS {
+            self.front += 1;
+        }
     }
 }
 
@@ -223,8 +321,28 @@ impl<const N: usize> Caller<N> {
         kind: Kind,
     ) -> Caller<N> {
         let text = (format.caller)(event, kind);
-        let trace = Short::of(&(format.trace)(event));
-        Caller { key, length: text.len().min(N) as u8, text: padded(&text), trace }
+        let mut caller = Caller {
+            key,
+            length: text.len().min(N) as u8,
+            numbered_length: 0,
+            front: 0,
+            text: padded(&text),
+            numbered: [0; NUMBERED],
+        };
+        caller.number(0, format, event);
+        caller
+    }
+
+    /// The rows have another front now.
+    #[cold]
+    fn number(&mut self, front: u64, format: &CallerFormat, event: &Event) {
+        let mut text = (format.trace)(event);
+        if front != 0 {
+            text.push_str(&front.to_string());
+        }
+        self.front = front;
+        self.numbered_length = text.len().min(NUMBERED) as u8;
+        self.numbered = padded(&text);
     }
 }
 
@@ -236,120 +354,4 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
 }
 
 #[cfg(test)]
-pub mod tests {
-    use proptest::prelude::*;
-
-    use super::super::buffer::TextBuffer;
-    use super::*;
-    use crate::event::{Call, EventKind};
-
-    fn any_event() -> impl Strategy<Value = Event> {
-        let value = || prop::option::of(prop_oneof![any::<u64>(), 0u64..1 << 20]);
-        let time =
-            prop_oneof![any::<u64>(), 1_795_519_784_000_000_000u64..1_795_519_784_300_000_000];
-        let tid = prop_oneof![any::<u32>(), 1u32..4];
-        let kind = prop::sample::select(&Kind::ALL[..]);
-        (time, any::<u32>(), tid, kind, value(), value(), value(), value(), value()).prop_map(
-            |(time_ns, pid, tid, kind, address, size, old_address, alignment, start_ns)| {
-                let call = Call::new(kind)
-                    .with_address(address)
-                    .with_size(size)
-                    .with_old_address(old_address)
-                    .with_alignment(alignment)
-                    .with_start_ns(start_ns);
-                Event {
-                    time_ns,
-                    pid,
-                    tid,
-                    trace: pid % 7,
-                    stack: None,
-                    kind: EventKind::Call(call),
-                }
-            },
-        )
-    }
-
-    pub fn any_events() -> impl Strategy<Value = Vec<Event>> {
-        prop::collection::vec(prop_oneof![20 => any_event(), 1 => Just(longest())], 1..50)
-    }
-
-    /// The event with the longest row.
-    fn longest() -> Event {
-        let call = Call::new(Kind::FreeAlignedSized)
-            .with_address(u64::MAX)
-            .with_size(u64::MAX)
-            .with_old_address(u64::MAX)
-            .with_alignment(u64::MAX)
-            .with_start_ns(u64::MAX);
-        Event {
-            time_ns: u64::MAX,
-            pid: u32::MAX,
-            tid: u32::MAX,
-            trace: u32::MAX,
-            stack: None,
-            kind: EventKind::Call(call),
-        }
-    }
-
-    /// Both writers make the same text of every call.
-    pub fn assert_same_rows(
-        events: &[Event],
-        mut fast: impl FnMut(&Event, &mut TextBuffer),
-        plain: impl Fn(usize, &Event, &Call) -> String,
-    ) {
-        let mut out = TextBuffer::new();
-        for (number, event) in events.iter().enumerate() {
-            let EventKind::Call(call) = &event.kind else { continue };
-            out.clear();
-            fast(event, &mut out);
-            assert_eq!(String::from_utf8_lossy(out.text()), plain(number, event, call));
-        }
-    }
-
-    #[test]
-    fn times_may_jump_anywhere() {
-        let nothing = CallerFormat { caller: |_, _| String::new(), trace: |_| String::new() };
-        let mut shared = SharedParts::<1>::new(nothing);
-        let mut out = TextBuffer::new();
-        for time_ns in [
-            u64::MAX,
-            5,
-            0,
-            u64::MAX - 1,
-            BACK,
-            BACK - 1,
-            2 * BACK - 1,
-            MOST - 1,
-            MOST,
-            MOST + 1,
-            10 * BACK,
-            10 * BACK - 1,
-            u64::MAX,
-        ] {
-            out.clear();
-            let mut row = out.row();
-            let time = shared.time(time_ns);
-            time.put(&mut row);
-            row.byte(b' ');
-            time.put_seconds(&mut row);
-            row.end();
-            let shown = time_ns.min(MOST);
-            let (seconds, rest) = (shown / 1_000_000_000, shown % 1_000_000_000);
-            assert_eq!(String::from_utf8_lossy(out.text()), format!("{shown} {seconds}.{rest:09}"));
-        }
-    }
-
-    #[test]
-    fn rows_are_numbered() {
-        let nothing = CallerFormat { caller: |_, _| String::new(), trace: |_| String::new() };
-        let mut shared = SharedParts::<1>::new(nothing);
-        let mut out = TextBuffer::new();
-        for number in 0..123_456 {
-            out.clear();
-            let mut row = out.row();
-            shared.number(&mut row, [0; 4], 0);
-            row.end();
-            assert_eq!(String::from_utf8_lossy(out.text()), number.to_string());
-        }
-    }
-}
+pub mod tests;

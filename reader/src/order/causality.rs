@@ -37,8 +37,10 @@ use crate::trace::Trace;
 
 /// The unit of [`Moment::late`], in ticks: it can hold [`EARLY`].
 const LATE: u64 = EARLY / u8::MAX as u64;
-/// Buckets of addresses: many more than there are moments within [`EARLY`].
+/// Buckets of addresses: many more than there are moments within [`EARLY`]. A small trace takes fewer,
+/// as thousands may be open.
 const BUCKETS: usize = 1 << 14;
+const LEAST_BUCKETS: usize = 1 << 6;
 /// Moments that are read at a time: many more than wait, so few are copied.
 const BATCH: usize = 8192;
 /// Moments that wait for later ones at the most.
@@ -63,8 +65,8 @@ pub struct Causality<M> {
 struct Repair {
     live: LiveSet,
     /// The latest moment of an address in each bucket: the address, and in bit 0 whether it was a
-    /// birth.
-    latest: Box<[u64; BUCKETS]>,
+    /// birth. Empty before the first moment.
+    latest: Vec<u64>,
     /// Addresses with two births or two deaths in a row, each with the tick up to which its moments
     /// may have to be moved.
     suspects: FxHashMap<u64, u64>,
@@ -96,7 +98,7 @@ impl<M: Moments> Causality<M> {
     pub fn new(source: M, live: Option<LiveSet>) -> Causality<M> {
         let repair = live.map(|live| Repair {
             live,
-            latest: Box::new([0; BUCKETS]),
+            latest: Vec::new(),
             suspects: FxHashMap::default(),
             waiting: Vec::new(),
             effort: MOST_EFFORT,
@@ -120,7 +122,7 @@ impl Repair {
             let moments = &mut batch.moments;
             let is_dry = moments.len() < known + BATCH;
             let is_all = is_dry && !source.goes_on();
-            self.find_suspects(&moments[known..]);
+            self.find_suspects(&moments[known..], is_all);
             let ordered = start + self.order(&mut moments[start..], is_all);
             if ordered != start || is_dry {
                 self.waiting.extend(moments.drain(ordered..));
@@ -129,14 +131,20 @@ impl Repair {
         }
     }
 
-    /// Finds addresses with two births or two deaths in a row.
-    fn find_suspects(&mut self, moments: &[Moment]) {
+    /// Finds addresses with two births or two deaths in a row. `is_all`: there are no later moments.
+    fn find_suspects(&mut self, moments: &[Moment], is_all: bool) {
+        let enough = (4 * moments.len()).next_power_of_two().clamp(LEAST_BUCKETS, BUCKETS);
+        let buckets = if is_all { enough } else { BUCKETS };
+        if self.latest.len() < buckets {
+            self.latest = vec![0; buckets];
+        }
+        let shift = 64 - self.latest.len().ilog2();
         for moment in moments.iter().filter(|moment| moment.has_address()) {
             let address = moment.address;
             let word = address << 1 | u64::from(moment.kind.is_birth());
             // Fibonacci hashing.
             let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let latest = &mut self.latest[(hash >> (64 - BUCKETS.ilog2())) as usize];
+            let Some(latest) = self.latest.get_mut((hash >> shift) as usize) else { continue };
             if *latest == word {
                 self.suspects.insert(address, moment.ticks.saturating_add(EARLY));
             }

@@ -3,6 +3,7 @@
 //! Each block is a sorted run. A run enters the merge when its start time comes; the run with the
 //! smallest time is emitted up to the second smallest.
 
+use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -40,9 +41,13 @@ pub struct Merge<'a> {
     last_ticks: FxHashMap<u64, u64>,
     /// What is missing before the next block that was claimed later, if that has not been said.
     overwritten: Overwritten,
-    copy: Box<BlockCopy>,
     /// Where stacks are made, if they are wanted.
     stacks: Option<&'a Stacks<'a>>,
+}
+
+thread_local! {
+    /// The block that is being decoded, once for all traces that are merged.
+    static COPY: RefCell<Box<BlockCopy>> = RefCell::new(Box::new(BlockCopy::EMPTY));
 }
 
 impl Run {
@@ -64,7 +69,6 @@ impl<'a> Merge<'a> {
             free: Vec::new(),
             last_ticks: FxHashMap::default(),
             overwritten,
-            copy: Box::new(BlockCopy::EMPTY),
             stacks,
         }
     }
@@ -82,12 +86,12 @@ impl<'a> Merge<'a> {
             let run = &mut self.runs[number];
             (run.position, run.sequence) = (0, block.sequence);
             run.moments.clear();
-            let each = |moment| run.moments.push(moment);
-            let (trace, copy) = (self.trace, &mut self.copy);
-            let is_there = match self.stacks {
+            let (trace, moments) = (self.trace, &mut run.moments);
+            let each = |moment| moments.push(moment);
+            let is_there = COPY.with_borrow_mut(|copy| match self.stacks {
                 None => decode::moments(trace, &block, copy, each),
                 Some(stacks) => decode::moments_with_stacks(trace, &block, copy, stacks, each),
-            };
+            });
             if !is_there {
                 let missing = self.trace.overwritten_since(&block);
                 batch.moments.push(Moment::gap(block.start_ticks, self.trace.pid(), missing));
@@ -105,11 +109,15 @@ impl<'a> Merge<'a> {
                 }
                 *before = last.max(*before);
             }
+            self.coming = self.queue.next();
+            if self.coming.is_none() {
+                // Many traces of one block may be open.
+                run.moments.shrink_to_fit();
+            }
             match run.key() {
                 Some(key) => self.heap.push(Reverse((key, number))),
                 None => self.free.push(number),
             }
-            self.coming = self.queue.next();
             // Every moment before the next block lies before its clock sync.
             batch.clock_syncs.extend(self.coming.map(|next| next.clock_sync()));
         }
@@ -139,8 +147,12 @@ impl Moments for Merge<'_> {
             }
             _ => rest.len(),
         };
-        batch.moments.extend_from_slice(&rest[..count]);
-        run.position += count;
+        if batch.moments.is_empty() && count == run.moments.len() {
+            std::mem::swap(&mut batch.moments, &mut run.moments);
+        } else {
+            batch.moments.extend_from_slice(&rest[..count]);
+            run.position += count;
+        }
         match run.key() {
             Some(key) => self.heap.push(Reverse((key, number))),
             None => self.free.push(number),

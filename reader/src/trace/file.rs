@@ -155,10 +155,21 @@ impl<'a> Trace<'a> {
         self.live.control.stopped
     }
 
-    /// The process, or a child in its memory, started a program with an environment that does not
-    /// load the recorder.
+    /// The process, or a child without a trace of its own, started a program with an environment
+    /// that does not load the recorder.
     pub fn unloaded(&self) -> bool {
         self.live.control.unloaded
+    }
+
+    /// The code with which the process called a function that ends it, if there was no room for the
+    /// marker that says so.
+    pub fn exited(&self) -> Option<u8> {
+        self.live.control.exited
+    }
+
+    /// The process called an exec function, and there was no room for the marker.
+    pub fn execed(&self) -> bool {
+        self.live.control.execed
     }
 
     /// The process reached its clean end.

@@ -33,6 +33,8 @@ const ASK: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a program that was executed has time to write a trace.
 const SUCCESSOR: Duration = Duration::from_secs(2);
+/// Events of a trace that wait to be emitted, at the most.
+const MOST_READY: usize = 4096;
 
 /// Calls `emit` with every event of a file, and of the process that goes on writing it, until the
 /// process has ended, or `emit` returns `false`. If the process replaces itself by exec, its next trace
@@ -91,6 +93,8 @@ pub enum News<'a> {
 struct File {
     tail: Tail,
     ready: VecDeque<Event>,
+    /// There are more events than those that are ready.
+    more: bool,
     /// There is more to be read.
     goes_on: bool,
     state: Liveness,
@@ -101,6 +105,8 @@ struct File {
     synced: Option<Instant>,
     /// All was read.
     ended: bool,
+    /// The last event that was seen is an exec.
+    is_exec: bool,
     /// The last event was an exec, so that another trace may follow until this time.
     successor: Option<Instant>,
 }
@@ -110,6 +116,7 @@ impl File {
         Ok(File {
             tail: Tail::open(path, position)?,
             ready: VecDeque::new(),
+            more: false,
             goes_on: true,
             state: Liveness::Running,
             process: None,
@@ -117,13 +124,17 @@ impl File {
             changed: Instant::now(),
             synced: None,
             ended: false,
+            is_exec: false,
             successor: None,
         })
     }
 
     /// Reads on, unless there are events that wait.
     fn read(&mut self) -> Result<(), Error> {
-        if self.ended || !self.ready.is_empty() {
+        if self.ready.is_empty() && self.more {
+            self.make_ready();
+        }
+        if self.ended || self.more || !self.ready.is_empty() {
             return Ok(());
         }
         self.ask();
@@ -138,16 +149,33 @@ impl File {
         if read.any || read.goes_on {
             self.changed = Instant::now();
         }
-        let events = &mut self.tail.events;
-        while events.advance_finished() {
-            self.ready.push_back(*events.current());
-        }
-        if let Some(last) = self.ready.back() {
-            let is_exec = last.kind == EventKind::Marker(Kind::Exec, last.pid);
-            self.successor = is_exec.then(|| Instant::now() + SUCCESSOR);
-        }
+        self.make_ready();
         self.ended = !running && !read.goes_on;
         Ok(())
+    }
+
+    /// Makes events ready, of those that were read.
+    fn make_ready(&mut self) {
+        let had_more = self.more;
+        let events = &mut self.tail.events;
+        self.more = true;
+        while self.ready.len() < MOST_READY {
+            if !events.advance_finished() {
+                self.more = false;
+                break;
+            }
+            let event = *events.current();
+            self.is_exec = event.kind == EventKind::Marker(Kind::Exec, event.pid);
+            self.ready.push_back(event);
+        }
+        if !self.more && (had_more || !self.ready.is_empty()) {
+            self.successor = self.is_exec.then(|| Instant::now() + SUCCESSOR);
+        }
+    }
+
+    /// There are events that are not ready yet.
+    fn has_more(&self) -> bool {
+        self.more || self.goes_on
     }
 
     /// Asks whether the process still runs, before the file is read: then a file whose process has
@@ -230,12 +258,13 @@ impl Follow {
                 }
             }
             let waits = |file: &File| {
-                !file.ended || file.successor.is_some_and(|until| Instant::now() < until)
+                let is_open = !file.ended || file.more || !file.ready.is_empty();
+                is_open || file.successor.is_some_and(|until| Instant::now() < until)
             };
             if !self.files.iter().any(waits) {
                 return Ok(self.into_traces());
             }
-            if !self.files.iter().any(|file| file.goes_on || !file.ready.is_empty()) {
+            if !self.files.iter().any(|file| file.has_more() || !file.ready.is_empty()) {
                 if std::mem::take(&mut told_events) && !told(News::Pause) {
                     return Ok(self.into_traces());
                 }
@@ -253,7 +282,7 @@ impl Follow {
     fn emit(&mut self, told: &mut impl FnMut(News) -> bool) -> Option<bool> {
         let mut any = false;
         let last = |file: &File| file.ready.back().map_or(0, |last| last.time_ns);
-        let limit = self.files.iter().filter(|file| file.goes_on).map(last).min();
+        let limit = self.files.iter().filter(|file| file.has_more()).map(last).min();
         let limit = if self.files.len() == 1 { None } else { limit }.unwrap_or(u64::MAX);
         let first = |file: &&mut File| file.ready.front().map_or(u64::MAX, |first| first.time_ns);
         while let Some(file) = self.files.iter_mut().min_by_key(first) {

@@ -1,14 +1,24 @@
 //! Moments that were read from a growing trace and not emitted yet.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use crate::decode::{Batch, Moment, Moments};
 use crate::trace::ClockSync;
 
-/// Moments by time.
+/// Moments that are handed on at a time.
+const MOMENTS: usize = 4096;
+
+/// Moments by time: a k-way merge of sorted pieces, each of one reading.
 #[derive(Default)]
 pub struct Queue {
-    moments: VecDeque<Moment>,
+    pieces: Vec<Piece>,
+    /// Pieces that are empty, to be used again.
+    free: Vec<usize>,
+    /// The next moment of each piece.
+    heap: BinaryHeap<Reverse<(Key, usize)>>,
+    /// Number of the next piece.
+    number: u64,
     clock_syncs: Vec<ClockSync>,
     /// Moments later than this wait: earlier ones may still be read.
     until: u64,
@@ -16,24 +26,49 @@ pub struct Queue {
     goes_on: bool,
 }
 
+/// The time of a moment, and the number of its piece.
+type Key = (u64, u64);
+
+/// What one reading has found.
+#[derive(Default)]
+struct Piece {
+    moments: Vec<Moment>,
+    position: usize,
+    number: u64,
+}
+
+impl Piece {
+    fn rest(&self) -> &[Moment] {
+        self.moments.get(self.position..).unwrap_or_default()
+    }
+}
+
 impl Queue {
     /// Adds moments that were read, in any order, and clock syncs; at equal times those that wait
     /// come first.
     pub fn add(&mut self, mut seen: Vec<Moment>, clock_syncs: &mut Vec<ClockSync>) {
-        seen.sort_by_key(|moment| moment.ticks);
-        let first = seen.first().map_or(u64::MAX, |first| first.ticks);
-        // Moments that are not later than all new ones stay where they are.
-        let later = self.moments.partition_point(|waiting| waiting.ticks <= first);
-        let mut rest = self.moments.split_off(later);
-        if rest.is_empty() {
-            self.moments.extend(seen);
-        } else {
-            rest.extend(seen);
-            rest.make_contiguous().sort_by_key(|moment| moment.ticks);
-            self.moments.append(&mut rest);
+        if !clock_syncs.is_empty() {
+            self.clock_syncs.append(clock_syncs);
+            self.clock_syncs.sort_unstable();
         }
-        self.clock_syncs.append(clock_syncs);
-        self.clock_syncs.sort_unstable();
+        seen.sort_by_key(|moment| moment.ticks);
+        // What waits may wait for long.
+        seen.shrink_to_fit();
+        let Some(first) = seen.first().map(|first| first.ticks) else { return };
+        let piece = Piece { moments: seen, position: 0, number: self.number };
+        self.number += 1;
+        let key = (first, piece.number);
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.pieces[place] = piece;
+                place
+            }
+            None => {
+                self.pieces.push(piece);
+                self.pieces.len() - 1
+            }
+        };
+        self.heap.push(Reverse((key, place)));
     }
 
     /// No moment up to this time will be added any more; `goes_on`: there are further ones in the
@@ -51,6 +86,31 @@ impl Queue {
             false => until,
         };
     }
+
+    /// Hands on the first moments, of one piece; `false` if none may be.
+    fn hand_on(&mut self, moments: &mut Vec<Moment>) -> bool {
+        let until = self.until;
+        let is_ready = |Reverse(((ticks, _), _)): &Reverse<(Key, usize)>| *ticks <= until;
+        if !self.heap.peek().is_some_and(is_ready) {
+            return false;
+        }
+        let Some(Reverse((_, place))) = self.heap.pop() else { return false };
+        let limit = self.heap.peek().map_or((u64::MAX, u64::MAX), |Reverse((key, _))| *key);
+        let piece = &mut self.pieces[place];
+        let is_first =
+            |moment: &&Moment| moment.ticks <= until && (moment.ticks, piece.number) <= limit;
+        let count = piece.rest().iter().take(MOMENTS).take_while(is_first).count();
+        moments.extend_from_slice(&piece.rest()[..count]);
+        piece.position += count;
+        match piece.rest().first() {
+            Some(next) => self.heap.push(Reverse(((next.ticks, piece.number), place))),
+            None => {
+                *piece = Piece::default();
+                self.free.push(place);
+            }
+        }
+        true
+    }
 }
 
 impl Moments for Queue {
@@ -59,13 +119,12 @@ impl Moments for Queue {
             .clock_syncs
             .partition_point(|sync| !self.goes_on || sync.ticks <= self.until.saturating_add(1));
         batch.clock_syncs.extend(self.clock_syncs.drain(..known));
-        let ready = self.moments.partition_point(|moment| moment.ticks <= self.until);
-        batch.moments.extend(self.moments.drain(..ready));
-        if self.moments.is_empty() {
-            // A burst is over.
-            self.moments.shrink_to(1 << 12);
+        let end = batch.moments.len() + MOMENTS;
+        let mut any = false;
+        while batch.moments.len() < end && self.hand_on(&mut batch.moments) {
+            any = true;
         }
-        ready != 0
+        any
     }
 
     fn goes_on(&self) -> bool {

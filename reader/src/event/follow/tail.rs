@@ -72,7 +72,7 @@ impl Tail {
         let live = LiveSet::new(trace.is_complete(), trace.is_coarse());
         let clock = Converter::new(ClockMap::first(&trace));
         let queue = Causality::new(Queue::default(), Some(live));
-        let mut events = Pairing::new(queue, trace.pid(), clock);
+        let mut events = Pairing::new(queue, trace.pid(), Some(clock));
         events.set_position(position);
         Ok(Tail {
             events,
