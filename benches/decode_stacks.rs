@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::hint::black_box;
 use std::path::Path;
-use std::time::Instant;
+use std::time::Duration;
 
 use mallook_reader::{Error, Events, Stacks, Summary, Trace};
 
@@ -53,13 +53,21 @@ fn count(mut events: Events) -> u64 {
     count
 }
 
+/// The processor time of this thread: that of others on the machine does not count.
+fn thread_time() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a place of that type.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) };
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
 /// The least seconds of a run, and what it returns.
 fn best(mut run: impl FnMut() -> u64) -> (f64, u64) {
     let mut best = (f64::INFINITY, 0);
     for _ in 0..TURNS {
-        let start = Instant::now();
+        let start = thread_time();
         let found = run();
-        best = (best.0.min(start.elapsed().as_secs_f64()), found);
+        best = (best.0.min((thread_time() - start).as_secs_f64()), found);
     }
     best
 }

@@ -106,9 +106,9 @@ fn memory_of_stacks_is_bounded_by_the_size_of_the_file() {
     for (name, bytes) in [
         ("sites", invented_of(of_sites, 1_034, owner, sites)),
         ("modules", invented_of(of_sites, 130, owner, modules)),
-        ("different", invented_of(events, 500, owner, different)),
-        ("deep", invented_of(events, 500, owner, deep)),
-        ("turns", invented_of(events, 500, owner, turns)),
+        ("different", invented_of(events, 200, owner, different)),
+        ("deep", invented_of(events, 100, owner, deep)),
+        ("turns", invented_of(events, 60, owner, turns)),
     ] {
         let held = peak(|| _ = read(&bytes, &[Format::Csv]));
         let bound = stated_bound_with_stacks(&bytes);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mallook_format::{Kind, Site};
+use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, BlockKind, Kind, SLOT_SIZE, Site};
 use mallook_reader::{Event, EventKind, Events, Source, Stacks, Trace};
 use proptest::prelude::*;
 
@@ -129,5 +129,29 @@ proptest! {
         let stacked = Events::with_stacks(&trace, &stacks);
         let same = plain.eq(stacked.map(|event| Event { stack: None, ..event }));
         prop_assert!(same);
+    }
+
+    /// Slots that were never written: a stack is right, or it is not there.
+    #[test]
+    fn no_stack_is_wrong_where_slots_are_missing(
+        moments in moments(400),
+        holes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..1016), 1..6),
+    ) {
+        let (mut bytes, _) = Encoder::encode(Process::default(), &moments);
+        let blocks = bytes.len() / BLOCK_SIZE;
+        for (block, slot) in holes {
+            let start = (1 + block.index(blocks - 1)) * BLOCK_SIZE;
+            // Sites are written before any stack has them.
+            if bytes[start + 28] == BlockKind::Events as u8 {
+                let slot = start + BLOCK_HEADER_SIZE + slot % 200 * SLOT_SIZE;
+                bytes[slot..slot + SLOT_SIZE].fill(0);
+            }
+        }
+        let trace = open(&bytes);
+        for (address, sites) in found(&trace) {
+            let moment = moments.iter().find(|moment| moment.address == address).unwrap();
+            prop_assert!(sites.is_empty() || sites == moment.stack, "{:#x}", address);
+        }
+        prop_assert_eq!(trace.damage(), (Vec::new(), 0));
     }
 }

@@ -84,20 +84,17 @@ pub fn of<'a>(traces: &'a [Trace<'a>], messages: Messages) -> Vec<Stacks<'a>> {
 /// Names the frames of stacks, by these files of names, by those beside the traces, and by the modules
 /// themselves.
 pub fn name(stacks: &[Stacks], from: &Names, files: &[PathBuf], messages: Messages) -> Result<()> {
-    let given = files.iter().map(|path| read(path, messages)).collect::<Result<Vec<_>>>()?;
-    let mut given: Vec<NamesFile> = given;
+    let mut given = files.iter().map(|path| read(path, messages)).collect::<Result<Vec<_>>>()?;
     let symbolizer = from.symbolizer();
     let mut nameless = Nameless { said: Vec::new(), more: 0 };
-    for stacks in stacks.iter().filter(|stacks| stacks.trace().stacks() != Ok(Mode::Off)) {
-        let own = beside(stacks.trace().path());
-        let has_own = is_names(&own);
-        if has_own {
-            given.push(read(&own, messages)?);
-        }
-        stacks.symbolize(&symbolizer, &given, |module| nameless.add(&module));
-        if has_own {
-            given.pop();
-        }
+    let there = stacks.iter().filter(|stacks| stacks.trace().stacks() != Ok(Mode::Off));
+    let (own, others): (Vec<_>, Vec<_>) =
+        there.partition(|stacks| is_names(&beside(stacks.trace().path())));
+    Stacks::symbolize(others, &symbolizer, &given, |module| nameless.add(&module));
+    for stacks in own {
+        given.push(read(&beside(stacks.trace().path()), messages)?);
+        Stacks::symbolize([stacks], &symbolizer, &given, |module| nameless.add(&module));
+        given.pop();
     }
     nameless.say(messages);
     Ok(())

@@ -119,21 +119,19 @@ fn names(
     let mut writer = NamesWriter::new(BufWriter::new(file), about)?;
     let symbolizer = options.names.symbolizer();
     let (mut written, mut counts) = (Ok(()), (0, 0, 0));
-    for stacks in stacks {
-        stacks.symbolize(&symbolizer, &[], |found| {
-            nameless.add(&found);
-            let named = found.names.places.iter().filter(|place| !place.frames.is_empty()).count();
-            counts.0 += u64::from(found.module.is_some());
-            counts.1 += named as u64;
-            counts.2 += found.addresses.len() as u64;
-            if written.is_ok() {
-                written = match &found.module {
-                    Some(module) => writer.module(module, &found.addresses, &found.names),
-                    None => writer.jit(&found.process, &found.addresses, &found.names),
-                };
-            }
-        });
-    }
+    Stacks::symbolize(stacks, &symbolizer, &[], |found| {
+        nameless.add(&found);
+        let named = found.names.places.iter().filter(|place| !place.frames.is_empty()).count();
+        counts.0 += u64::from(found.module.is_some());
+        counts.1 += named as u64;
+        counts.2 += found.addresses.len() as u64;
+        if written.is_ok() {
+            written = match &found.module {
+                Some(module) => writer.module(module, &found.addresses, &found.names),
+                None => writer.jit(&found.process, &found.addresses, &found.names),
+            };
+        }
+    });
     written?;
     writer.finish()?;
     Ok(counts)

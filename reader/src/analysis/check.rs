@@ -42,13 +42,27 @@ pub struct Check {
 
 impl Check {
     /// Replays a trace; `found` gets every impossible event.
-    pub fn of(trace: &Trace, mut found: impl FnMut(Violation, &Event)) -> Check {
+    pub fn of(trace: &Trace, found: impl FnMut(Violation, &Event)) -> Check {
+        if !trace.may_have_stacks() {
+            return Check::of_events(trace, Events::of(trace), found);
+        }
+        let stacks = Stacks::of(trace);
+        let check = Check::of_events(trace, Events::with_stacks(trace, &stacks), found);
+        stacks.check_sites();
+        check
+    }
+
+    /// The same without the call stacks.
+    pub(super) fn without_stacks(trace: &Trace) -> Check {
+        Check::of_events(trace, Events::of(trace), |_, _| {})
+    }
+
+    fn of_events(
+        trace: &Trace,
+        mut events: Events,
+        mut found: impl FnMut(Violation, &Event),
+    ) -> Check {
         let mut check = Check::new(trace.is_coarse());
-        let stacks = trace.may_have_stacks().then(|| Stacks::of(trace));
-        let mut events = match &stacks {
-            Some(stacks) => Events::with_stacks(trace, stacks),
-            None => Events::of(trace),
-        };
         while let Some(Paired { moment, event }) = events.next_paired() {
             check.calls +=
                 u64::from(event.is_some_and(|event| matches!(event.kind, EventKind::Call(_))));
@@ -56,9 +70,6 @@ impl Check {
                 check.violations += 1;
                 found(violation, &event.unwrap_or_else(|| events.first_half(&moment)));
             }
-        }
-        if let Some(stacks) = &stacks {
-            stacks.check_sites();
         }
         check
     }

@@ -198,7 +198,7 @@ impl Summary {
         let header = trace.header();
         let unseen_releases_exact = counts.present <= MOST_REPLAYED;
         let unseen_releases = match unseen_releases_exact {
-            true => trace.again(|| Check::of(trace, |_, _| {})).unknown_frees,
+            true => trace.again(|| Check::without_stacks(trace)).unknown_frees,
             false => counts.deaths.saturating_sub(counts.births),
         };
         let exit_code = counts.exit.map(|(_, code)| code).or(trace.exited());

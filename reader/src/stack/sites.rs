@@ -97,12 +97,6 @@ impl Sites {
         module.contains(listed.address).then_some(module)
     }
 
-    /// A module by its number.
-    #[cfg_attr(not(feature = "symbols"), expect(dead_code, reason = "nothing finds names"))]
-    pub fn module(&self, number: u32) -> Option<&Module> {
-        self.modules.get(&number)
-    }
-
     /// All sites, by number.
     #[cfg_attr(not(feature = "symbols"), expect(dead_code, reason = "nothing finds names"))]
     pub fn iter(&self) -> impl Iterator<Item = (Site, Listed)> {

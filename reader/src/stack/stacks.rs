@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use mallook_format::{Site, SiteKind, Stacks as StackMode};
 use rustc_hash::FxHashMap;
@@ -83,7 +83,7 @@ impl FrameKind {
     }
 }
 
-/// A frame of a call stack.
+/// A frame of a call stack, as [`Stacks::frames`] finds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
     /// Its kind.
@@ -107,7 +107,30 @@ impl Frame<'_> {
     }
 }
 
-/// The call stacks of a trace.
+/// The call stacks of a trace. Those of events are found as the events are read; equal ones are one.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use mallook_reader::{EventKind, Events, FrameKind, Stacks, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let trace = Trace::open("../tests/golden/v1-stacks.trace".as_ref())?;
+/// let stacks = Stacks::of(&trace);
+/// let mut bytes = HashMap::new();
+/// for event in Events::with_stacks(&trace, &stacks) {
+///     if let (EventKind::Call(call), Some(stack)) = (event.kind, event.stack) {
+///         *bytes.entry(stack).or_insert(0) += call.size().unwrap_or(0);
+///     }
+/// }
+/// let (most, sum) = bytes.into_iter().max_by_key(|(_, bytes)| *bytes).unwrap();
+/// assert_eq!(sum, 50_129);
+/// let frames: Vec<_> = stacks.frames(most).collect();
+/// let [main, start] = &frames[..] else { panic!("{frames:?}") };
+/// assert_eq!(main.address_in_file(), Some(0x1150));
+/// assert_eq!(main.module.unwrap().path.to_str(), Some("/opt/golden/program"));
+/// assert_eq!(start.kind, FrameKind::Outermost);
+/// # Ok(()) }
+/// ```
 pub struct Stacks<'a> {
     trace: &'a Trace<'a>,
     nodes: Nodes,
@@ -116,7 +139,7 @@ pub struct Stacks<'a> {
     /// The sites, read again since the process goes on.
     later: OnceLock<Sites>,
     /// The names of sites.
-    names: OnceLock<FxHashMap<u32, Box<[FrameName]>>>,
+    names: OnceLock<FxHashMap<u32, Arc<[FrameName]>>>,
 }
 
 impl<'a> Stacks<'a> {
@@ -179,7 +202,7 @@ impl<'a> Stacks<'a> {
 
     /// Names the sites, unless they have names.
     #[cfg_attr(not(feature = "symbols"), expect(dead_code, reason = "nothing finds names"))]
-    pub(super) fn set_names(&self, names: FxHashMap<u32, Box<[FrameName]>>) {
+    pub(super) fn set_names(&self, names: FxHashMap<u32, Arc<[FrameName]>>) {
         let _ = self.names.set(names);
     }
 

@@ -1,6 +1,8 @@
 //! The names of the call sites of a trace.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use mallook_format::Site;
@@ -10,7 +12,7 @@ use super::name::FrameName;
 use super::stacks::Stacks;
 use crate::symbol::{BuildId, CodeAddress, JitProcess, Module, Names, NamesFile, Symbolizer};
 
-/// The addresses of a module that stacks have, and their names.
+/// The addresses of a module that stacks have, as they are in its file, and their names.
 #[derive(Clone, Debug)]
 pub struct ModuleNames {
     /// The module; `None` for code that is in none, which the process may have made.
@@ -23,9 +25,42 @@ pub struct ModuleNames {
     pub names: Names,
 }
 
+/// Code whose addresses are looked up together.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Code {
+    /// Builds of a file are the same ones in all traces.
+    Build(PathBuf, Vec<u8>),
+    /// A file without a build ID may have changed from trace to trace.
+    File(PathBuf, usize),
+    /// Code in no file.
+    Made(usize),
+}
+
+/// Addresses that are looked up together.
+struct Wanted {
+    module: Option<Module>,
+    process: JitProcess,
+    addresses: Vec<CodeAddress>,
+    places: FxHashMap<u64, usize>,
+    /// Sites by trace and number, and the place of the address of each.
+    sites: Vec<(usize, u32, usize)>,
+}
+
+impl Wanted {
+    fn add(&mut self, trace: usize, site: Site, address: u64) {
+        let next = self.addresses.len();
+        let place = *self.places.entry(address).or_insert(next);
+        if place == next {
+            self.addresses.push(CodeAddress::interrupted(address));
+        }
+        self.sites.push((trace, site.0, place));
+    }
+}
+
 impl Stacks<'_> {
-    /// Names the call sites of the trace: by the first of the files that knows the module, otherwise
-    /// by the module itself. What is found is handed on, module by module.
+    /// Names the call sites of traces: by the first of the files that knows a module, otherwise by the
+    /// module itself. A module is looked at once, however many traces have it. What is found is handed
+    /// on, module by module.
     ///
     /// ```
     /// use mallook_reader::symbol::Symbolizer;
@@ -34,22 +69,25 @@ impl Stacks<'_> {
     /// # fn main() -> Result<(), mallook_reader::Error> {
     /// let trace = Trace::open("../tests/golden/v1.trace".as_ref())?;
     /// let stacks = Stacks::of(&trace);
-    /// stacks.symbolize(&Symbolizer::default(), &[], |module| println!("{}", module.names.state));
+    /// let print = |module: mallook_reader::ModuleNames| println!("{}", module.names.state);
+    /// Stacks::symbolize([&stacks], &Symbolizer::default(), &[], print);
     /// // From here on, the frames of stacks have names.
     /// # Ok(()) }
     /// ```
-    pub fn symbolize(
-        &self,
+    pub fn symbolize<'s>(
+        all: impl IntoIterator<Item = &'s Stacks<'s>>,
         symbolizer: &Symbolizer,
         files: &[NamesFile],
         mut found: impl FnMut(ModuleNames),
     ) {
-        let mut named = FxHashMap::default();
-        for (number, sites) in self.by_module() {
-            let module = self.sites().module(number).map(|module| self.module(module));
-            let addresses: Vec<_> =
-                sites.iter().map(|&(_, address)| CodeAddress::interrupted(address)).collect();
-            let process = self.process();
+        let all: Vec<_> = all.into_iter().collect();
+        let mut wanted = BTreeMap::new();
+        for (position, stacks) in all.iter().enumerate() {
+            stacks.add_wanted(position, &mut wanted);
+        }
+        let mut named: Vec<FxHashMap<u32, Arc<[FrameName]>>> =
+            vec![FxHashMap::default(); all.len()];
+        for Wanted { module, process, addresses, sites, .. } in wanted.into_values() {
             let names = match &module {
                 Some(module) => files
                     .iter()
@@ -60,36 +98,61 @@ impl Stacks<'_> {
                     .find_map(|file| file.symbolize_jit(&process, &addresses))
                     .unwrap_or_else(|| symbolizer.symbolize_jit(&process, &addresses)),
             };
-            for ((site, _), place) in sites.iter().zip(&names.places) {
-                if !place.frames.is_empty() {
-                    named.insert(site.0, place.frames.iter().map(FrameName::of).collect());
+            let frames = names.places.iter().map(|place| &place.frames);
+            let frames: Vec<Arc<[FrameName]>> =
+                frames.map(|frames| frames.iter().map(FrameName::of).collect()).collect();
+            for (trace, site, place) in sites {
+                if let Some(frames) = frames.get(place).filter(|frames| !frames.is_empty()) {
+                    named[trace].insert(site, frames.clone());
                 }
             }
             found(ModuleNames { module, process, addresses, names });
         }
-        self.set_names(named);
-    }
-
-    /// The listed sites and their addresses, by module.
-    fn by_module(&self) -> BTreeMap<u32, Vec<(Site, u64)>> {
-        let mut modules = BTreeMap::<u32, Vec<(Site, u64)>>::new();
-        for (site, listed) in self.sites().iter() {
-            let number = self.sites().module_of(&listed).map_or(0, |_| listed.module);
-            modules.entry(number).or_default().push((site, listed.address));
+        for (stacks, named) in all.into_iter().zip(named) {
+            stacks.set_names(named);
         }
-        modules
     }
 
-    fn module(&self, module: &super::module::Module) -> Module {
+    /// Adds the listed sites to those that are looked up, by their addresses in the files.
+    fn add_wanted(&self, trace: usize, wanted: &mut BTreeMap<Code, Wanted>) {
+        for (site, listed) in self.sites().iter() {
+            let module = self.sites().module_of(&listed);
+            let code = match module {
+                None => Code::Made(trace),
+                Some(module) if module.build_id.is_empty() => {
+                    Code::File(module.path.clone(), trace)
+                }
+                Some(module) => Code::Build(module.path.clone(), module.build_id.clone()),
+            };
+            let bias = module.map_or(0, |module| module.bias);
+            let group = wanted.entry(code).or_insert_with(|| Wanted {
+                module: module.map(|module| self.in_file(module)),
+                process: self.process(),
+                addresses: Vec::new(),
+                places: FxHashMap::default(),
+                sites: Vec::new(),
+            });
+            if let (Some(group), Some(module)) = (&mut group.module, module) {
+                let range = module.start.wrapping_sub(bias)..module.end.wrapping_sub(bias);
+                if !group.ranges.contains(&range) {
+                    group.ranges.push(range);
+                }
+            }
+            group.add(trace, site, listed.address.wrapping_sub(bias));
+        }
+    }
+
+    /// The module with the addresses of its file, and no ranges yet.
+    fn in_file(&self, module: &super::module::Module) -> Module {
         let header = self.trace().header();
         let since = module.seen_ns.saturating_sub(header.monotonic_ns);
         let seen = Duration::from_nanos(header.realtime_ns.saturating_add(since));
         Module {
             path: module.path.clone(),
             build_id: BuildId::new(&module.build_id),
-            bias: module.bias,
-            ranges: vec![module.start..module.end],
-            generation: module.generation,
+            bias: 0,
+            ranges: Vec::new(),
+            generation: 0,
             seen: UNIX_EPOCH.checked_add(seen),
         }
     }
