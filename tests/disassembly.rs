@@ -150,7 +150,7 @@ fn all_are(exits: &[&str], known: &[&str]) {
 #[test]
 fn malloc_is_one_short_line() {
     let Some(all) = function("malloc_is_one_short_line", "malloc") else { return };
-    all_are(&exits(&all), &["*%r", "record::cold::cold", "hooks::next::resolve"]);
+    all_are(&exits(&all), &["*%r", "record::cold::cold", "hooks::aside::malloc"]);
     let path = hot_path(&all);
     check(path, 46);
     let text = listing(path);
@@ -165,7 +165,7 @@ fn malloc_is_one_short_line() {
 fn free_is_one_short_line_and_ends_in_the_next_free() {
     let test = "free_is_one_short_line_and_ends_in_the_next_free";
     let Some(all) = function(test, "free") else { return };
-    all_are(&exits(&all), &["*%r", "hooks::malloc::free_cold"]);
+    all_are(&exits(&all), &["*%r", "hooks::malloc::free_cold", "hooks::aside::free"]);
     let path = hot_path(&all);
     check(path, 40);
     let text = listing(path);

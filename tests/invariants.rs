@@ -55,6 +55,7 @@ const EXPORTED: [&str; 82] = [
     "cfree",
     "chroot",
     "dallocx",
+    "dlclose",
     "dlmopen",
     "dlopen",
     "execl",

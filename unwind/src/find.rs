@@ -1,11 +1,13 @@
 //! From an address of code to the module that holds it.
 
-use core::ffi::c_void;
+use core::ffi::{c_int, c_void};
 
-use crate::host::FindObject;
 use crate::maps;
 use crate::module::Module;
 use crate::ranges::{Range, Ranges};
+
+/// glibc's `_dl_find_object`: an address, and a `struct dl_find_object`.
+pub type FindObject = unsafe extern "C" fn(*const c_void, *mut c_void) -> c_int;
 
 /// Whose code an address is.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,7 @@
 //! What the unwinder needs of the process that it is in.
 
-use core::ffi::{c_int, c_void};
-
+use crate::find::FindObject;
 use crate::site::{Kind, Site};
-
-/// glibc's `_dl_find_object`: an address, and a `struct dl_find_object`.
-pub type FindObject = unsafe extern "C" fn(*const c_void, *mut c_void) -> c_int;
 
 /// The host process, as the tracer knows it. All of it may be called in a signal handler, and
 /// while another call of it is interrupted.

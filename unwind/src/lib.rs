@@ -66,7 +66,6 @@
 //!
 //! ```text
 //! syscall bytes          the kernel; reading of tables
-//! host                   what is asked for of the process
 //! maps module ranges     what is mapped, and what a module says of itself
 //! find                   from an address to its module
 //! expression eh_frame    DWARF's expressions and entries
@@ -109,7 +108,8 @@ mod thread;
 mod unwinder;
 mod walk;
 
-pub use host::{FindObject, Host};
+pub use find::FindObject;
+pub use host::Host;
 pub use site::{Kind, Site};
 pub use step::Registers;
 pub use thread::{Thread, Turn};
