@@ -27,7 +27,7 @@ const NEEDED: [&str; 17] = [
     "strlen",
 ];
 
-const EXPORTED: [&str; 82] = [
+const EXPORTED: [&str; 83] = [
     "_Exit",
     "_ZdaPv",
     "_ZdaPvRKSt9nothrow_t",
