@@ -312,10 +312,10 @@ fn functions_that_the_linker_has_dropped() {
     let sandbox = setup("dropped");
     let options = ["-O0", "-g", "-ffunction-sections", "-Wl,--gc-sections"];
     let file = compile(&sandbox, "dropped.cc", "dropped", &options);
-    let (main, used) = (start(&file, "main"), start(&file, "used"));
-    assert!(main < 0x4000, "the dropped one does not reach as far: {main:#x}");
-    let found = names(&SymbolOptions::default(), &module(&file), &[main, used]);
-    assert_eq!(called(&found), [["main"], ["used"]]);
+    let starts = ["_start", "main", "used"].map(|name| start(&file, name));
+    assert!(starts[2] < 0x4000, "the dropped ones do not reach as far: {starts:x?}");
+    let found = names(&SymbolOptions::default(), &module(&file), &starts);
+    assert_eq!(called(&found), [["_start"], ["main"], ["used"]]);
 }
 
 #[test]
@@ -341,9 +341,13 @@ fn what_is_no_file_or_no_program() {
     assert_eq!(state("[heap]".as_ref()), State::Anonymous);
     let pipe = sandbox.path().join("pipe");
     run("mkfifo", [&pipe]);
-    for path in
-        [sandbox.path(), Path::new("/dev/zero"), &pipe, Path::new("/nowhere"), Path::new("a.out")]
-    {
+    for path in [
+        sandbox.path(),
+        Path::new("/dev/zero"),
+        &pipe,
+        Path::new("/nowhere"),
+        Path::new("../Cargo.toml"),
+    ] {
         assert!(matches!(state(path), State::Missing { .. }), "{path:?}");
     }
     for content in ["", "\x7fELF", "#!/bin/sh\n"] {

@@ -109,7 +109,7 @@ mod tests {
             ),
             ("_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE", "core::fmt::Write::write_fmt"),
             ("_RNvC6_123foo3bar", "123foo::bar"),
-            ("_ZL6helperv.constprop.0", "helper [clone .constprop.0]"),
+            ("_ZL6helperv.constprop.0", "helper"),
             ("_ZSt11make_uniqueI1AJEEvDpOT0_", "std::make_unique<A>"),
             ("main", "main"),
             ("_Zebra", "_Zebra"),

@@ -46,9 +46,13 @@ pub(super) fn locate(module: &Module, options: &SymbolOptions) -> (Found, Option
         package.push(".dwp");
         search.found.package = Image::open(package.as_ref()).ok();
     }
-    let found = search.found;
-    let is_empty = found.own.is_none() && found.debug.is_none();
-    (found, missing.filter(|_| is_empty))
+    let mut found = search.found;
+    let state = missing.filter(|_| found.own.is_none() && found.debug.is_none());
+    if let Some(State::Differs { file, .. }) = &state {
+        // Once is enough.
+        found.rejected.retain(|rejected| rejected.file != *file);
+    }
+    (found, state)
 }
 
 struct Search<'a> {
@@ -61,6 +65,10 @@ impl Search<'_> {
     /// Finds the module itself.
     fn own(&mut self) -> Result<(), State> {
         let path = &self.module.path;
+        if path.is_relative() && self.module.build_id.is_none() {
+            let error = "not an absolute path".to_owned();
+            return Err(State::Missing { file: readable(path), error });
+        }
         let name = path.as_os_str().as_bytes().strip_suffix(DELETED);
         let mut reason = match self.try_own(self.options.in_root(path)) {
             Err(reason) => reason,

@@ -28,15 +28,15 @@
 //! A module uses only modules of rows above its own, and modules to its left.
 //!
 //! ```text
-//! module state names       addresses; how much is known; functions and lines
-//! options                  where to look
-//! interner demangle lines  texts
-//! elf table                a file, its symbols
-//! sections guard split dwarf   debug information
-//! fetch locate             the files of a module
-//! perf_map                 functions that were made at run time
-//! symbolizer               addresses to names
-//! names_file               names for other machines
+//! module state names          addresses; how much is known; functions and lines
+//! options                     where to look
+//! interner demangle lines     texts
+//! elf table                   a file, its symbols
+//! sections guard split dwarf  debug information
+//! fetch locate                the files of a module
+//! perf_map                    functions that were made at run time
+//! symbolizer                  addresses to names
+//! names_file                  names for other machines
 //! ```
 
 mod demangle;

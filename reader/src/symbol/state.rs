@@ -77,8 +77,8 @@ pub enum State {
     Jit {
         /// The map.
         file: String,
-        #[serde(default)]
         /// Number of addresses that had several functions, one after the other; they have no name.
+        #[serde(default)]
         replaced: u64,
     },
     /// There is no map of the functions that were made at run time, or it cannot be used.

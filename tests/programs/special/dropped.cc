@@ -1,13 +1,14 @@
-// A large function that the linker drops: its debug information stays, at address 0.
-extern "C" int unused(int x) {
-    volatile int sum = 0;
+// Large functions that the linker drops: their debug information stays, at address 0.
 #define S1 sum += x; sum ^= 3;
 #define S2 S1 S1 S1 S1 S1 S1 S1 S1
 #define S3 S2 S2 S2 S2 S2 S2 S2 S2
 #define S4 S3 S3 S3 S3 S3 S3 S3 S3
-    S4 S4
-    return sum;
-}
+#define UNUSED(name)       \
+    int name(int x) {      \
+        volatile int sum = 0; \
+        S4 S4 return sum;  \
+    }
+UNUSED(a) UNUSED(b) UNUSED(c) UNUSED(d) UNUSED(e) UNUSED(f) UNUSED(g)
 
 __attribute__((noinline)) int used(int x) { return x * 3; }
 
