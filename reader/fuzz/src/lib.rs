@@ -4,5 +4,5 @@ pub mod encode;
 mod read;
 mod short;
 
-pub use read::{read, read_stacks};
+pub use read::read;
 pub use short::{expand, shorten};

@@ -35,7 +35,7 @@ pub fn read(bytes: &[u8], formats: &[Format]) -> usize {
 }
 
 /// The same with call stacks: each is taken apart and printed when it is new.
-pub fn read_stacks(traces: &[Trace; 1], formats: &[Format]) -> usize {
+fn read_stacks(traces: &[Trace; 1], formats: &[Format]) -> usize {
     let stacks = [Stacks::of(&traces[0])];
     let mut exporters: Vec<_> = formats
         .iter()
