@@ -35,7 +35,7 @@ type Of = (u32, Option<StackId>);
 ///     Events::of(&trace).for_each(|event| costs.add(&event, true));
 ///     costs.by_stack().into_iter().map(|(_, _, cost)| cost).sum::<u64>()
 /// };
-/// assert_eq!((sum(Cost::Allocations), sum(Cost::Live)), (17, 300_007));
+/// assert_eq!((sum(Cost::Allocations), sum(Cost::Live)), (16, 288));
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
