@@ -287,9 +287,9 @@ impl Kept {
         {
             return false;
         }
-        self.sites.copy_within(by + 2..=seam.near, 2);
-        self.frames.copy_within(by + 2..=seam.near, 2);
-        self.checks.copy_within(gone + 1..=checks, BLOCK);
+        move_down(&mut self.sites, by + 2..=seam.near, 2);
+        move_down(&mut self.frames, by + 2..=seam.near, 2);
+        move_down(&mut self.checks, gone + 1..=checks, BLOCK);
         seam.near -= by;
         for frame in self.frames.iter_mut().take(seam.near + 1).skip(2) {
             frame.checks -= (gone as u32 - NONE) << FLAG_BITS;
@@ -510,5 +510,14 @@ impl Kept {
         };
         add(base.wrapping_add_signed(rule.place()), cfa.wrapping_sub(rule.add()));
         (number, flags)
+    }
+}
+/// Moves items to a lower place. Unlike `copy_within`, this has no end that panics.
+fn move_down<T: Copy>(items: &mut [T], from: RangeInclusive<usize>, to: usize) {
+    for (to, from) in (to..).zip(from) {
+        let Some(&item) = items.get(from) else { return };
+        if let Some(place) = items.get_mut(to) {
+            *place = item;
+        }
     }
 }

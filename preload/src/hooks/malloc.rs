@@ -56,16 +56,18 @@ pub unsafe extern "C" fn realloc(old: Pointer, size: usize) -> Pointer {
 /// As in C.
 #[cfg_attr(not(test), unsafe(no_mangle))]
 pub unsafe extern "C" fn free(block: Pointer) {
-    let Some(function) = next::FREE.plain() else {
+    if !next::FREE.is_plain() {
         // SAFETY: by contract.
         return unsafe { aside::free(block) };
-    };
+    }
     if !block.is_null() && !record_hot(Kind::Free, 0, block as usize, 0) {
         // SAFETY: by contract.
         return unsafe { free_cold(block) };
     }
+    // SAFETY: it is resolved.
+    let free = unsafe { next::FREE.resolved() };
     // SAFETY: by contract.
-    unsafe { function(block) }
+    unsafe { free(block) }
 }
 
 /// The rest of `free`, in a function of its own: so `free` ends in a jump and needs no stack.

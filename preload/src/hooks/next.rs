@@ -35,6 +35,23 @@ impl<F: Copy> Next<F> {
         Next { address, plain, function: PhantomData }
     }
 
+    /// Whether calls of the function need nothing but a record.
+    #[inline(always)]
+    pub fn is_plain(&self) -> bool {
+        self.plain.load(Relaxed) != 0
+    }
+
+    /// The function, without a look whether it is known.
+    ///
+    /// # Safety
+    /// It is resolved.
+    #[inline(always)]
+    pub unsafe fn resolved(&self) -> F {
+        let address = self.address.load(Relaxed);
+        // SAFETY: as in `get`; not 0, by contract.
+        unsafe { core::mem::transmute_copy(&address) }
+    }
+
     /// The function, if calls of it need nothing but a record.
     #[inline(always)]
     pub fn plain(&self) -> Option<F> {

@@ -234,10 +234,11 @@ fn apart(
 /// Writes the slot of a call with the same stack as the last one, if the hot path can.
 #[inline(always)]
 fn write_again(call: &Call, encoder: &Encoder, depth: usize) -> bool {
-    let Some((next, place)) = WIPED.buffers.current().hot_slot_and_place() else { return false };
+    let buffer = WIPED.buffers.current();
+    let Some((next, place)) = buffer.hot_slot_and_place() else { return false };
     let Some(number) = encoder.current(place, depth) else { return false };
     let aux = call.aux | number << STACK_SHIFT;
-    write_hot(&next, Slot::word0(call.kind, aux, 0), call.address, call.size)
+    write_hot(buffer, &next, Slot::word0(call.kind, aux, 0), call.address, call.size)
 }
 
 /// Writes the slots of a call and, before them, those of its stack; returns how that was coded.

@@ -9,7 +9,7 @@ use crate::host::clock;
 
 use super::cold::cold;
 use super::moment::fits;
-use super::thread_buffer::{NextSlot, slot_at};
+use super::thread_buffer::{NextSlot, ThreadBuffer, slot_at};
 use super::wiped::WIPED;
 
 /// Records a moment. `aux` depends on the kind ([`mallook_format`]).
@@ -27,17 +27,23 @@ pub fn record(kind: Kind, aux: u8, address: usize, size: usize) -> usize {
 /// Records a moment if the hot path can.
 #[inline(always)]
 pub fn record_hot(kind: Kind, aux: u8, address: usize, size: usize) -> bool {
-    let Some(next) = WIPED.buffers.current().hot_slot() else { return false };
-    write_hot(&next, Slot::word0(kind, aux, 0), address, size)
+    let buffer = WIPED.buffers.current();
+    let Some(next) = buffer.hot_slot() else { return false };
+    write_hot(buffer, &next, Slot::word0(kind, aux, 0), address, size)
 }
 
-/// Writes a moment into the next slot of the calling thread, if that is still the next one. `head` is
-/// word 0 without address and parity.
+/// Writes a moment into the next slot of the calling thread's buffer, if that is still the next one.
+/// `head` is word 0 without address and parity.
 #[inline(always)]
-pub fn write_hot(next: &NextSlot, head: u64, address: usize, size: usize) -> bool {
+pub fn write_hot(
+    buffer: &ThreadBuffer,
+    next: &NextSlot,
+    head: u64,
+    address: usize,
+    size: usize,
+) -> bool {
     let delta = clock::tsc().wrapping_sub(next.base);
-    let is_free = || WIPED.buffers.current().reserve(next.cursor, 1);
-    if delta > next.max_delta || !fits(address, size) || !is_free() {
+    if delta > next.max_delta || !fits(address, size) || !buffer.reserve(next.cursor, 1) {
         return false;
     }
     // Fields that fit need no mask.
