@@ -16,6 +16,8 @@
 //!
 //! New frames are found from the innermost on, and are laid down from the end of the array on.
 
+use core::ops::RangeInclusive;
+
 use crate::bounds::{REMEMBERED, Stacks};
 use crate::rule::{Rule, context, kind};
 use crate::site::Site;
