@@ -71,7 +71,6 @@
 //! expression eh_frame    DWARF's expressions and entries
 //! cfi                    the row of an address
 //! rule                   what a step does, in 32 bits
-//! fuzzing                all of these, on any bytes
 //! site host              what is handed out, and what is asked for
 //! table                  from an address to its site and rule
 //! unwinder               what a process keeps
