@@ -15,11 +15,19 @@
 //! touches no word before those that led to it held.
 //!
 //! New frames are found from the innermost on, and are laid down from the end of the array on.
+//!
+//! The law of the modules:
+//!
+//! ```text
+//! change  what was kept is given up in part
+//! join    new frames become part of the stack
+//! ```
 
-use core::ops::RangeInclusive;
+mod change;
+mod join;
 
 use crate::bounds::{REMEMBERED, Stacks};
-use crate::rule::{Rule, context, kind};
+use crate::rule::Rule;
 use crate::site::Site;
 use crate::step::{Registers, load};
 
@@ -269,119 +277,6 @@ impl Kept {
         }
     }
 
-    /// Makes room by dropping the outer half of what may stand; `false` if nothing is left of it.
-    #[cold]
-    #[inline(never)]
-    pub fn drop_outer(&mut self, seam: &mut Seam) -> bool {
-        let by = seam.near / 2;
-        if by == 0 {
-            return false;
-        }
-        // Frame 1 will stand for those up to `by + 1`; the step to it has no check.
-        let Some(first) = self.frames.get(by + 2) else { return false };
-        let gone = (first.checks >> FLAG_BITS) as usize;
-        let Some(last) = self.frames.get(seam.near) else { return false };
-        let checks = (last.checks >> FLAG_BITS) as usize;
-        if seam.near < by + 2
-            || gone < NONE as usize
-            || checks < gone
-            || checks >= self.checks.len()
-        {
-            return false;
-        }
-        move_down(&mut self.sites, by + 2..=seam.near, 2);
-        move_down(&mut self.frames, by + 2..=seam.near, 2);
-        move_down(&mut self.checks, gone + 1..=checks, BLOCK);
-        seam.near -= by;
-        for frame in self.frames.iter_mut().take(seam.near + 1).skip(2) {
-            frame.checks -= (gone as u32 - NONE) << FLAG_BITS;
-        }
-        if let (Some(frame), Some(site)) = (self.frames.get_mut(1), self.sites.get_mut(1)) {
-            *frame = CUT;
-            *site = Site::CUT;
-        }
-        self.dropped = if self.is_cut { self.dropped.saturating_add(by) } else { by + 1 };
-        self.is_cut = true;
-        self.is_shifted = true;
-        true
-    }
-
-    /// Whether the frames that were dropped are to be looked for again: the stack has become so
-    /// small that they may have room.
-    #[inline(always)]
-    pub fn misses_outer(&self, seam: Seam) -> bool {
-        self.is_cut && self.is_small(seam)
-    }
-
-    #[cold]
-    fn is_small(&self, seam: Seam) -> bool {
-        const SLACK: usize = 64;
-        let total = seam.near + (DEPTH + 1 - seam.top);
-        total + self.dropped.min(DEPTH - DEPTH / 8) <= DEPTH - SLACK
-    }
-
-    /// The check of this number failed, below the frame at the seam; or all hold, but frames are
-    /// missing. Lays down the frames that stand as new ones, up to the one whose step led to the
-    /// check. `at` is where that step starts from then; its rule is returned. `None` where that
-    /// cannot be told: then nothing stands.
-    ///
-    /// # Safety
-    /// All checks inside of it hold.
-    #[cold]
-    #[inline(never)]
-    pub unsafe fn resume(
-        &mut self,
-        seam: &mut Seam,
-        failed: usize,
-        at: &mut Registers,
-    ) -> Option<Rule> {
-        let checks = |frame: &Frame| (frame.checks >> FLAG_BITS) as usize;
-        let last = checks(self.frames.get(seam.near)?);
-        // Each step has a check at least.
-        let mut outermost =
-            if failed == 0 { 2 } else { seam.near.checked_sub(last - failed)?.max(1) };
-        while failed != 0 && checks(self.frames.get(outermost)?) < failed {
-            outermost += 1;
-        }
-        if outermost > seam.near {
-            return None;
-        }
-        let standing = self.frames.get(outermost..=seam.near)?;
-        if standing.iter().any(|frame| frame.sp == ABOVE) || seam.top <= seam.near {
-            return None;
-        }
-        let mut bp = at.bp;
-        let mut rule = Rule::BROKEN;
-        for number in (outermost..=seam.near).rev() {
-            let frame = *self.frames.get(number)?;
-            let outer = *self.frames.get(number - 1)?;
-            rule = frame.rule;
-            *at = Registers { pc: frame.pc, sp: frame.sp, bp };
-            let site = *self.sites.get(number)?;
-            seam.top -= 1;
-            self.lay(seam.top, *at, rule, site);
-            if frame.checks & ANEW != 0 {
-                self.mark_anew(seam.top);
-            }
-            if number > outermost && rule.loads_bp() {
-                let is_linked = rule.kind() == kind::AT_BP_LINKED;
-                let cfa = if outer.sp == ABOVE { return None } else { outer.sp };
-                let slot = if is_linked { frame.bp } else { cfa - rule.slot() };
-                // SAFETY: the step to this frame stands, and loads the word.
-                bp = unsafe { load(slot) };
-            }
-        }
-        seam.near = outermost - 1;
-        Some(rule)
-    }
-
-    /// After a step through a signal's frame: goes on outside of the kept one, if there is one.
-    #[cold]
-    pub fn pass_signal(&self, near: usize) -> usize {
-        let frames = self.frames.get(1..=near).unwrap_or(&[]);
-        frames.iter().rposition(|frame| frame.rule == Rule::SIGNAL).unwrap_or(near)
-    }
-
     /// Leaves only so many outer frames as the stack. How many of them are those of the last one.
     #[inline(always)]
     pub fn leave(&mut self, near: usize) -> usize {
@@ -396,130 +291,8 @@ impl Kept {
         0
     }
 
-    /// Puts the new frames behind those that stand, with what their steps have looked at. How many
-    /// outer frames are those of the last stack.
-    #[inline(always)]
-    pub fn join(&mut self, seam: Seam) -> usize {
-        self.append(seam);
-        if seam.near == 0 {
-            self.is_cut = self.sites().first() == Some(&Site::CUT);
-        }
-        self.standing(seam.near)
-    }
-
     #[inline(always)]
     fn standing(&mut self, near: usize) -> usize {
         if self.is_shifted { self.shifted() } else { near }
-    }
-
-    #[inline(always)]
-    fn append(&mut self, seam: Seam) {
-        let Seam { top, near } = seam;
-        // SAFETY: a frame of the array.
-        let Frame { sp: mut outer_sp, pc: mut outer_pc, bp: mut outer_bp, checks, .. } =
-            unsafe { self.frame(near).read() };
-        let mut flags = checks & LIVE;
-        let mut number = checks >> FLAG_BITS;
-        let mut target = near;
-        for source in top..=DEPTH {
-            target += 1;
-            // SAFETY: a frame of the array.
-            let Frame { sp, pc, bp, rule, .. } = unsafe { self.frame(source).read() };
-            let from = self.sites.as_ptr().wrapping_add(source);
-            // SAFETY: a site of the array.
-            let site = unsafe { from.read() };
-            let to = self.sites.as_mut_ptr().wrapping_add(target);
-            // SAFETY: likewise.
-            unsafe { to.write(site) };
-            if rule.kind() <= kind::BP && outer_sp != ABOVE {
-                let is_saved = rule.slot() != 0;
-                if is_saved && flags != 0 {
-                    number += 1;
-                    self.check(number, outer_sp.wrapping_sub(rule.slot()), outer_bp);
-                }
-                number += 1;
-                self.check(number, outer_sp.wrapping_sub(8), outer_pc);
-                flags = u32::from(rule.kind() == kind::BP) | if is_saved { 0 } else { flags };
-            } else {
-                (number, flags) = self.rare_checks(source, target - 1, number);
-            }
-            let checks = number << FLAG_BITS | flags;
-            (outer_sp, outer_pc, outer_bp) = (sp, pc, bp);
-            flags &= LIVE;
-            let mut frame = Frame { sp, pc, bp, rule, checks };
-            if rule == Rule::SIGNAL {
-                frame.bp = sp;
-                frame.sp = ABOVE;
-            }
-            // SAFETY: a frame of the array, at or before its source.
-            unsafe { self.frame(target).write(frame) };
-        }
-        self.length = target;
-    }
-
-    #[inline(always)]
-    fn check(&mut self, number: u32, address: usize, value: usize) {
-        let place = self.checks.as_mut_ptr().wrapping_add(number as usize);
-        // SAFETY: no frame has more than three checks.
-        unsafe { place.write(Check { address, value }) };
-    }
-
-    /// Adds the checks of the step from a new frame to the outer one, if it is not of the plain
-    /// kinds: the number of the last check, and the frame's flags.
-    #[cold]
-    #[inline(never)]
-    fn rare_checks(&mut self, source: usize, outer: usize, mut number: u32) -> (u32, u32) {
-        let (Some(frame), Some(outer)) = (self.frames.get(source), self.frames.get(outer)) else {
-            return (number, 0);
-        };
-        let (frame, outer) = (*frame, *outer);
-        let rule = frame.rule;
-        let is_live = outer.checks & LIVE != 0;
-        let flags = frame.checks & ANEW
-            | if rule.uses_bp() || is_live && !rule.loads_bp() { LIVE } else { 0 };
-        if rule.kind() == kind::STOP || outer.rule == Rule::CUT {
-            return (number, flags);
-        }
-        // The stack pointer of a signal's frame is not where those of others are.
-        let cfa = if outer.rule == Rule::SIGNAL { outer.bp } else { outer.sp };
-        if cfa == ABOVE || frame.checks & ANEW != 0 {
-            // The stack ended by what it holds, or it may be gone when it is looked at again.
-            let never = self.never();
-            self.check(number + 1, never.address, never.value);
-            return (number + 1, flags);
-        }
-        let mut add = |address, value| {
-            number += 1;
-            self.check(number, address, value);
-        };
-        if rule.kind() == kind::SIGNAL {
-            if is_live {
-                add(frame.sp + context::BP, outer.bp);
-            }
-            add(frame.sp + context::PC, outer.pc.wrapping_sub(1));
-            add(frame.sp + context::SP, cfa);
-            return (number, flags);
-        }
-        if is_live && rule.loads_bp() {
-            let is_linked = rule.kind() == kind::AT_BP_LINKED;
-            add(if is_linked { frame.bp } else { cfa.wrapping_sub(rule.slot()) }, outer.bp);
-        }
-        add(cfa.wrapping_sub(8), outer.pc);
-        let base = match rule.kind() {
-            kind::AT_SP => frame.sp,
-            kind::AT_BP | kind::AT_BP_LINKED => frame.bp,
-            _ => return (number, flags),
-        };
-        add(base.wrapping_add_signed(rule.place()), cfa.wrapping_sub(rule.add()));
-        (number, flags)
-    }
-}
-/// Moves items to a lower place. Unlike `copy_within`, this has no end that panics.
-fn move_down<T: Copy>(items: &mut [T], from: RangeInclusive<usize>, to: usize) {
-    for (to, from) in (to..).zip(from) {
-        let Some(&item) = items.get(from) else { return };
-        if let Some(place) = items.get_mut(to) {
-            *place = item;
-        }
     }
 }
