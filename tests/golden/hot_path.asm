@@ -3,7 +3,7 @@
 malloc:
     push %rbx
     mov %rdi,%rbx
-    mov mallook::hooks::next::MALLOC(%rip),%rax
+    mov …(%rip),%rax
     test %rax,%rax
     je (cold)
     mov %rbx,%rdi
@@ -49,7 +49,7 @@ malloc:
     ret
 
 free:
-    mov mallook::hooks::next::FREE(%rip),%rax
+    mov …(%rip),%rax
     test %rax,%rax
     je (cold)
     test %rdi,%rdi
