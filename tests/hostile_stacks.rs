@@ -55,7 +55,7 @@ fn memory_of_stacks_is_bounded_by_the_size_of_the_file() {
             _ => (0..SLOTS).map(|at| module(at).slot()).collect(),
         }
     };
-    let site = |number: usize| Site((number * 7_919) as u32 % Site::COUNT | 16);
+    let site = |number: usize| Site(((number * 7_919) as u32 % Site::COUNT) | 16);
     let different = |block: usize| {
         let more = |at: usize| {
             let first = (block * SLOTS + at) * MORE_SITES;

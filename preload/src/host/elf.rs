@@ -102,7 +102,7 @@ pub unsafe fn build_id(start: u64) -> Option<&'static [u8]> {
     for notes in each.filter(|header| header.p_type == libc::PT_NOTE) {
         let mut at = bias.wrapping_add(notes.p_vaddr);
         let end = at.wrapping_add(notes.p_memsz);
-        while at + 12 <= end {
+        while at + 16 <= end {
             // SAFETY: within a segment of notes, which is loaded.
             let [name, length, kind] = unsafe { read::<[u32; 3]>(at) };
             let padded = |length: u32| u64::from(length).next_multiple_of(4);
@@ -110,11 +110,9 @@ pub unsafe fn build_id(start: u64) -> Option<&'static [u8]> {
             if bytes.checked_add(length.into()).is_none_or(|bytes_end| bytes_end > end) {
                 break;
             }
-            // SAFETY: as above.
-            if kind == NT_GNU_BUILD_ID
-                && name == 4
-                && unsafe { read::<[u8; 4]>(at + 12) } == *b"GNU\0"
-            {
+            // SAFETY: as above: the name comes before the bytes.
+            let owner: [u8; 4] = unsafe { read(at + 12) };
+            if kind == NT_GNU_BUILD_ID && name == 4 && owner == *b"GNU\0" {
                 // SAFETY: as above; it stays by contract.
                 return Some(unsafe {
                     core::slice::from_raw_parts(bytes as *const u8, length as usize)

@@ -19,6 +19,7 @@ pub struct Loaded {
     path: Path,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one at a time, on the stack: nothing allocates")]
 enum Path {
     /// Of the loader's list, empty for the program.
     Name(usize),

@@ -158,10 +158,17 @@ fn record_with_stack(stacks: Stacks, call: &Call, caller: Caller) -> bool {
             let encoder = unsafe { &mut (*kept).encoder };
             in_turn(&mut turn, encoder, &lister, stacks, call, registers)
         }
-        // SAFETY: mapped memory of the thread's own; the rest of it is for handlers.
-        None => unsafe {
-            apart(&(*kept).apart_turn, &mut (*kept).apart, &lister, stacks, call, registers)
-        },
+        None => {
+            // SAFETY: mapped memory of the thread's own, zeros at first.
+            let turn = unsafe { &(*kept).apart_turn };
+            turn.begin(registers.sp) && {
+                // SAFETY: likewise, and it is this handler's turn.
+                let sites = unsafe { &mut (*kept).apart };
+                let done = apart(sites, &lister, stacks, call, registers);
+                turn.end();
+                done
+            }
+        }
     }
 }
 
@@ -204,16 +211,12 @@ fn in_turn(
 #[cold]
 #[inline(never)]
 fn apart(
-    turn: &memory::Turn,
     sites: &mut [Site],
     lister: &Lister,
     stacks: Stacks,
     call: &Call,
     registers: Registers,
 ) -> bool {
-    if !turn.begin(registers.sp) {
-        return false;
-    }
     let unwinder = &lister.listing.unwinder;
     let depth = match (stacks, sites.first_mut()) {
         (Stacks::Caller, Some(first)) => {
@@ -226,9 +229,7 @@ fn apart(
     let sites = sites.get_mut(..depth).unwrap_or_default();
     // The walk goes outward.
     sites.reverse();
-    let done = write(call, sites, || Coded::New { number: 0, keep: 0 }).is_some();
-    turn.end();
-    done
+    write(call, sites, || Coded::New { number: 0, keep: 0 }).is_some()
 }
 
 /// Writes the slot of a call with the same stack as the last one, if the hot path can.

@@ -16,11 +16,10 @@ impl Host for Plain {
     }
 
     fn find_object(&self) -> Option<FindObject> {
-        // SAFETY: a name; null, or a function of this type.
-        unsafe {
-            let place = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
-            core::mem::transmute::<*mut libc::c_void, Option<FindObject>>(place)
-        }
+        // SAFETY: a name.
+        let place = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+        // SAFETY: null, or a function of this type.
+        unsafe { core::mem::transmute::<*mut libc::c_void, Option<FindObject>>(place) }
     }
 }
 
