@@ -271,6 +271,17 @@ fn b15_what_is_taken_of_a_stack() {
         let ours = depth(&host.env("MALLOOK_CLOCK", clock).run().output) - alone;
         assert!((1..1024).contains(&ours), "{mode}, {clock}: {ours} bytes over {alone} at first");
     }
+    // With call stacks, and code that is met for the first time.
+    for how in ["caller", "fp", "full"] {
+        let sandbox = setup("depth");
+        let depth =
+            |output: &std::process::Output| said(output)["depth"][0].parse::<i64>().unwrap();
+        let alone = depth(&sandbox.program("stack").arg("depth").run_alone());
+        let host = sandbox.program("stack").arg("depth").env("MALLOOK_STACK", how);
+        let ours = depth(&host.run().expect(0).output) - alone;
+        assert!((1..2560).contains(&ours), "{how}: {ours} bytes over {alone}");
+        sandbox.program("stack").arg("overflow").env("MALLOOK_STACK", how).run().expect(0);
+    }
 }
 
 #[test]
