@@ -41,9 +41,14 @@ impl Host for Sites {
     }
 
     fn find_object(&self) -> Option<FindObject> {
-        // SAFETY: a name.
-        let place = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
-        // SAFETY: null, or a function of this type.
-        unsafe { core::mem::transmute::<*mut libc::c_void, Option<FindObject>>(place) }
+        find_object()
     }
+}
+
+/// glibc's function, if there is one.
+pub fn find_object() -> Option<FindObject> {
+    // SAFETY: a name.
+    let place = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+    // SAFETY: null, or a function of this type.
+    unsafe { core::mem::transmute::<*mut libc::c_void, Option<FindObject>>(place) }
 }

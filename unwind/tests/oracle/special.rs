@@ -265,6 +265,9 @@ fn a_host_without_memory_and_without_the_kernel() {
         fn site(&self, _: Site, _: usize, _: Kind, _: u32) -> bool {
             false
         }
+        fn find_object(&self) -> Option<mallook_unwind::FindObject> {
+            crate::host::find_object()
+        }
         fn system_calls(&self) -> bool {
             false
         }
