@@ -163,7 +163,9 @@ fn functions_of_node() {
     let script = "function hotFunction(n) { let s = 0; for (let i = 0; i < n; i++) s += i % 7; return s }\n\
         for (let i = 0; i < 500; i++) hotFunction(20000); console.log(process.pid)";
     let script = sandbox.file("hot.js", script);
-    let output = run("node", ["--perf-basic-prof".as_ref(), script.as_os_str()]);
+    // Its own log would lie in the working directory.
+    let log = format!("--logfile={}", sandbox.path().join("v8.log").display());
+    let output = run("node", ["--perf-basic-prof".as_ref(), log.as_ref(), script.as_os_str()]);
     let pid: u32 = output.trim().parse().unwrap();
     let map = PathBuf::from(format!("/tmp/perf-{pid}.map"));
     let text = fs::read_to_string(&map).unwrap();
