@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::sandbox::{Host, Sandbox, have, setup};
+use crate::sandbox::{Host, Run, Sandbox, have, setup};
 use crate::trace::Trace;
 
 /// The functions of a program, by address, as `nm` has them.
@@ -74,6 +74,21 @@ fn with_stacks<'a>(sandbox: &'a Sandbox, program: &Path, how: &str) -> Host<'a> 
     sandbox.command(program).env("MALLOOK_STACK", how)
 }
 
+/// The trace of the program, and that of its child: PIDs may begin again between them.
+fn parent(run: &Run) -> &Trace {
+    of_family(run, false)
+}
+
+fn child(run: &Run) -> &Trace {
+    of_family(run, true)
+}
+
+fn of_family(run: &Run, forked: bool) -> &Trace {
+    assert_eq!(run.traces.len(), 2, "{:?}", run.traces);
+    let is_forked = |trace: &&Trace| trace.info().get("process").contains("forked from");
+    run.traces.iter().find(|trace| is_forked(trace) == forked).unwrap()
+}
+
 /// Size, and the frames from the innermost one to `main` or the outermost one in the program.
 const KNOWN: &[(u64, &str)] = &[
     (1001, "leaf middle outer main"),
@@ -125,7 +140,7 @@ fn known_call_trees() {
         let sandbox = setup("trees");
         let program = program(&sandbox, options);
         let run = with_stacks(&sandbox, &program, "full").arg("300").run().expect(0);
-        let [parent, child] = &run.traces[..] else { panic!("{:?}", run.traces) };
+        let (parent, child) = (parent(&run), child(&run));
         let symbols = Symbols::of(&program);
         let (parent, child) = (births(parent, &symbols), births(child, &symbols));
         if options != ["-O1"] {
@@ -150,7 +165,7 @@ fn known_call_trees_in_a_ring() {
     let program = program(&sandbox, &[]);
     let host = with_stacks(&sandbox, &program, "full").ring("160K").arg("2000");
     let run = host.run().expect(0);
-    let (trace, symbols) = (&run.traces[0], Symbols::of(&program));
+    let (trace, symbols) = (parent(&run), Symbols::of(&program));
     assert!(trace.info().overwritten() > 10_000, "{:?}", trace.info());
     let births = births(trace, &symbols);
     let mut seen = 0;
@@ -206,7 +221,7 @@ fn callers_and_frame_pointers() {
     let program = program(&sandbox, &["-fno-omit-frame-pointer"]);
     let symbols = Symbols::of(&program);
     let run = with_stacks(&sandbox, &program, "caller").arg("20").run().expect(0);
-    let callers = births(&run.traces[0], &symbols);
+    let callers = births(parent(&run), &symbols);
     for (size, caller) in [(1001, "leaf"), (1103, "all_functions"), (1111, "all_functions")] {
         let mut found = callers.iter().filter(|birth| birth.size == size).peekable();
         assert!(found.peek().is_some(), "{size}");
@@ -216,13 +231,23 @@ fn callers_and_frame_pointers() {
 
     let sandbox = setup("pointers");
     let run = with_stacks(&sandbox, &program, "fp").arg("20").run().expect(0);
-    let pointers = births(&run.traces[0], &symbols);
+    let pointers = births(parent(&run), &symbols);
     for (size, expected) in [(1001, "leaf middle outer main"), (1005, "leaf with_alloca main")] {
         let expected: Vec<_> = expected.split(' ').collect();
         let mut found = pointers.iter().filter(|birth| birth.size == size).peekable();
         assert!(found.peek().is_some(), "{size}");
         assert!(found.all(|birth| birth.frames[..expected.len()] == expected), "{size}");
     }
+    // They are taken for what they are, and the tables are not asked.
+    let guesses = |run: &Run| {
+        let text = parent(run).read(&["--stacks", "--no-symbols", "--format", "jsonl"]);
+        text.matches(r#""kind":"guessed""#).count()
+    };
+    assert!(guesses(&run) > 100, "{}", guesses(&run));
+    drop(run);
+    let sandbox = setup("tables");
+    let run = with_stacks(&sandbox, &program, "full").arg("20").run().expect(0);
+    assert_eq!(guesses(&run), 0);
 }
 
 /// Nothing but the stacks differs from a trace without them.
@@ -233,9 +258,9 @@ fn events_are_the_same_with_stacks_and_without() {
     let calls = |how: &str| {
         let sandbox = setup("same");
         let run = with_stacks(&sandbox, &program, how).arg("50").run().expect(0);
-        let rows = run.traces[0].rows();
+        let rows = parent(&run).rows();
         let moments: u64 = rows.iter().map(|row| row.moments()).sum();
-        assert_eq!(moments, run.traces[0].info().present());
+        assert_eq!(moments, parent(&run).info().present());
         // Addresses differ from run to run.
         let function = |call: String| call.split(',').next().map(str::to_owned);
         rows.iter().map(|row| (function(row.call()), row.size)).collect::<Vec<_>>()

@@ -6,8 +6,8 @@ use crate::maps;
 use crate::module::Module;
 use crate::ranges::{Range, Ranges};
 
-/// glibc's `_dl_find_object`: an address, and a `struct dl_find_object`.
-pub type FindObject = unsafe extern "C" fn(*const c_void, *mut c_void) -> c_int;
+/// glibc's `_dl_find_object`.
+pub type FindObject = unsafe extern "C" fn(*const c_void, *mut FoundObject) -> c_int;
 
 /// Whose code an address is.
 #[derive(Clone, Copy, Debug)]
@@ -23,23 +23,29 @@ pub enum Code {
 }
 
 /// `struct dl_find_object` of `<dlfcn.h>`, since glibc 2.35.
+#[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-struct FoundObject {
-    flags: u64,
-    start: usize,
-    end: usize,
-    link_map: usize,
-    index: usize,
-    reserved: [u64; 7],
+pub struct FoundObject {
+    /// Zero.
+    pub flags: u64,
+    /// The first address of the module.
+    pub start: usize,
+    /// The address behind its last one.
+    pub end: usize,
+    /// Its `struct link_map`.
+    pub link_map: usize,
+    /// Address of its `.eh_frame_hdr`.
+    pub index: usize,
+    /// For later versions of glibc.
+    pub reserved: [u64; 7],
 }
 
 /// What the loader knows.
 #[inline(never)]
 fn ask_loader(find: FindObject, address: usize) -> Option<Module> {
-    let mut found =
-        FoundObject { flags: 0, start: 0, end: 0, link_map: 0, index: 0, reserved: [0; 7] };
+    let mut found = FoundObject::default();
     // SAFETY: the function takes any address and fills a structure of this layout.
-    let result = unsafe { find(address as *const c_void, (&raw mut found).cast()) };
+    let result = unsafe { find(address as *const c_void, &mut found) };
     // SAFETY: the module has code on a stack of ours, so it stays; its first page is one of a
     // segment.
     (result == 0).then(|| unsafe { Module::new(found.start, found.index) })

@@ -107,7 +107,7 @@ mod thread;
 mod unwinder;
 mod walk;
 
-pub use find::FindObject;
+pub use find::{FindObject, FoundObject};
 pub use host::Host;
 pub use site::{Kind, Site};
 pub use step::Registers;

@@ -65,7 +65,10 @@ impl Unwinder {
     /// Takes all code to keep frame pointers, and reads no tables. To be said before the first
     /// capture.
     pub fn use_frame_pointers(&self) {
-        self.options.fetch_or(FRAME_POINTERS, Ordering::Relaxed);
+        // Said again at every event, it costs a load.
+        if self.options.load(Ordering::Relaxed) & FRAME_POINTERS == 0 {
+            self.options.fetch_or(FRAME_POINTERS, Ordering::Relaxed);
+        }
     }
 
     /// Finds modules as it is done with a glibc before 2.35. To be said before the first capture.

@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use mallook_unwind::FindObject;
+use mallook_unwind::{FindObject, FoundObject};
 
 use super::elf;
 use super::mapped_file::MappedFile;
@@ -24,18 +24,6 @@ enum Path {
     /// Of the loader's list, empty for the program.
     Name(usize),
     Mapped(MappedFile),
-}
-
-/// `struct dl_find_object` of `<dlfcn.h>`, since glibc 2.35.
-#[derive(Default)]
-#[repr(C)]
-struct FoundObject {
-    flags: u64,
-    start: usize,
-    end: usize,
-    link_map: usize,
-    index: usize,
-    reserved: [u64; 7],
 }
 
 /// Address of glibc's `_dl_find_object`, which takes no lock and allocates nothing; 0 for none. Looked
@@ -62,9 +50,8 @@ impl Loaded {
     pub fn at(address: usize, may_ask: bool) -> Option<Loaded> {
         let mut found = FoundObject::default();
         // SAFETY: the function takes any address and fills a structure of this layout.
-        let known = find_object().is_some_and(|find| unsafe {
-            find(address as *const c_void, (&raw mut found).cast()) == 0
-        });
+        let known = find_object()
+            .is_some_and(|find| unsafe { find(address as *const c_void, &mut found) == 0 });
         if known && found.link_map != 0 {
             // SAFETY: `struct link_map` begins with `l_addr` and `l_name`; the module has code on a
             // stack, so it stays.

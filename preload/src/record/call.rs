@@ -148,6 +148,9 @@ fn record_with_stack(stacks: Stacks, call: &Call, caller: Caller) -> bool {
     }
     let Some(kept) = memory::of_buffer(buffers.current().index()) else { return false };
     let lister = Lister { listing, session };
+    if stacks == Stacks::FramePointers {
+        listing.unwinder.use_frame_pointers();
+    }
     let registers = caller.registers();
     // SAFETY: mapped memory of the thread's own, zeros at first.
     let thread = unsafe { &(*kept).thread };
