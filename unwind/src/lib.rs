@@ -109,7 +109,7 @@ mod walk;
 
 pub use find::{FindObject, FoundObject};
 pub use host::Host;
-pub use site::{Kind, Site};
+pub use site::{Kind, Site, hash_of};
 pub use step::Registers;
 pub use thread::{Thread, Turn};
 pub use unwinder::Unwinder;

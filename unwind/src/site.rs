@@ -19,10 +19,28 @@ impl Site {
     /// The number of sites is below this.
     pub const LIMIT: Site = Site(1 << 20);
 
+    /// The hash of a stack that goes on inward with this site, before its lowest bit is set; `outer` is
+    /// that of what is outside of it, 0 for nothing.
+    #[inline(always)]
+    pub(crate) fn hash_after(self, outer: u64) -> u64 {
+        let hash = (outer ^ u64::from(self.0)).wrapping_mul(PRIME);
+        hash ^ hash >> 32
+    }
+
     /// Whether it stands for no place in the code.
     pub fn is_pseudo(self) -> bool {
         self < Site::FIRST
     }
+}
+
+/// Of xxHash: an odd number whose bits are spread evenly.
+const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
+
+/// A hash of 64 bits of a stack, from the outermost site on: that of [`Turn::hash`](crate::Turn::hash).
+/// It is never 0.
+#[inline]
+pub fn hash_of(sites: &[Site]) -> u64 {
+    sites.iter().fold(0, |hash, site| site.hash_after(hash)) | 1
 }
 
 /// What is known of a site besides its address.

@@ -11,7 +11,7 @@ use crate::step::{self, Registers, Step};
 use crate::syscall;
 use crate::unwinder::{Resolved, Unwinder};
 
-/// What a thread keeps of its last stack. All zero is new; about 170 KiB, of which only pages are
+/// What a thread keeps of its last stack. All zero is new; about 190 KiB, of which only pages are
 /// touched that the depth of the stack needs. It must not move.
 #[repr(C)]
 pub struct Thread {
@@ -80,6 +80,13 @@ impl Turn<'_> {
         unsafe { &*self.thread.kept.get() }.sites()
     }
 
+    /// A hash of the last stack: equal sites have equal hashes, and it is never 0.
+    #[inline(always)]
+    pub fn hash(&self) -> u64 {
+        // SAFETY: the turn is the only one.
+        unsafe { &*self.thread.kept.get() }.hash()
+    }
+
     /// Captures the thread's stack. How many of the outer sites are those of the last capture; the
     /// others are new, or at a new place.
     ///
@@ -104,7 +111,7 @@ impl Turn<'_> {
 #[inline(always)]
 unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: Registers) -> usize {
     let generation = unwinder.generation();
-    let mut failed = None;
+    let mut failed = UNCHECKED;
     let mut near = 0;
     if kept.is_of(generation) && kept.stacks.current.holds(at.sp) {
         let stands;
@@ -116,11 +123,11 @@ unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: R
                 // The same stack, or what is left of it.
                 return kept.leave(near);
             }
-            failed = Some(number);
+            failed = number;
         }
     }
     // SAFETY: by contract.
-    match unsafe { go_on::<H, true>(kept, unwinder, host, at, near, failed, 0) } {
+    match unsafe { go_on::<H, true>(kept, unwinder, host, at.pc, at.sp, at.bp, near, failed, 0) } {
         Ok(standing) => standing,
         // SAFETY: by contract.
         Err(address) => unsafe { learn(kept, unwinder, host, at, address) },
@@ -145,14 +152,22 @@ unsafe fn learn<H: Host>(
         let near = kept.length();
         let result = match unwinder.learn(host, unwinder.generation(), address) {
             // SAFETY: by contract.
-            None => unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None, 0) },
+            None => unsafe {
+                go_on::<H, true>(kept, unwinder, host, at.pc, at.sp, at.bp, near, UNCHECKED, 0)
+            },
             Some(Resolved { rule: Rule::NOWHERE, .. }) => {
                 // SAFETY: by contract.
-                unsafe { go_on::<H, true>(kept, unwinder, host, at, near, None, address) }
+                unsafe {
+                    go_on::<H, true>(
+                        kept, unwinder, host, at.pc, at.sp, at.bp, near, UNCHECKED, address,
+                    )
+                }
             }
             // Nobody remembers it, so it is found out about each time.
             // SAFETY: by contract.
-            Some(_) => unsafe { go_on::<H, false>(kept, unwinder, host, at, near, None, 0) },
+            Some(_) => unsafe {
+                go_on::<H, false>(kept, unwinder, host, at.pc, at.sp, at.bp, near, UNCHECKED, 0)
+            },
         };
         match result {
             Ok(standing) => return standing,
@@ -161,31 +176,40 @@ unsafe fn learn<H: Host>(
     }
 }
 
+/// No check has been looked at.
+const UNCHECKED: usize = usize::MAX;
+
 /// The rest of a capture, from frame `near` on, where this check has failed. With `LEAVE`, an
 /// unknown address is an error. At `nowhere` there is no code.
 ///
 /// # Safety
 /// As that of [`Turn::capture`].
+#[expect(clippy::too_many_arguments, reason = "words stay in registers")]
 #[inline(never)]
 unsafe fn go_on<H: Host, const LEAVE: bool>(
     kept: &mut Kept,
     unwinder: &Unwinder,
     host: &H,
-    mut at: Registers,
+    pc: usize,
+    sp: usize,
+    bp: usize,
     mut near: usize,
-    mut failed: Option<usize>,
+    mut failed: usize,
     nowhere: usize,
 ) -> Result<usize, usize> {
+    // In words: a structure would go through memory, written in words and read in larger pieces,
+    // for which the processor has to wait.
+    let mut at = Registers { pc, sp, bp };
     let generation = unwinder.generation();
     if !kept.is_of(generation) {
         kept.reset(generation);
-        (near, failed) = (0, None);
+        (near, failed) = (0, UNCHECKED);
     }
     let view = unwinder.view(generation);
     let mut stack = kept.stacks.current;
     if !stack.holds(at.sp) {
         stack = kept.stacks.switch(host, at.sp);
-        (near, failed) = (kept.length(), None);
+        (near, failed) = (kept.length(), UNCHECKED);
     }
     let mut top = DEPTH + 1;
     // What is inside of the first frame is not known: its own address tells as much.
@@ -195,10 +219,10 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
     // What is not inlined gets copies, so that all this stays in registers.
     loop {
         let rule = if stands {
-            let failed = match failed.take() {
-                Some(failed) => failed,
+            let failed = match core::mem::replace(&mut failed, UNCHECKED) {
                 // SAFETY: the frame has this state, so its steps are those of the present stack.
-                None => unsafe { kept.verify(near) },
+                UNCHECKED => unsafe { kept.verify(near) },
+                failed => failed,
             };
             if failed == 0 && !kept.misses_outer(Seam { top, near }) {
                 break;

@@ -1,12 +1,12 @@
 //! One call with its call stack.
 
 use mallook_format::{Kind, SLOT_SIZE, STACK_SHIFT, Slot, Stacks, WIDE_ALIGNMENT};
-use mallook_unwind::{Registers, Site, Turn, walk};
+use mallook_unwind::{Registers, Site, Turn, hash_of, walk};
 
 use crate::session::stacks;
 
 use super::cold::{self, record_odd_alignment};
-use super::hot::{record, write_hot};
+use super::hot::{record, write_hot, write_hot_behind};
 use super::moment::Moment;
 use super::refill::refill;
 use super::stack::encoder::{Coded, Encoder};
@@ -187,22 +187,57 @@ fn in_turn(
 ) -> bool {
     let unwinder = &lister.listing.unwinder;
     let alone: [Site; 1];
-    let (sites, kept) = match stacks {
+    let (sites, hash, kept) = match stacks {
         Stacks::Caller => {
             alone = [unwinder.caller(lister, registers.pc)];
-            (&alone[..], 0)
+            let hash = hash_of(&alone);
+            (&alone[..], hash, usize::from(encoder.is_last(hash)))
         }
         _ => {
             // SAFETY: the hook returns to the place of these registers.
             let kept = unsafe { turn.capture(unwinder, lister, registers) };
-            (turn.sites(), kept)
+            (turn.sites(), turn.hash(), kept)
         }
     };
-    encoder.see(sites, kept);
-    if call.kind.has_stack_in_aux() && write_again(call, encoder, sites.len()) {
-        return true;
+    encoder.see(hash, kept);
+    call.kind.has_stack_in_aux() && write_hotly(call, encoder, sites)
+        || write_coded(call, encoder, sites)
+}
+
+/// Writes the slots of a call and of its stack, if the hot path can.
+#[inline(always)]
+fn write_hotly(call: &Call, encoder: &mut Encoder, sites: &[Site]) -> bool {
+    let buffer = WIPED.buffers.current();
+    let Some((next, place)) = buffer.hot_slot_and_place() else { return false };
+    let depth = sites.len();
+    if let Some(number) = encoder.current(place, depth) {
+        let aux = call.aux | number << STACK_SHIFT;
+        return write_hot(buffer, &next, Slot::word0(call.kind, aux, 0), call.address, call.size);
     }
-    let coded = write(call, sites, || encoder.code(WIPED.buffers.current().place(), sites.len()));
+    let coded = encoder.code(place, depth);
+    let slots = coded.slots(depth);
+    let aux = call.aux | coded.number() << STACK_SHIFT;
+    let is_done = buffer.has_hot_room(&next, slots + 1)
+        && write_hot_behind(
+            buffer,
+            &next,
+            slots,
+            Slot::word0(call.kind, aux, 0),
+            call.address,
+            call.size,
+        );
+    if is_done {
+        coded.write(sites, next.cursor, next.parity_bits);
+        encoder.confirm(coded, depth);
+    }
+    is_done
+}
+
+/// Writes the slots of a call and of its stack.
+#[inline(never)]
+fn write_coded(call: &Call, encoder: &mut Encoder, sites: &[Site]) -> bool {
+    let code = || encoder.code(WIPED.buffers.current().place(), sites.len());
+    let coded = write(call, sites, code);
     if let Some(coded) = coded {
         encoder.confirm(coded, sites.len());
     }
@@ -235,19 +270,8 @@ fn apart(
     write(call, sites, || Coded::New { number: 0, keep: 0 }).is_some()
 }
 
-/// Writes the slot of a call with the same stack as the last one, if the hot path can.
-#[inline(always)]
-fn write_again(call: &Call, encoder: &Encoder, depth: usize) -> bool {
-    let buffer = WIPED.buffers.current();
-    let Some((next, place)) = buffer.hot_slot_and_place() else { return false };
-    let Some(number) = encoder.current(place, depth) else { return false };
-    let aux = call.aux | number << STACK_SHIFT;
-    write_hot(buffer, &next, Slot::word0(call.kind, aux, 0), call.address, call.size)
-}
-
 /// Writes the slots of a call and, before them, those of its stack; returns how that was coded.
 /// `None`: there is no room for it.
-#[inline(always)]
 fn write(call: &Call, sites: &[Site], mut code: impl FnMut() -> Coded) -> Option<Coded> {
     let session = &WIPED.session;
     for _ in 0..ATTEMPTS {

@@ -3,7 +3,7 @@
 //! Three compares lead away from it, to the [cold path](super::cold): one when there is no room,
 //! one when a field does not fit, and one when a signal handler came between.
 
-use mallook_format::{Kind, Slot};
+use mallook_format::{Kind, SLOT_SIZE, Slot};
 
 use crate::host::clock;
 
@@ -42,12 +42,26 @@ pub fn write_hot(
     address: usize,
     size: usize,
 ) -> bool {
+    write_hot_behind(buffer, next, 0, head, address, size)
+}
+
+/// As [`write_hot`], behind so many slots that are the caller's to write, if it is `true`.
+#[inline(always)]
+pub fn write_hot_behind(
+    buffer: &ThreadBuffer,
+    next: &NextSlot,
+    slots: usize,
+    head: u64,
+    address: usize,
+    size: usize,
+) -> bool {
     let delta = clock::tsc().wrapping_sub(next.base);
-    if delta > next.max_delta || !fits(address, size) || !buffer.reserve(next.cursor, 1) {
+    if delta > next.max_delta || !fits(address, size) || !buffer.reserve(next.cursor, slots + 1) {
         return false;
     }
     // Fields that fit need no mask.
     let word0 = head | address as u64 | next.parity_bits;
-    slot_at(next.cursor).commit(word0, Slot::word1(0, delta as u32) | size as u64);
+    let place = next.cursor + slots * SLOT_SIZE;
+    slot_at(place).commit(word0, Slot::word1(0, delta as u32) | size as u64);
     true
 }

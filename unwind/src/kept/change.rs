@@ -39,6 +39,12 @@ impl Kept {
             *frame = CUT;
             *site = Site::CUT;
         }
+        let mut hash = 0;
+        let sites = self.sites.iter().take(seam.near + 1);
+        for (site, place) in sites.zip(&mut self.hashes).skip(1) {
+            hash = site.hash_after(hash);
+            *place = hash;
+        }
         self.dropped = if self.is_cut { self.dropped.saturating_add(by) } else { by + 1 };
         self.is_cut = true;
         self.is_shifted = true;

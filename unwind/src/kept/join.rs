@@ -25,6 +25,9 @@ impl Kept {
         let mut flags = checks & LIVE;
         let mut number = checks >> FLAG_BITS;
         let mut target = near;
+        let hashes = self.hashes.as_mut_ptr();
+        // SAFETY: one of the array.
+        let mut hash = unsafe { hashes.wrapping_add(near).read() };
         for source in top..=DEPTH {
             target += 1;
             // SAFETY: a frame of the array.
@@ -35,6 +38,9 @@ impl Kept {
             let to = self.sites.as_mut_ptr().wrapping_add(target);
             // SAFETY: likewise.
             unsafe { to.write(site) };
+            hash = site.hash_after(hash);
+            // SAFETY: likewise.
+            unsafe { hashes.wrapping_add(target).write(hash) };
             if rule.kind() <= kind::BP && outer_sp != ABOVE {
                 let is_saved = rule.slot() != 0;
                 if is_saved && flags != 0 {

@@ -84,6 +84,9 @@ pub struct Guess {
     pub rule: Rule,
 }
 
+/// Frames that a search passes by at once.
+const AT_ONCE: usize = 3;
+
 /// Guesses of a thread.
 const GUESSES: usize = 512;
 
@@ -109,6 +112,8 @@ pub struct Kept {
     /// return address is being loaded.
     guesses: [Guess; GUESSES],
     sites: [Site; DEPTH + 1],
+    /// Of so many outer sites.
+    hashes: [u64; DEPTH + 1],
     frames: [Frame; DEPTH + 1],
     checks: [Check; DEPTH * CHECKS + BLOCK],
 }
@@ -180,6 +185,12 @@ impl Kept {
         self.sites.get(1..=self.length).unwrap_or(&[])
     }
 
+    /// The hash of the stack.
+    #[inline(always)]
+    pub fn hash(&self) -> u64 {
+        self.hashes.get(self.length).copied().unwrap_or(0) | 1
+    }
+
     #[inline(always)]
     fn frame(&self, number: usize) -> *mut Frame {
         debug_assert!(number <= DEPTH);
@@ -191,10 +202,22 @@ impl Kept {
     #[inline(always)]
     pub fn seek(&self, mut near: usize, at: Registers) -> (usize, bool) {
         let mut frame = self.frame(near).cast_const();
-        // SAFETY: frame 0 ends the search: no stack pointer is above its own.
-        while unsafe { (*frame).sp } < at.sp {
-            frame = frame.wrapping_sub(1);
-            near -= 1;
+        // Several at a time and without a branch for each: how many frames a step passes by
+        // differs, and the processor would guess wrong.
+        loop {
+            let mut inside = true;
+            let mut passed = 0;
+            for by in 0..AT_ONCE {
+                // SAFETY: a frame, or one of the words before them, which frame 0 keeps out of the
+                // count: no stack pointer is above its own.
+                inside &= unsafe { (*frame.wrapping_sub(by)).sp } < at.sp;
+                passed += usize::from(inside);
+            }
+            frame = frame.wrapping_sub(passed);
+            near -= passed;
+            if !inside {
+                break;
+            }
         }
         // SAFETY: a frame of the array.
         let Frame { sp, pc, bp, checks, .. } = unsafe { frame.read() };

@@ -1,11 +1,11 @@
 //! What a block knows of the stacks of its thread, and what a stack adds to that.
 //!
 //! A block names up to [`MAX_STACK`] stacks by numbers that go round. Stacks are told apart by a
-//! hash of 64 bits, which is kept for each number of frames, so that only new frames are hashed: two
-//! different ones among the 127 of a block take each other's place once in about 2^50 blocks.
+//! hash of 64 bits: two different ones among the 127 of a block take each other's place once in about
+//! 2^50 blocks.
 
 use mallook_format::{
-    MAX_DEPTH, MAX_KEEP, MAX_STACK, MORE_SITES, SLOT_SIZE, STACK_SITES, Slot, StackSlot, stack_more,
+    MAX_KEEP, MAX_STACK, MORE_SITES, SLOT_SIZE, STACK_SITES, Slot, StackSlot, stack_more,
 };
 use mallook_unwind::Site;
 
@@ -13,8 +13,6 @@ use crate::record::thread_buffer::{Place, slot_at};
 
 /// Buckets of the table from hashes to numbers.
 const BUCKETS: usize = 512;
-/// Of xxHash: an odd number whose bits are spread evenly.
-const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
 
 /// The state of one thread. All zero: of no block.
 #[repr(C)]
@@ -33,8 +31,8 @@ pub struct Encoder {
     by_hash: [u8; BUCKETS],
     /// The hash of the stack with each number, 0 for none.
     numbers: [u64; MAX_STACK as usize + 1],
-    /// The hash of so many outer frames of the thread's last stack.
-    hashes: [u64; MAX_DEPTH + 1],
+    /// The hash of the thread's last stack.
+    hash: u64,
 }
 
 /// How a stack stands in a block.
@@ -92,16 +90,16 @@ fn padded<const COUNT: usize>(sites: &[Site]) -> [mallook_format::Site; COUNT] {
 
 impl Encoder {
     /// Takes notice of the thread's last stack, which has so many outer frames of the one before.
-    #[inline]
-    pub fn see(&mut self, sites: &[Site], kept: usize) {
+    #[inline(always)]
+    pub fn see(&mut self, hash: u64, kept: usize) {
+        self.hash = hash;
         self.same = self.same.min(kept);
-        let mut hash = self.hashes.get(kept).copied().unwrap_or(0);
-        let after = self.hashes.get_mut(kept + 1..).unwrap_or_default();
-        for (site, place) in sites.get(kept..).unwrap_or_default().iter().zip(after) {
-            hash = (hash ^ u64::from(site.0)).wrapping_mul(PRIME);
-            hash ^= hash >> 32;
-            *place = hash;
-        }
+    }
+
+    /// Whether the thread's last stack has this hash.
+    #[inline(always)]
+    pub fn is_last(&self, hash: u64) -> bool {
+        self.hash == hash
     }
 
     /// The number of the thread's last stack in a block, if it is that of the block as well.
@@ -117,7 +115,7 @@ impl Encoder {
         if self.place != place {
             self.begin(place);
         }
-        let hash = self.hash(depth);
+        let hash = self.hash;
         let number = self.by_hash[hash as usize % BUCKETS];
         if self.numbers.get(usize::from(number)) == Some(&hash) {
             return Coded::Known(number);
@@ -132,7 +130,7 @@ impl Encoder {
         self.depth = depth;
         self.current = coded.number();
         if let Coded::New { number, .. } = coded {
-            let hash = self.hash(depth);
+            let hash = self.hash;
             self.last = number;
             self.by_hash[hash as usize % BUCKETS] = number;
             if let Some(place) = self.numbers.get_mut(usize::from(number)) {
@@ -151,15 +149,12 @@ impl Encoder {
         self.current = 0;
         self.numbers.fill(0);
     }
-
-    /// Never 0.
-    fn hash(&self, depth: usize) -> u64 {
-        self.hashes.get(depth).copied().unwrap_or(0) | 1
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use mallook_unwind::hash_of;
+
     use super::*;
 
     fn encoder() -> Box<Encoder> {
@@ -173,7 +168,7 @@ mod tests {
 
     /// Codes and confirms a stack.
     fn put(encoder: &mut Encoder, place: Place, stack: &[Site], kept: usize) -> Coded {
-        encoder.see(stack, kept);
+        encoder.see(hash_of(stack), kept);
         let coded = encoder.code(place, stack.len());
         encoder.confirm(coded, stack.len());
         coded
@@ -198,14 +193,14 @@ mod tests {
         let encoder = &mut *encoder();
         let (long, short) = (sites(&[20, 21, 22]), sites(&[20, 21]));
         put(encoder, FIRST, &long, 0);
-        encoder.see(&long, 3);
+        encoder.see(hash_of(&long), 3);
         assert_eq!(encoder.current(FIRST, 3), Some(1));
         assert_eq!(encoder.current(SECOND, 3), None);
         // All of it is the outer part of the last one.
-        encoder.see(&short, 2);
+        encoder.see(hash_of(&short), 2);
         assert_eq!(encoder.current(FIRST, 2), None);
         // Captured, and lost.
-        encoder.see(&long, 2);
+        encoder.see(hash_of(&long), 2);
         assert_eq!(encoder.current(FIRST, 3), None);
     }
 
@@ -214,7 +209,7 @@ mod tests {
         let encoder = &mut *encoder();
         put(encoder, FIRST, &sites(&[20, 21, 22]), 0);
         // Captured, and lost.
-        encoder.see(&sites(&[20, 30]), 1);
+        encoder.see(hash_of(&sites(&[20, 30])), 1);
         let again = put(encoder, FIRST, &sites(&[20, 30, 31]), 2);
         assert_eq!(again, Coded::New { number: 2, keep: 1 });
     }
