@@ -14,7 +14,7 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::{musl, optional, shadow, twice};
 use crate::host::elf::Object;
-use crate::host::{clock, errno, libc_thread, loaded, objects};
+use crate::host::{clock, libc_thread, loaded, objects};
 use crate::session::other_copy;
 
 /// The next definition of a function of type `F`.
@@ -235,8 +235,10 @@ fn resolve() {
     };
     PLAIN_REALLOC.address.store(or_next(plain_realloc, &REALLOC.address), Relaxed);
     optional::resolve(allocator);
+    let plain_free = or_next(plain_free, &FREE.address);
+    nothing::set_free(plain_free);
     // Release: pairs with the Acquire in `resolve_once`: all others are there.
-    PLAIN_FREE.address.store(or_next(plain_free, &FREE.address), Release);
+    PLAIN_FREE.address.store(plain_free, Release);
 }
 
 /// The function with this name of any object, 0 if there is none.

@@ -1,11 +1,36 @@
 //! Stand-ins for functions that nobody defines: composed from others where that is possible, a
 //! failure otherwise.
 
-use super::{PLAIN_FREE, Pointer, Strings, c_char, c_int, c_void};
-use crate::host::syscall;
+use core::ffi::{c_char, c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::host::{errno, syscall};
+
+type Pointer = *mut c_void;
+type Strings = *const *const c_char;
+
+/// The address of `free`. Relaxed: it is there before any function here can be called.
+static FREE: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes the `free` that those of C23 are composed from.
+pub fn set_free(address: usize) {
+    FREE.store(address, Ordering::Relaxed);
+}
+
+/// # Safety
+/// As `free`.
+unsafe fn free_by(block: Pointer) {
+    let address = FREE.load(Ordering::Relaxed);
+    // SAFETY: the address of a function with this type, or none.
+    let free: Option<unsafe extern "C" fn(Pointer)> = unsafe { core::mem::transmute(address) };
+    if let Some(free) = free {
+        // SAFETY: by contract.
+        unsafe { free(block) }
+    }
+}
 
 fn out_of_memory() -> Pointer {
-    super::errno::set(libc::ENOMEM);
+    errno::set(libc::ENOMEM);
     core::ptr::null_mut()
 }
 pub unsafe extern "C" fn malloc(_size: usize) -> Pointer {
@@ -23,18 +48,18 @@ pub unsafe extern "C" fn memalign(_alignment: usize, _size: usize) -> Pointer {
 pub unsafe extern "C" fn free(_block: Pointer) {}
 pub unsafe extern "C" fn free_sized(block: Pointer, _size: usize) {
     // SAFETY: as the caller's; C23 7.24.3.5 defines this as `free` with a hint.
-    unsafe { PLAIN_FREE.get()(block) }
+    unsafe { free_by(block) }
 }
 pub unsafe extern "C" fn free_aligned_sized(block: Pointer, _alignment: usize, _size: usize) {
     // SAFETY: as the caller's; C23 7.24.3.4 defines this as `free` with hints.
-    unsafe { PLAIN_FREE.get()(block) }
+    unsafe { free_by(block) }
 }
 pub unsafe extern "C" fn posix_memalign(_: *mut Pointer, _: usize, _: usize) -> c_int {
     libc::ENOMEM
 }
 
 fn not_there() -> c_int {
-    super::errno::set(libc::ENOSYS);
+    errno::set(libc::ENOSYS);
     -1
 }
 pub unsafe extern "C" fn fork() -> libc::pid_t {
@@ -64,7 +89,7 @@ pub unsafe extern "C" fn execveat(
             ],
         )
     };
-    super::errno::set(result.err().map_or(0, |errno| errno.0));
+    errno::set(result.err().map_or(0, |errno| errno.0));
     -1
 }
 pub unsafe extern "C" fn fexecve(_: c_int, _: Strings, _: Strings) -> c_int {
