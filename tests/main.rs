@@ -26,6 +26,7 @@ mod cli_info;
 mod cli_pages;
 mod clock_back;
 mod coarse;
+mod compared;
 mod confinement;
 mod copies;
 mod crowds;
