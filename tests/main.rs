@@ -43,6 +43,7 @@ mod follow;
 mod followed;
 mod fork;
 mod formats;
+mod heaptracked;
 mod hooks;
 mod hostile;
 mod hostile_stacks;
