@@ -51,6 +51,12 @@ pub fn have(test: &str, tools: &[&str]) -> bool {
     }
 }
 
+/// The call stacks that every traced program records, where its test does not say it: the value of
+/// `MALLOOK_TEST_STACK`. All that `docs/robustness.md` promises has to hold with them, too.
+pub fn stacks_of_the_suite() -> Option<OsString> {
+    std::env::var_os("MALLOOK_TEST_STACK")
+}
+
 /// Says that a test does not run, or fails if everything is required; `false`.
 pub fn skip(test: &str, missing: &str) -> bool {
     let message = format!("SKIPPED: {test}: {missing} is missing");
@@ -137,9 +143,15 @@ impl<'a> Host<'a> {
         self.env("MALLOOK_MODE", "ring").env("MALLOOK_SIZE", size)
     }
 
-    /// Puts the library before it, with traces called `trace`. What was set before stays.
+    /// Puts the library before it, with traces called `trace`, and with call stacks if the suite
+    /// runs with them. What was set before stays.
     pub fn preloaded(self) -> Self {
-        self.or_env("LD_PRELOAD", &artifacts().library).or_env("MALLOOK_PREFIX", "trace")
+        let host = self.or_env("LD_PRELOAD", &artifacts().library);
+        let host = host.or_env("MALLOOK_PREFIX", "trace");
+        match stacks_of_the_suite() {
+            Some(how) => host.or_env("MALLOOK_STACK", how),
+            None => host,
+        }
     }
 
     fn or_env(self, name: &str, value: impl AsRef<OsStr>) -> Self {

@@ -8,11 +8,11 @@ use crate::hosts::check_traces;
 use crate::sandbox::{Host, Sandbox, have, setup};
 
 /// A server that is ended with the test, whatever happens.
-struct Server(Child);
+pub struct Server(Child);
 
 impl Server {
     /// Starts it, and waits until its socket is there.
-    fn start(host: Host, socket: &Path) -> Server {
+    pub fn start(host: Host, socket: &Path) -> Server {
         let mut host = host;
         host.command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Server(host.command.spawn().unwrap());
@@ -24,7 +24,7 @@ impl Server {
     }
 
     /// Asks it to end, and waits for that.
-    fn stop(mut self, signal: i32) {
+    pub fn stop(mut self, signal: i32) {
         // SAFETY: our own child, which has not been waited for.
         unsafe { libc::kill(self.0.id() as i32, signal) };
         let status = self.0.wait().unwrap();
@@ -39,11 +39,18 @@ impl Drop for Server {
     }
 }
 
-fn client(program: &str, socket: &Path, arguments: &[&str]) -> Output {
+/// Runs a client of the server to its end.
+pub fn client(program: &str, socket: &Path, arguments: &[&str]) -> Output {
     let flag = if program == "curl" { "--unix-socket" } else { "-s" };
     let output = Command::new(program).arg(flag).arg(socket).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     output
+}
+
+/// A server that listens on this socket.
+pub fn redis_server<'a>(sandbox: &'a Sandbox, socket: &Path) -> Host<'a> {
+    let host = sandbox.command("redis-server").args(["--port", "0", "--save", ""]);
+    host.args(["--appendonly", "no", "--unixsocket"]).arg(socket)
 }
 
 #[test]
@@ -54,8 +61,7 @@ fn redis() {
     let sandbox = setup("redis");
     let socket = sandbox.path().join("socket");
     let serve = |sandbox: &Sandbox, preloaded: bool| -> String {
-        let host = sandbox.command("redis-server").args(["--port", "0", "--save", ""]);
-        let host = host.args(["--appendonly", "no", "--unixsocket"]).arg(&socket);
+        let host = redis_server(sandbox, &socket);
         let server = Server::start(if preloaded { host.preloaded() } else { host }, &socket);
         let tests = ["-q", "-n", "4000", "-P", "8", "-t", "set,get,lpush,lrange_100,hset"];
         client("redis-benchmark", &socket, &tests);
@@ -73,13 +79,8 @@ fn redis() {
     check_traces(&sandbox, &sandbox.traces("trace"));
 }
 
-#[test]
-fn nginx() {
-    if !have("nginx", &["nginx", "curl"]) {
-        return;
-    }
-    let sandbox = setup("nginx");
-    let socket = sandbox.path().join("socket");
+/// A server of a page, with two workers, that listens on `socket` in the sandbox.
+pub fn nginx_server(sandbox: &Sandbox) -> Host<'_> {
     sandbox.file("page.html", "page\n".repeat(3_000));
     let here = sandbox.path().display();
     // SAFETY: asks who we are.
@@ -96,9 +97,19 @@ fn nginx() {
         }}"
     );
     let configuration = sandbox.file("nginx.conf", configuration);
+    let host = sandbox.command("nginx").args(["-e", "stderr", "-c"]).arg(&configuration);
+    host.env("PATH", "/usr/sbin:/usr/bin:/bin")
+}
+
+#[test]
+fn nginx() {
+    if !have("nginx", &["nginx", "curl"]) {
+        return;
+    }
+    let sandbox = setup("nginx");
+    let socket = sandbox.path().join("socket");
     let serve = |preloaded: bool| -> Vec<u8> {
-        let host = sandbox.command("nginx").args(["-e", "stderr", "-c"]).arg(&configuration);
-        let host = host.env("PATH", "/usr/sbin:/usr/bin:/bin");
+        let host = nginx_server(&sandbox);
         let server = Server::start(if preloaded { host.preloaded() } else { host }, &socket);
         let urls = ["-s", "--compressed", "http://localhost/page.html?[1-300]"];
         let clients: Vec<_> = (0..2)

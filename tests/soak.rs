@@ -2,13 +2,14 @@
 //! counts what they do (`tally.c`). Each trace must hold as many events as its process counted,
 //! none lost, and nothing impossible.
 //!
-//! One round is part of the suite; `MALLOOK_SOAK=1800` repeats it for half an hour.
+//! One round is part of the suite; `MALLOOK_SOAK=1800` repeats it for half an hour. In a growing file
+//! and in a ring, each with call stacks and without; with `MALLOOK_TEST_STACK`, with these only.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::sandbox::{Random, Run, Sandbox, number, setup};
+use crate::sandbox::{Random, Run, Sandbox, number, setup, stacks_of_the_suite};
 use crate::trace::{Info, Trace, dump};
 
 /// The size of the table, and of an entry of it (`tally.h`).
@@ -53,8 +54,17 @@ fn infos(traces: &[Trace]) -> Vec<Info> {
     infos
 }
 
+/// How the traces of a round are written.
+#[derive(Clone, Copy, Debug)]
+struct Way<'a> {
+    /// The size of the ring, if it is one.
+    ring: Option<&'a str>,
+    /// The call stacks.
+    stacks: &'a str,
+}
+
 /// Runs so many families, and compares. Returns the number of processes and that of events.
-fn round(sandbox: &Sandbox, families: usize, seed: u64, ring: Option<&str>) -> (usize, u64) {
+fn round(sandbox: &Sandbox, families: usize, seed: u64, way: Way) -> (usize, u64) {
     let counter = sandbox.path().join("tally.so");
     let soak = sandbox.path().join("soak");
     let table = fs::File::create(sandbox.path().join("tally.table")).unwrap();
@@ -62,7 +72,8 @@ fn round(sandbox: &Sandbox, families: usize, seed: u64, ring: Option<&str>) -> (
     let mut host = sandbox.command(&soak).args([families.to_string(), seed.to_string()]);
     // Beneath us: what it counts is what our next definitions are asked for.
     host = host.env("LD_PRELOAD", crate::building::preload(&[], &[&counter]));
-    if let Some(size) = ring {
+    host = host.env("MALLOOK_STACK", way.stacks);
+    if let Some(size) = way.ring {
         host = host.ring(size);
     }
     let run: Run = host.run().expect(0).sound();
@@ -82,7 +93,7 @@ fn round(sandbox: &Sandbox, families: usize, seed: u64, ring: Option<&str>) -> (
             let recorded = info.present() + info.overwritten();
             let difference = recorded.abs_diff(tally.events);
             let allowed = if tally.is_exact { 0 } else { IN_FLIGHT };
-            assert!(difference <= allowed, "{} counted, {info:?}", tally.events);
+            assert!(difference <= allowed, "{} counted, {way:?}, {info:?}", tally.events);
             events += recorded;
         }
     }
@@ -99,12 +110,17 @@ fn soak() {
     sandbox.build("special/tally.c", "tally.so", &["-shared", "-fPIC"]);
     sandbox.build("special/soak.c", "soak", &[sandbox.path().join("tally.so").to_str().unwrap()]);
     let (time, start) = (Duration::from_secs(number("MALLOOK_SOAK", 0) as u64), Instant::now());
+    let suite = stacks_of_the_suite();
+    let stacks = suite.as_ref().map_or(vec!["off", "full"], |how| vec![how.to_str().unwrap()]);
     let mut random = Random::new();
     let (mut rounds, mut processes, mut events) = (0, 0, 0);
     loop {
-        for ring in [None, Some("1M")] {
-            let (more, moments) = round(&sandbox, 12, random.word() >> 1, ring);
-            (processes, events) = (processes + more, events + moments);
+        for &stacks in &stacks {
+            for ring in [None, Some("1M")] {
+                let way = Way { ring, stacks };
+                let (more, moments) = round(&sandbox, 12, random.word() >> 1, way);
+                (processes, events) = (processes + more, events + moments);
+            }
         }
         rounds += 1;
         let seconds = start.elapsed().as_secs();

@@ -47,6 +47,8 @@ pub struct Heard {
     pub outermost: Option<Kind>,
     /// Stacks that are not complete.
     pub incomplete: usize,
+    /// Of each stack, frames that stood, frames in all, and whether outer ones were dropped.
+    pub each: Vec<(usize, usize, bool)>,
 }
 
 pub struct Recorder {
@@ -95,6 +97,7 @@ impl Recorder {
         heard.events += 1;
         heard.kept += kept;
         heard.frames += sites.len();
+        heard.each.push((kept, sites.len(), sites[0] == Site::CUT));
         let ours: Vec<usize> = sites.iter().rev().map(|site| self.sites.address(*site)).collect();
         let outermost = self.sites.get(sites[0]).map(|it| it.1);
         let sites = sites.to_vec();

@@ -138,6 +138,26 @@ fn what_is_deeper_than_the_limit_is_marked() {
     );
 }
 
+/// A stack is marked as long as it is too deep, and afterwards it is kept as any other one.
+#[test]
+fn what_was_dropped_is_found_again() {
+    let work = || {
+        let program = Program::new("special.c", &["-O2"]);
+        Recorder::new(Against::None).record(|| _ = program.call(c"around", 1000, 1500)).each
+    };
+    let each = thread::Builder::new().stack_size(16 << 20).spawn(work).unwrap().join().unwrap();
+    // Twice up to a depth of 2500 and back, an event at each level of the way back.
+    let cut = each.iter().filter(|(.., is_cut)| *is_cut).count();
+    assert!((2 * 400..2 * 650).contains(&cut), "{cut} of {} are cut", each.len());
+    let whole = each.iter().skip(1).filter(|(.., is_cut)| !is_cut);
+    let (kept, frames) = whole.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    assert!(kept * 100 > frames * 95, "{kept} of {frames}");
+    // While some are missing, those that are there are kept as well.
+    let parts = each.iter().filter(|(.., is_cut)| *is_cut);
+    let (kept, frames) = parts.fold((0, 0), |sum, it| (sum.0 + it.0, sum.1 + it.1));
+    assert!(kept * 100 > frames * 95, "{kept} of {frames}");
+}
+
 #[test]
 fn code_without_tables() {
     let (events, .., outermost) = record("special.c", Against::Fresh, c"guesses", 4, 1);
@@ -199,6 +219,27 @@ fn a_guess_into_a_stack_that_has_gone() {
 fn the_frame_pointer_matters_again() {
     let (events, ..) = record("special.c", Against::All, c"meetings", 40, 0);
     assert_eq!(events, 120);
+}
+
+/// Whatever is between a frame that only its frame pointer tells, and the event: of all words on the
+/// stack, one shows that the frame is another one.
+#[test]
+fn frames_that_only_the_frame_pointer_tells() {
+    for which in 0..6 {
+        let (events, .., outermost) = record("rooms.c", Against::All, c"rooms", which, 10);
+        assert_eq!((events, outermost), (20, Some(Kind::End)), "{which}");
+    }
+}
+
+/// What a signal has interrupted is told by all three registers.
+#[test]
+fn each_register_of_a_signal_tells() {
+    for on_another in [0, 1] {
+        let (events, .., outermost) = record("rooms.c", Against::All, c"traps", on_another, 10);
+        assert_eq!((events, outermost), (20, Some(Kind::End)), "{on_another}");
+    }
+    let (events, kept, frames, _) = record("rooms.c", Against::All, c"traps_again", 0, 10);
+    assert!(events == 20 && kept * 20 == frames * 19, "{kept} of {frames}");
 }
 
 #[test]

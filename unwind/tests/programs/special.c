@@ -51,7 +51,10 @@ static NOINLINE unsigned long below(unsigned long levels, unsigned long more) {
             sway(more);
         return 0;
     }
-    return below(levels - 1, more) + 1;
+    unsigned long sum = below(levels - 1, more);
+    /* Or the compiler makes a loop of it. */
+    __asm__ volatile("" : "+r"(sum));
+    return sum + 1;
 }
 
 unsigned long around(unsigned long levels, unsigned long more) {

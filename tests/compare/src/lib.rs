@@ -1,0 +1,23 @@
+//! A library that is preloaded into real programs by tests: at each `malloc`, `calloc` and `realloc`
+//! it takes the call stack twice, as the recorder does and with libunwind, and compares them frame
+//! by frame. Nothing of it is in the recorder.
+//!
+//! `MALLOOK_COMPARED` is the prefix of the files that each process writes: `PREFIX.PID.COUNTER` has
+//! its counts ([`counts`]), also if it is killed, and `….text` the first stacks that differ, with
+//! the mappings of that moment.
+//!
+//! ```text
+//! counts libunwind     what is written; libunwind, loaded beside everything else
+//! host                 what the unwinder needs
+//! thread               what belongs to one thread
+//! compare              one event
+//! hooks                the functions that are replaced, and the start
+//! ```
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+mod compare;
+mod counts;
+mod hooks;
+mod host;
+mod libunwind;
+mod thread;
