@@ -5,14 +5,17 @@
 //!
 //! ```text
 //! messages escape shell  lines on stderr; text of others; command lines to paste
-//! units value            numbers for people; values of options
+//! units value fit paint  numbers for people; values of options; columns; colours
+//! progress chart table   a bar for people who wait; live memory over time; tables of text
 //! output                 where output goes
 //! stacks                 call stacks, and the names of their frames
-//! unpack input           traces that are compressed; the traces that are read
+//! unpack input verdict   traces that are compressed; the traces that are read; limits
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
 //! symbolize              the command that writes names into files
+//! gather                 traces to figures
+//! summary stats          the commands that say what the memory of a program does
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
 //! generate               the command that writes manual pages and completions
@@ -22,10 +25,13 @@
 
 #![warn(missing_docs)]
 
+mod chart;
 mod check;
 mod dump;
 mod escape;
+mod fit;
 mod follow;
+mod gather;
 mod generate;
 mod hint;
 mod info;
@@ -34,13 +40,19 @@ pub mod mallook;
 pub mod mallook_dump;
 mod messages;
 mod output;
+mod paint;
 mod print;
+mod progress;
 mod reading;
 mod run;
 mod selection;
 mod shell;
 mod stacks;
+mod stats;
+mod summary;
 mod symbolize;
+mod table;
 mod units;
 mod unpack;
 mod value;
+mod verdict;
