@@ -12,6 +12,7 @@
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
+//! export                 the command that writes the formats of other programs
 //! symbolize              the command that writes names into files
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
@@ -25,6 +26,7 @@
 mod check;
 mod dump;
 mod escape;
+mod export;
 mod follow;
 mod generate;
 mod hint;
