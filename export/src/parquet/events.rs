@@ -79,7 +79,7 @@ struct Row {
 impl Row {
     fn of(change: &Change, event: &Event, call: &Call) -> Row {
         let time_ns = event.time_ns;
-        let nothing = Row { time_ns, address: 0, size: 0, change: 0, block: 0, lifetime_ns: None };
+        let nothing = Row { time_ns, address: 0, size: 0, change: 0, block: 0, lifetime_ns: 0 };
         match *change {
             Change::Death(old, cause) => {
                 let moment = if cause == Cause::Grown { call.death_ns() } else { None };
