@@ -12,13 +12,14 @@ use fxprof_processed_profile::{
     CategoryHandle, CounterHandle, Frame, FrameFlags, FrameInfo, Profile, ReferenceTimestamp,
     SamplingInterval, StackHandle, ThreadHandle, Timestamp,
 };
-use mallook_analysis::{Block, Figures, Replay, Timeline, Wanted};
+use mallook_analysis::{Birth, Block, Death, Figures, Moment, Timeline, Wanted};
 use mallook_reader::{Event, StackId};
 use rustc_hash::FxHashMap;
 
 use super::export::{Export, Source};
 use super::function::{NO_STACK, functions};
-use super::heap::{Change, Heap, Omitted};
+use super::heap::Omitted;
+use super::pass::{Onlooker, Pass};
 
 /// Samples at the most.
 const MOST: usize = 1 << 19;
@@ -28,11 +29,8 @@ const MOST_TRACKS: usize = 64;
 /// Takes samples, and writes them at the end.
 pub struct Firefox<'a> {
     source: Source<'a>,
-    heap: Heap,
-    samples: Samples,
-    /// What lives over time, of each process.
-    figures: Figures,
-    replay: Replay,
+    /// What lives over time, of each process; and the samples.
+    pass: Pass<Samples>,
     out: &'a mut dyn Write,
 }
 
@@ -96,6 +94,30 @@ impl Samples {
     }
 }
 
+impl Onlooker for Samples {
+    fn birth(&mut self, birth: &Birth, _: &Figures) {
+        self.add(Sample::of(birth.at, birth.block, birth.stack, true));
+    }
+
+    fn death(&mut self, death: &Death) {
+        self.add(Sample::of(death.at, death.block, death.stack, false));
+    }
+}
+
+impl Sample {
+    fn of(at: Moment, block: &Block, stack: Option<StackId>, is_birth: bool) -> Sample {
+        Sample {
+            time_ns: at.time_ns,
+            trace: at.trace,
+            stack,
+            address: block.address,
+            size: block.size,
+            random: mixed(block.births ^ u64::from(at.trace) << 44),
+            is_birth,
+        }
+    }
+}
+
 /// A well-mixed number: the finalizer of SplitMix64.
 fn mixed(number: u64) -> u64 {
     let one = (number ^ number >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -106,17 +128,9 @@ fn mixed(number: u64) -> u64 {
 impl<'a> Firefox<'a> {
     /// An export of any number of processes.
     pub fn new(source: Source<'a>, out: &'a mut dyn Write) -> Firefox<'a> {
-        let traces = source.traces;
-        let starts: Vec<_> = traces.iter().map(|trace| trace.header().realtime_ns).collect();
-        let wanted = Wanted { timelines: traces.len() <= MOST_TRACKS, ..Wanted::default() };
-        Firefox {
-            source,
-            heap: Heap::new(traces.len()),
-            samples: Samples::new(MOST),
-            figures: Figures::new(&starts, wanted),
-            replay: Replay::new(traces.len()),
-            out,
-        }
+        let timelines = source.traces.len() <= MOST_TRACKS;
+        let wanted = Wanted { timelines, ..Wanted::default() };
+        Firefox { source, pass: Pass::new(source, wanted, Samples::new(MOST)), out }
     }
 
     fn profile(&self) -> Profile {
@@ -136,18 +150,19 @@ impl<'a> Firefox<'a> {
             let thread = profile.add_thread(process, trace.pid(), begin, true);
             profile.set_thread_name(thread, &name);
             threads.push(thread);
-            if let Some(timeline) = self.figures.timelines.get(number as usize) {
+            if let Some(timeline) = self.pass.figures().timelines.get(number as usize) {
                 let counter = profile.add_counter(process, "malloc", "Memory", "Live bytes");
                 add_track(&mut profile, counter, timeline, since);
             }
         }
         let mut stacks = FxHashMap::default();
-        for sample in &self.samples.all {
+        let samples = self.pass.more();
+        for sample in &samples.all {
             let Some(&thread) = threads.get(sample.trace as usize) else { continue };
             let stack = *stacks
                 .entry((sample.trace, sample.stack))
                 .or_insert_with(|| self.stack(&mut profile, thread, sample));
-            let weight = self.samples.weight(sample);
+            let weight = samples.weight(sample);
             profile.add_allocation_sample(
                 thread,
                 since(sample.time_ns),
@@ -203,35 +218,20 @@ fn add_track(
 
 impl Export for Firefox<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        self.replay.event(event, &mut self.figures);
-        for change in self.heap.changes(event) {
-            let (block, is_birth): (&Block, bool) = match change {
-                Change::Birth(block, _) => (block, true),
-                Change::Death(block, _) => (block, false),
-                Change::Failure | Change::Unknown(_) => continue,
-            };
-            self.samples.add(Sample {
-                time_ns: event.time_ns,
-                trace: event.trace,
-                stack: event.stack,
-                address: block.address,
-                size: block.size,
-                random: mixed(block.births ^ u64::from(event.trace) << 44),
-                is_birth,
-            });
-        }
+        self.pass.event(event);
         Ok(())
     }
 
     fn ended(&mut self, trace: u32) {
-        self.replay.end(trace, &mut self.figures);
+        self.pass.ended(trace);
     }
 
     fn finish(&mut self) -> io::Result<Omitted> {
+        self.pass.finish();
         let profile = self.profile();
         serde_json::to_writer(&mut *self.out, &profile)?;
         writeln!(self.out)?;
-        Ok(Omitted { thinned: self.samples.thinned, ..self.heap.omitted() })
+        Ok(Omitted { thinned: self.pass.more().thinned, ..self.pass.omitted() })
     }
 }
 

@@ -103,15 +103,15 @@ impl Omitted {
 impl fmt::Display for Omitted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
-            (self.failed, "failed calls left out"),
-            (self.unknown, "releases of unknown blocks left out"),
-            (self.unseen, "blocks end where the next one at their address begins"),
-            (self.thinned, "blocks left out, for which others count more"),
+            ("failed calls left out", self.failed),
+            ("releases of unknown blocks left out", self.unknown),
+            ("blocks that end where the next one at their address begins", self.unseen),
+            ("blocks left out, for which others count more", self.thinned),
         ];
         let mut separator = "";
-        for (count, what) in parts {
+        for (what, count) in parts {
             if count != 0 {
-                write!(f, "{separator}{} {what}", Grouped(count))?;
+                write!(f, "{separator}{what}: {}", Grouped(count))?;
                 separator = "; ";
             }
         }

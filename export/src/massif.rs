@@ -134,7 +134,7 @@ impl<'a> Massif<'a> {
 
 impl Export for Massif<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
-        if event.time_ns >= self.due_ns {
+        if event.time_ns > self.due_ns {
             self.take(event.time_ns);
         }
         self.pass.event(event);

@@ -24,6 +24,8 @@ struct Seen<A> {
 pub trait Onlooker {
     /// A block is born.
     fn birth(&mut self, _birth: &Birth, _figures: &Figures) {}
+    /// A block dies.
+    fn death(&mut self, _death: &Death) {}
     /// A block lives when its process ends.
     fn left(&mut self, _at: &Moment, _block: &Block) {}
 }
@@ -92,6 +94,7 @@ impl<A: Onlooker> Analysis for Seen<A> {
 
     fn death(&mut self, death: &Death) {
         self.figures.death(death);
+        self.more.death(death);
     }
 
     fn failure(&mut self, at: &Moment, call: &Call) {

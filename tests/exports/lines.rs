@@ -176,7 +176,10 @@ fn a_reallocation_that_is_overtaken() {
         let output = super::run_export(to, &[], &[&trace], &path);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("1 blocks end where the next one at their address begins"), "{said}");
+        assert!(
+            said.contains("blocks that end where the next one at their address begins: 1"),
+            "{said}"
+        );
         path
     };
     let found = replay(&fs::read_to_string(made("memory_replay")).unwrap());

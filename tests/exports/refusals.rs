@@ -61,7 +61,7 @@ fn what_is_missing_is_said() {
     let path = sandbox.path().join("rep");
     let output = run_export("rep", &[], &[run.trace().path()], &path);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(said, "mallook: --to rep: 2 failed calls left out\n");
+    assert_eq!(said, "mallook: --to rep: failed calls left out: 2\n");
 
     let ring = setup("missing-ring");
     let run = ring.program("pairs").args(["1", "9001"]).ring("80K").run().expect(0);

@@ -134,18 +134,17 @@ fn to_directory(
 fn to_file(options: &Options, traces: &[Trace], messages: Messages) -> Result<()> {
     let files: Vec<_> = traces.iter().map(|trace| trace.path().to_owned()).collect();
     let mut target = options.output().open(&files)?;
-    if options.to == Format::Folded {
-        fold(options, traces, &mut target, messages)?;
-        return target.finish();
-    }
-    let stacks = stacks_of(options, traces, messages)?;
-    let source = Source { traces, stacks: &stacks };
     let path = options.path.as_deref().filter(|_| options.to != Format::Pprof);
     let mut packed = Packed::new(path, &mut target)?;
     let mut buffer = BufWriter::with_capacity(1 << 16, &mut packed);
-    let mut export = options.to.file_export(source, &mut buffer)?;
-    feed(options, source, &mut *export, messages)?;
-    drop(export);
+    if options.to == Format::Folded {
+        fold(options, traces, &mut buffer, messages)?;
+    } else {
+        let stacks = stacks_of(options, traces, messages)?;
+        let source = Source { traces, stacks: &stacks };
+        let mut export = options.to.file_export(source, &mut buffer)?;
+        feed(options, source, &mut *export, messages)?;
+    }
     buffer.flush().context("cannot write the output")?;
     drop(buffer);
     packed.finish().context("cannot write the output")?;
