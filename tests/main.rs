@@ -39,6 +39,7 @@ mod ends;
 mod environment;
 mod exact;
 mod exec;
+mod exports;
 mod follow;
 mod followed;
 mod fork;

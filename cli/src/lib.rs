@@ -13,6 +13,7 @@
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
+//! export                 the command that writes the formats of other programs
 //! symbolize              the command that writes names into files
 //! gather                 traces to figures
 //! summary stats          the commands that say what the memory of a program does
@@ -29,6 +30,7 @@ mod chart;
 mod check;
 mod dump;
 mod escape;
+mod export;
 mod fit;
 mod follow;
 mod gather;

@@ -10,8 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, dump, follow, generate, hint, info, input, mallook_dump, output, run, stats, summary,
-    symbolize,
+    check, dump, export, follow, generate, hint, info, input, mallook_dump, output, run, stats,
+    summary, symbolize,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -54,6 +54,8 @@ enum Command {
     Follow(follow::Options),
     /// Replay traces and print what is impossible in them
     Check(check::Options),
+    /// Write traces in the formats of other programs: pprof, heaptrack, massif, parquet, …
+    Export(export::Options),
     /// Write the names of functions into a file beside each trace
     Symbolize(symbolize::Options),
     /// Print the path of the preloaded library, for use without mallook run
@@ -81,6 +83,7 @@ impl Command {
             Command::Dump(options) => dump::run(options, MESSAGES),
             Command::Follow(options) => follow::run(options, MESSAGES),
             Command::Check(options) => check::run(options, MESSAGES),
+            Command::Export(options) => export::run(options, MESSAGES),
             Command::Symbolize(options) => symbolize::run(options, MESSAGES),
             Command::Library => {
                 writeln!(io::stdout(), "{}", library::install()?.display())?;

@@ -14,11 +14,12 @@ use crate::messages::Messages;
 use crate::output::{Output, Target, open_file};
 use crate::progress;
 use crate::selection;
-use crate::stacks::{self, Names};
+use crate::stacks::{self, Naming};
 
-/// Output is written in pieces of this size, and after this many events the bar moves.
+/// Output is written in pieces of this size.
 const PIECE: usize = 1 << 16;
-const STEP: u64 = 1 << 12;
+/// After this many events the bar moves.
+pub const STEP: u64 = 1 << 12;
 
 /// How events look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -95,18 +96,9 @@ pub struct StackOptions {
     #[arg(long, value_enum, value_name = "COST", default_value_t = StackCost::Allocations)]
     pub cost: StackCost,
 
-    /// Take names of functions from this file, which mallook symbolize has written; those beside the
-    /// traces are used without asking (may be repeated)
-    #[arg(long = "names", value_name = "PATH")]
-    pub names_files: Vec<PathBuf>,
-
-    /// Print modules and offsets, and no names of functions
-    #[arg(long, conflicts_with_all = ["names_files", "debug_dirs", "sysroot", "debuginfod"])]
-    pub no_symbols: bool,
-
-    /// Where names come from.
+    /// The names of their frames.
     #[command(flatten)]
-    pub names: Names,
+    pub naming: Naming,
 }
 
 /// What a call stack has cost.
@@ -186,9 +178,7 @@ pub fn events(
     let table = with.table.as_ref().map(|path| open_file("--stacks-table", path, &files));
     let table = table.transpose()?;
     let stacks = stacks::of(traces, messages);
-    if !with.no_symbols {
-        stacks::name(&stacks, &with.names, &with.names_files, messages)?;
-    }
+    with.naming.name(&stacks, messages)?;
     match options.format {
         OutputFormat::Folded => fold(traces, &stacks, options, with.cost, output, messages),
         _ => with_stacks(traces, &stacks, options, table, output, messages),
@@ -240,7 +230,8 @@ fn plain(
     Ok(())
 }
 
-fn say_repairs(repairs: u64, messages: Messages) {
+/// Says how many events were put into another order than that of their times.
+pub fn say_repairs(repairs: u64, messages: Messages) {
     if repairs != 0 {
         messages.say(format_args!("{repairs} events: order between threads repaired by causality"));
     }
@@ -332,6 +323,6 @@ fn each(
 }
 
 /// A bar on stderr, if a person is looking at it and at nothing else.
-fn progress_bar(output: &Output, traces: &[Trace]) -> ProgressBar {
+pub fn progress_bar(output: &Output, traces: &[Trace]) -> ProgressBar {
     progress::bar(traces, output.path.is_some() || !io::stdout().is_terminal())
 }

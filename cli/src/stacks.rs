@@ -37,6 +37,34 @@ pub struct Names {
     pub debuginfod: bool,
 }
 
+/// The names of frames.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+pub struct Naming {
+    /// Take names of functions from this file, which mallook symbolize has written; those beside the
+    /// traces are used without asking (may be repeated)
+    #[arg(long = "names", value_name = "PATH")]
+    pub names_files: Vec<PathBuf>,
+
+    /// Print modules and offsets, and no names of functions
+    #[arg(long, conflicts_with_all = ["names_files", "debug_dirs", "sysroot", "debuginfod"])]
+    pub no_symbols: bool,
+
+    /// Where names come from.
+    #[command(flatten)]
+    pub names: Names,
+}
+
+impl Naming {
+    /// Names the frames of stacks, if they are to have names.
+    pub fn name(&self, stacks: &[Stacks], messages: Messages) -> Result<()> {
+        if self.no_symbols {
+            return Ok(());
+        }
+        name(stacks, &self.names, &self.names_files, messages)
+    }
+}
+
 impl Names {
     /// Finds names in these places.
     pub fn symbolizer(&self) -> Symbolizer {
