@@ -12,6 +12,7 @@
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
+//! cut merge              the commands that write traces
 //! symbolize              the command that writes names into files
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
@@ -23,6 +24,7 @@
 #![warn(missing_docs)]
 
 mod check;
+mod cut;
 mod dump;
 mod escape;
 mod follow;
@@ -32,6 +34,7 @@ mod info;
 mod input;
 pub mod mallook;
 pub mod mallook_dump;
+mod merge;
 mod messages;
 mod output;
 mod print;

@@ -10,7 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, dump, follow, generate, hint, info, input, mallook_dump, output, run, symbolize,
+    check, cut, dump, follow, generate, hint, info, input, mallook_dump, merge, output, run,
+    symbolize,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -46,6 +47,10 @@ enum Command {
     Follow(follow::Options),
     /// Replay traces and print what is impossible in them
     Check(check::Options),
+    /// Write a time range of traces into a file, with the memory that lives at its start
+    Cut(cut::Options),
+    /// Put several traces into one file
+    Merge(merge::Options),
     /// Write the names of functions into a file beside each trace
     Symbolize(symbolize::Options),
     /// Print the path of the preloaded library, for use without mallook run
@@ -71,6 +76,8 @@ impl Command {
             Command::Dump(options) => dump::run(options, MESSAGES),
             Command::Follow(options) => follow::run(options, MESSAGES),
             Command::Check(options) => check::run(options, MESSAGES),
+            Command::Cut(options) => cut::run(options, MESSAGES),
+            Command::Merge(options) => merge::run(options, MESSAGES),
             Command::Symbolize(options) => symbolize::run(options, MESSAGES),
             Command::Library => {
                 writeln!(io::stdout(), "{}", library::install()?.display())?;
