@@ -40,6 +40,8 @@ pub struct MergedEvents<'a> {
     lent: bool,
     /// Repairs of the processes that have ended.
     repairs: u64,
+    /// Traces that have ended since the last event.
+    ended: Vec<u32>,
 }
 
 /// The events of one process.
@@ -95,7 +97,7 @@ impl<'a> MergedEvents<'a> {
                 Reverse((trace.header().realtime_ns.saturating_sub(EARLIER), place))
             })),
         }
-        MergedEvents { processes, heap, lent: false, repairs: 0 }
+        MergedEvents { processes, heap, lent: false, repairs: 0, ended: Vec::new() }
     }
 
     /// Number of moments so far whose order was repaired by causality.
@@ -117,7 +119,28 @@ impl<'a> MergedEvents<'a> {
         }
     }
 
+    /// The same, and the positions of the traces whose last event was before this one: all of them but
+    /// those that end with the last event of all.
+    pub fn advance_with_ended(&mut self) -> Option<(&Event, &[u32])> {
+        self.ended.clear();
+        let place = self.find_first()?;
+        match &self.processes[place] {
+            Process::Open(events) => Some((events.current(), &self.ended)),
+            _ => None,
+        }
+    }
+
     fn advance_several(&mut self) -> Option<&Event> {
+        self.ended.clear();
+        let place = self.find_first()?;
+        match &self.processes[place] {
+            Process::Open(events) => Some(events.current()),
+            _ => None,
+        }
+    }
+
+    /// The process whose event is the next one.
+    fn find_first(&mut self) -> Option<usize> {
         if std::mem::replace(&mut self.lent, true) {
             self.advance_first();
         }
@@ -129,11 +152,7 @@ impl<'a> MergedEvents<'a> {
             }
             self.advance_first();
         }
-        let Reverse((_, place)) = *self.heap.peek()?;
-        match &self.processes[place] {
-            Process::Open(events) => Some(events.current()),
-            _ => None,
-        }
+        self.heap.peek().map(|&Reverse((_, place))| place)
     }
 
     /// Goes on to the next event of the process that is the first.
@@ -146,6 +165,7 @@ impl<'a> MergedEvents<'a> {
         match next {
             Some(event) => *time_ns = event.time_ns,
             None => {
+                self.ended.push(u32::try_from(*place).unwrap_or(u32::MAX));
                 PeekMut::pop(first);
                 self.repairs += process.repairs();
                 *process = Process::Ended;

@@ -1,0 +1,82 @@
+//! What a part of all memory (a size, a thread, a place) has cost: it lives, and has its share of the
+//! peak of the whole.
+
+use crate::amount::Amount;
+use crate::change::{Cause, Death};
+use crate::peak::Peak;
+
+/// What a part of all memory has cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Births, and the sum of their sizes, those that were freed included.
+    pub born: Amount,
+    /// What lives now: nothing, when all traces have ended.
+    pub live: Amount,
+    /// What lived when the processes ended.
+    pub at_end: Amount,
+    /// The most bytes that have lived at once, whenever that was.
+    pub own_maximum: u64,
+    /// Blocks that were freed at once, by the thread that had made them.
+    pub temporary: u64,
+    /// Deaths, without those that are not in the trace.
+    pub deaths: u64,
+    /// The sum of their lifetimes, in nanoseconds.
+    pub age_ns: u64,
+    /// What lived at the last peak, if `changed` is later.
+    then: Amount,
+    /// The number of the last change.
+    changed: u64,
+}
+
+impl Account {
+    /// A block of this size is born; `peak` has counted it.
+    #[inline]
+    pub fn birth(&mut self, size: u64, peak: &Peak) {
+        self.remember(peak);
+        self.born.add(size);
+        self.live.add(size);
+        self.own_maximum = self.own_maximum.max(self.live.bytes);
+    }
+
+    /// One of its blocks dies; `peak` has counted that.
+    #[inline]
+    pub fn death(&mut self, death: &Death, is_temporary: bool, peak: &Peak) {
+        self.remember(peak);
+        self.live.remove(death.block.size);
+        if death.cause == Cause::Replaced {
+            return;
+        }
+        self.deaths += 1;
+        self.age_ns = self.age_ns.saturating_add(death.age_ns());
+        self.temporary += u64::from(is_temporary);
+    }
+
+    /// One of its blocks is alive when its process ends; `peak` has counted that.
+    #[inline]
+    pub fn left(&mut self, size: u64, peak: &Peak) {
+        self.remember(peak);
+        self.live.remove(size);
+        self.at_end.add(size);
+    }
+
+    /// What is alive before a change may be the share of the peak.
+    #[inline]
+    fn remember(&mut self, peak: &Peak) {
+        // The peak that this change may have made is overwritten by the next change.
+        if self.changed <= peak.change() {
+            self.then = self.live;
+        }
+        self.changed = peak.changes();
+    }
+
+    /// Its share of the peak.
+    #[inline]
+    pub fn at_peak(&self, peak: &Peak) -> Amount {
+        if self.changed > peak.change() { self.then } else { self.live }
+    }
+
+    /// The mean lifetime of blocks that have died, in nanoseconds; `None` if none has.
+    pub fn mean_age_ns(&self) -> Option<u64> {
+        self.age_ns.checked_div(self.deaths)
+    }
+}

@@ -1,0 +1,35 @@
+//! A number of blocks and their bytes.
+
+/// A number of blocks and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Amount {
+    /// Bytes that were asked for.
+    pub bytes: u64,
+    /// Blocks.
+    pub blocks: u64,
+}
+
+impl Amount {
+    /// A block more.
+    #[inline]
+    pub fn add(&mut self, size: u64) {
+        self.bytes = self.bytes.saturating_add(size);
+        self.blocks += 1;
+    }
+
+    /// A block less.
+    #[inline]
+    pub fn remove(&mut self, size: u64) {
+        self.bytes = self.bytes.saturating_sub(size);
+        self.blocks = self.blocks.saturating_sub(1);
+    }
+
+    /// Both together.
+    pub fn plus(self, other: Amount) -> Amount {
+        Amount {
+            bytes: self.bytes.saturating_add(other.bytes),
+            blocks: self.blocks.saturating_add(other.blocks),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What the memory of traced programs does: figures from the events of `mallook-reader`. No file, no
+//! terminal, no thread of its own.
+//!
+//! [`Replay`] keeps the memory of each process that is alive and tells an [`Analysis`] who is born and
+//! who dies; [`Figures`] is one that has all figures which were asked for, after one pass:
+//!
+//! ```
+//! use mallook_analysis::{Figures, Wanted};
+//! use mallook_reader::{MergedEvents, Trace};
+//!
+//! # fn main() -> Result<(), mallook_reader::Error> {
+//! let traces = [Trace::open("../tests/golden/v1.trace".as_ref())?];
+//! // Threads of the scope decode while this one counts.
+//! let figures = std::thread::scope(|scope| {
+//!     let mut events = MergedEvents::prefetching(&traces, scope);
+//!     Figures::of(&traces, &mut events, Wanted { lifetimes: true, ..Wanted::default() })
+//! });
+//! let peak = figures.totals.peak();
+//! assert_eq!((peak.most.bytes, peak.most.blocks), (4_295_267_318, 2));
+//! assert_eq!(figures.lifetimes.unwrap().time.count(), 15);
+//! # Ok(()) }
+//! ```
+//!
+//! # Terms
+//!
+//! A *birth* is a successful allocation, or the new block of a reallocation; a *death* is a free, or
+//! the old block of a reallocation. A size is the one that was asked for. The *peak* is the largest live
+//! size after any event, and the first moment that reached it. *Temporary* is what the thread that has
+//! made it frees with at most N other births of that thread in between; what is reallocated is *grown*.
+//! *Crossed* is what another thread frees or reallocates than the one that has made it.
+//!
+//! A process whose trace has ended has no memory: the peak of several is that of the sum of those that
+//! had not ended. A free of a block that is not known is no error: it was born in the parent before a
+//! fork, or before a ring's window.
+//!
+//! Memory is bounded by the blocks that live at once, 64 bytes and two to four entries of 16 each, by
+//! the number of places (a million at the most), and threads (65 536).
+//!
+//! # The law of the modules
+//!
+//! A module uses only modules of rows above its own, and modules to its left.
+//!
+//! ```text
+//! histogram thread place      counts by powers; numbers of threads and of places
+//! live                        the blocks that are alive
+//! change                      births and deaths
+//! replay                      events to changes
+//! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
+//! totals timeline             figures of all, and over time
+//! sizes sites crossings       accounts by size, by place, by thread
+//! lifetimes chains functions  further figures
+//! pass                        all of them at once
+//! ```
+
+mod account;
+mod amount;
+mod chains;
+mod change;
+mod crossings;
+mod functions;
+mod histogram;
+mod lifetimes;
+mod live;
+mod pass;
+mod peak;
+mod place;
+mod replay;
+mod sites;
+mod sizes;
+mod thread;
+mod timeline;
+mod totals;
+
+pub use account::Account;
+pub use amount::Amount;
+pub use chains::Chains;
+pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
+pub use crossings::Crossings;
+pub use functions::{Function, Functions};
+pub use histogram::{Powers, Quantiles};
+pub use lifetimes::Lifetimes;
+pub use live::{Block, LiveSet};
+pub use pass::{Figures, Wanted};
+pub use peak::Peak;
+pub use place::{Place, PlaceId, Places};
+pub use replay::Replay;
+pub use sites::Sites;
+pub use sizes::Sizes;
+pub use thread::{Thread, ThreadId, Threads};
+pub use timeline::{Interval, Timeline};
+pub use totals::{Sums, Totals};

@@ -1,0 +1,213 @@
+//! One pass over all events feeds as many analyses as were asked for.
+
+use mallook_reader::{Call, Event, MergedEvents, Trace};
+
+use crate::chains::Chains;
+use crate::change::{Analysis, Birth, Cause, Death, Moment};
+use crate::crossings::Crossings;
+use crate::functions::Functions;
+use crate::lifetimes::Lifetimes;
+use crate::live::Block;
+use crate::replay::Replay;
+use crate::sites::Sites;
+use crate::sizes::Sizes;
+use crate::timeline::Timeline;
+use crate::totals::Totals;
+
+/// The figures that are wanted. Those of [`Totals`] always are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Other births of its thread during the life of a block that is temporary, at the most.
+    pub threshold: u64,
+    /// By size, in powers of two.
+    pub sizes: bool,
+    /// By exact size, too.
+    pub exact_sizes: bool,
+    /// How long blocks live.
+    pub lifetimes: bool,
+    /// Chains of reallocations.
+    pub chains: bool,
+    /// By thread, and by pair of threads.
+    pub threads: bool,
+    /// By function, with failures and alignments.
+    pub functions: bool,
+    /// By place.
+    pub sites: bool,
+    /// Over time.
+    pub timeline: bool,
+    /// Over time, of each trace.
+    pub timelines: bool,
+}
+
+/// Figures of traces.
+///
+/// ```
+/// use mallook_analysis::{Figures, Wanted};
+/// use mallook_reader::{MergedEvents, Trace};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let traces = [Trace::open("../tests/golden/v1.trace".as_ref())?];
+/// let wanted = Wanted { sizes: true, ..Wanted::default() };
+/// let figures = Figures::of(&traces, &mut MergedEvents::of(&traces), wanted);
+/// let all = figures.totals.all();
+/// assert_eq!((all.born.blocks, all.at_end.bytes), (16, 288));
+/// assert_eq!(figures.sizes.unwrap().classes().count(), 5);
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Who is alive; nobody, when the pass is over. It knows the threads and the places.
+    pub replay: Replay,
+    /// Of all processes, and of each.
+    pub totals: Totals,
+    /// By size.
+    pub sizes: Option<Sizes>,
+    /// How long blocks live.
+    pub lifetimes: Option<Lifetimes>,
+    /// Chains of reallocations.
+    pub chains: Option<Chains>,
+    /// By thread, and by pair of threads.
+    pub threads: Option<Crossings>,
+    /// By function, with failures and alignments.
+    pub functions: Option<Functions>,
+    /// By place.
+    pub sites: Option<Sites>,
+    /// Over time.
+    pub timeline: Option<Timeline>,
+    /// Over time, of each trace; empty if it is not wanted.
+    pub timelines: Vec<Timeline>,
+    /// The Unix time in nanoseconds of the last event.
+    pub end_ns: u64,
+}
+
+impl Figures {
+    /// The figures of all events of these traces.
+    pub fn of(traces: &[Trace], events: &mut MergedEvents, wanted: Wanted) -> Figures {
+        Figures::until(traces, events, wanted, |_| true)
+    }
+
+    /// The figures of the events before the first one of which `goes_on` says `false`.
+    pub fn until(
+        traces: &[Trace],
+        events: &mut MergedEvents,
+        wanted: Wanted,
+        goes_on: impl FnMut(&Event) -> bool,
+    ) -> Figures {
+        let starts: Vec<_> = traces.iter().map(|trace| trace.header().realtime_ns).collect();
+        let mut figures = Figures::new(&starts, wanted);
+        let mut replay = std::mem::replace(&mut figures.replay, Replay::new(0));
+        replay.run_while(events, &mut figures, goes_on);
+        figures.replay = replay;
+        figures
+    }
+
+    /// No figures yet, of traces that start at these Unix times in nanoseconds. Whoever makes them hands
+    /// them to a [`Replay`].
+    pub fn new(starts: &[u64], wanted: Wanted) -> Figures {
+        let traces = starts.len();
+        let start_ns = starts.iter().copied().min().unwrap_or(0);
+        let timelines = if wanted.timelines { starts } else { &[] };
+        Figures {
+            replay: Replay::new(traces),
+            totals: Totals::new(traces, wanted.threshold),
+            sizes: wanted.sizes.then(|| Sizes::new(wanted.exact_sizes)),
+            lifetimes: wanted.lifetimes.then(Lifetimes::default),
+            chains: wanted.chains.then(Chains::default),
+            threads: wanted.threads.then(Crossings::default),
+            functions: wanted.functions.then(Functions::default),
+            sites: wanted.sites.then(Sites::default),
+            timeline: wanted.timeline.then(|| Timeline::new(start_ns)),
+            timelines: timelines.iter().map(|&start_ns| Timeline::new(start_ns)).collect(),
+            end_ns: 0,
+        }
+    }
+}
+
+impl Analysis for Figures {
+    #[inline]
+    fn call(&mut self, at: &Moment, call: &Call) {
+        self.functions.call(at, call);
+    }
+
+    #[inline]
+    fn birth(&mut self, birth: &Birth) {
+        self.totals.birth(birth);
+        let peak = self.totals.peak();
+        if let Some(sizes) = &mut self.sizes {
+            sizes.birth(birth, peak);
+        }
+        if let Some(threads) = &mut self.threads {
+            threads.birth(birth, peak);
+        }
+        if let Some(sites) = &mut self.sites {
+            sites.birth(birth, peak);
+        }
+        let (time_ns, size) = (birth.at.time_ns, birth.block.size);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.birth(time_ns, size, peak.live);
+        }
+        if let Some(timeline) = self.timelines.get_mut(birth.at.trace as usize) {
+            timeline.birth(time_ns, size, self.totals.of(birth.at.trace).peak.live);
+        }
+        self.chains.birth(birth);
+        self.functions.birth(birth);
+    }
+
+    #[inline]
+    fn death(&mut self, death: &Death) {
+        self.totals.death(death);
+        let peak = self.totals.peak();
+        let is_temporary = death.is_temporary(self.totals.threshold());
+        if let Some(sizes) = &mut self.sizes {
+            sizes.death(death, is_temporary, peak);
+        }
+        if let Some(threads) = &mut self.threads {
+            threads.death(death, is_temporary, peak);
+        }
+        if let Some(sites) = &mut self.sites {
+            sites.death(death, is_temporary, peak);
+        }
+        let is_over = matches!(death.cause, Cause::Freed(_));
+        if let Some(timeline) = &mut self.timeline {
+            timeline.death(death.at.time_ns, peak.live, is_over);
+        }
+        if let Some(timeline) = self.timelines.get_mut(death.at.trace as usize) {
+            let live = self.totals.of(death.at.trace).peak.live;
+            timeline.death(death.at.time_ns, live, is_over);
+        }
+        self.lifetimes.death(death);
+        self.chains.death(death);
+    }
+
+    fn failure(&mut self, at: &Moment, call: &Call) {
+        self.totals.failure(at, call);
+        self.functions.failure(at, call);
+    }
+
+    #[inline]
+    fn unknown_death(&mut self, at: &Moment, address: u64) {
+        self.totals.unknown_death(at, address);
+    }
+
+    fn left(&mut self, at: &Moment, block: &Block) {
+        self.totals.left(at, block);
+        let peak = self.totals.peak();
+        if let Some(sizes) = &mut self.sizes {
+            sizes.left(block, peak);
+        }
+        if let Some(threads) = &mut self.threads {
+            threads.left(block, peak);
+        }
+        if let Some(sites) = &mut self.sites {
+            sites.left(block, peak);
+        }
+        self.chains.left(at, block);
+    }
+
+    fn end(&mut self, at: &Moment) {
+        self.end_ns = self.end_ns.max(at.time_ns);
+        if let Some(timeline) = &mut self.timeline {
+            timeline.end(at.time_ns, self.totals.peak().live);
+        }
+    }
+}

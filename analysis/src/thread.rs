@@ -1,0 +1,93 @@
+//! The threads of all processes, numbered as they come.
+
+use rustc_hash::FxHashMap;
+
+/// A thread of one of the traces, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ThreadId(u32);
+
+impl ThreadId {
+    /// All threads beyond the 65 535 that are told apart.
+    pub const OTHERS: ThreadId = ThreadId(0);
+
+    /// The number, from 0 on without gaps.
+    pub fn number(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// The position of its trace.
+    pub trace: u32,
+    /// Its ID.
+    pub tid: u32,
+    /// Blocks that it has made.
+    pub births: u64,
+}
+
+/// Threads that are told apart: a damaged trace may invent any number.
+const MOST: usize = 1 << 16;
+
+/// The threads that have made calls.
+#[derive(Clone, Debug)]
+pub struct Threads {
+    threads: Vec<Thread>,
+    numbers: FxHashMap<(u32, u32), ThreadId>,
+}
+
+impl Default for Threads {
+    fn default() -> Threads {
+        let others = Thread { trace: u32::MAX, tid: 0, births: 0 };
+        Threads { threads: vec![others], numbers: FxHashMap::default() }
+    }
+}
+
+impl Threads {
+    /// The thread with this number.
+    #[inline]
+    pub fn get(&self, thread: ThreadId) -> &Thread {
+        &self.threads[thread.number()]
+    }
+
+    /// All of them, by number, the first one for [`ThreadId::OTHERS`].
+    pub fn iter(&self) -> impl Iterator<Item = (ThreadId, &Thread)> {
+        (0..).map(ThreadId).zip(&self.threads)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, thread: ThreadId) -> &mut Thread {
+        &mut self.threads[thread.number()]
+    }
+
+    /// The number of a thread.
+    pub(crate) fn number(&mut self, trace: u32, tid: u32) -> ThreadId {
+        if let Some(&number) = self.numbers.get(&(trace, tid)) {
+            return number;
+        }
+        if self.threads.len() >= MOST {
+            return ThreadId::OTHERS;
+        }
+        let number = ThreadId(self.threads.len() as u32);
+        self.threads.push(Thread { trace, tid, births: 0 });
+        self.numbers.insert((trace, tid), number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_beyond_the_bound_are_one() {
+        let mut threads = Threads::default();
+        for tid in 0..2 * MOST as u32 {
+            let number = threads.number(3, tid);
+            assert_eq!(number == ThreadId::OTHERS, tid as usize >= MOST - 1);
+        }
+        let first = threads.number(3, 0);
+        assert_eq!((threads.get(first).trace, threads.get(first).tid), (3, 0));
+    }
+}
