@@ -117,7 +117,7 @@ fn output_goes_to_a_file() {
     }
 }
 
-/// A program, or a trace, in the place of the command: the answer is the line that works.
+/// A program in the place of the command: the answer is the line that works. A trace is summed up.
 #[test]
 fn what_was_meant() {
     let sandbox = samples();
@@ -126,11 +126,6 @@ fn what_was_meant() {
         (
             &["printf", "%s", "it's"],
             "mallook: printf is no command; did you mean: mallook run -- printf %s 'it'\\''s'\n",
-        ),
-        (
-            &["golden"],
-            "mallook: golden is a trace; did you mean: mallook info golden\n\
-             mallook: or, for its events: mallook dump golden\n",
         ),
         (
             &["--check", "golden"],
@@ -146,6 +141,9 @@ fn what_was_meant() {
     let line = answer.trim_end().split_once("did you mean: ").unwrap().1;
     let output = paste(&sandbox, line);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), "it's"));
+    let summed_up = |arguments: &[&str]| text(&mallook(sandbox.path(), arguments).stdout);
+    assert!(summed_up(&["golden"]).contains("peak  "));
+    assert_eq!(summed_up(&["golden"]), summed_up(&["summary", "golden"]));
     // A misspelt command is not a program.
     let typo = mallook(sandbox.path(), &["dmup", "golden"]);
     assert_eq!(typo.status.code(), Some(2));

@@ -5,9 +5,9 @@ use mallook_reader::{Call, Kind};
 use crate::amount::Amount;
 use crate::change::{Analysis, Birth, Moment};
 
-/// What the calls of a function were.
+/// The calls of a function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Function {
+pub struct Calls {
     /// All calls, those that released `NULL`, failed or never ended included.
     pub calls: u64,
     /// Calls that failed.
@@ -21,7 +21,7 @@ pub struct Function {
 /// Calls by function, and alignments.
 #[derive(Clone, Debug)]
 pub struct Functions {
-    functions: [Function; KINDS],
+    functions: [Calls; KINDS],
     /// Blocks whose call asked for an alignment, by its power of two.
     alignments: [Amount; 64],
     /// The same of those that were no powers of two.
@@ -34,7 +34,7 @@ const KINDS: usize = Kind::Start as usize;
 impl Default for Functions {
     fn default() -> Functions {
         Functions {
-            functions: [Function::default(); KINDS],
+            functions: [Calls::default(); KINDS],
             alignments: [Amount::default(); 64],
             odd: Amount::default(),
         }
@@ -43,7 +43,7 @@ impl Default for Functions {
 
 impl Functions {
     /// The functions that were called.
-    pub fn called(&self) -> impl Iterator<Item = (Kind, &Function)> {
+    pub fn called(&self) -> impl Iterator<Item = (Kind, &Calls)> {
         let all = self.functions.iter().enumerate().filter(|(_, function)| function.calls != 0);
         all.filter_map(|(number, function)| Some((Kind::from_raw(number as u8)?, function)))
     }

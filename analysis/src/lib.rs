@@ -50,6 +50,7 @@
 //! sizes sites crossings       accounts by size, by place, by thread
 //! lifetimes chains functions  further figures
 //! pass                        all of them at once
+//! frames tree                 the functions of call stacks, and trees of them
 //! ```
 
 mod account;
@@ -57,6 +58,7 @@ mod amount;
 mod chains;
 mod change;
 mod crossings;
+mod frames;
 mod functions;
 mod histogram;
 mod lifetimes;
@@ -70,13 +72,15 @@ mod sizes;
 mod thread;
 mod timeline;
 mod totals;
+mod tree;
 
 pub use account::Account;
 pub use amount::Amount;
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
 pub use crossings::Crossings;
-pub use functions::{Function, Functions};
+pub use frames::Function;
+pub use functions::{Calls, Functions};
 pub use histogram::{Powers, Quantiles};
 pub use lifetimes::Lifetimes;
 pub use live::{Block, LiveSet};
@@ -89,3 +93,4 @@ pub use sizes::Sizes;
 pub use thread::{Thread, ThreadId, Threads};
 pub use timeline::{Interval, Timeline};
 pub use totals::{Sums, Totals};
+pub use tree::{Costs, Node};

@@ -30,7 +30,15 @@ pub struct Sums {
     pub peak: Peak,
     /// What lived when the process ended.
     pub at_end: Amount,
+    /// What of that looks like libstdc++'s emergency pool: it has the size of that, and is among the
+    /// first blocks of the process. The C++ library frees it for leak checkers only.
+    pub pools: Amount,
 }
+
+/// The size of libstdc++'s emergency pool in bytes, and how many blocks of the process there are before
+/// it at the most.
+const POOL: u64 = 72_704;
+const POOL_BIRTHS: u64 = 16;
 
 /// The figures of all processes together, and of each.
 ///
@@ -128,6 +136,9 @@ impl Analysis for Totals {
         self.each(at.trace, |sums| {
             sums.peak.death(block.size);
             sums.at_end.add(block.size);
+            if block.size == POOL && block.births <= POOL_BIRTHS {
+                sums.pools.add(block.size);
+            }
         });
     }
 }

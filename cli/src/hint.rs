@@ -1,17 +1,12 @@
 //! The line that a mistyped command line stands for.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
 
 use clap::Command;
 use clap::error::{ContextKind, Error};
-use mallook_reader::Trace;
 
 use crate::run::inspect;
 use crate::shell;
-
-/// More traces than this are not repeated.
-const MOST_TRACES: usize = 4;
 
 /// The answer to a mistyped command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,8 +15,6 @@ pub struct Hint {
     pub found: String,
     /// The line that would work.
     pub line: String,
-    /// Another one: of a trace, that which prints its events.
-    pub other: Option<String>,
 }
 
 /// The answer to arguments that the grammar refuses. `None` if the error of the grammar will do.
@@ -40,16 +33,7 @@ pub fn of(arguments: &[OsString], grammar: &Command, error: &Error) -> Option<Hi
     let flag = first.to_str().and_then(|first| first.strip_prefix("--")).unwrap_or_default();
     if !flag.is_empty() && is_command(OsStr::new(flag)) {
         let line = line(&["mallook", flag], &arguments[1..]);
-        return Some(Hint { found, line, other: None });
-    }
-    // Opening a pipe would wait for its writer.
-    if Path::new(first).is_file() && Trace::open(first.as_ref()).is_ok() {
-        let found = format!("{} is a trace", shell::quote(first));
-        let command = |name| match arguments.len() {
-            ..=MOST_TRACES => line(&["mallook", name], arguments),
-            _ => format!("mallook {name} FILE..."),
-        };
-        return Some(Hint { found, line: command("info"), other: Some(command("dump")) });
+        return Some(Hint { found, line });
     }
     let is_typo = error.get(ContextKind::SuggestedSubcommand).is_some();
     if is_typo && inspect::search(first).is_none() {
@@ -59,5 +43,5 @@ pub fn of(arguments: &[OsString], grammar: &Command, error: &Error) -> Option<Hi
     grammar.clone().try_get_matches_from(words).ok()?;
     let is_option = first.as_encoded_bytes().starts_with(b"-");
     let run: &[&str] = if is_option { &["mallook", "run"] } else { &["mallook", "run", "--"] };
-    Some(Hint { found, line: line(run, arguments), other: None })
+    Some(Hint { found, line: line(run, arguments) })
 }

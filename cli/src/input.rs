@@ -75,6 +75,17 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
     Ok(opened)
 }
 
+/// The word names traces that are there: a file, a directory, or a prefix. Pipes are not opened, which
+/// would wait for their writers.
+pub fn names_traces(word: &OsStr) -> bool {
+    let path = Path::new(word);
+    if path.is_file() {
+        return unpack::open(path).is_ok();
+    }
+    let is_there = |files: Vec<PathBuf>| files.iter().any(|file| file != path);
+    (path.is_dir() || !path.exists()) && stands_for(path).is_ok_and(is_there)
+}
+
 /// The files that an argument stands for: itself, the traces of a directory, or those whose names
 /// start with it, as a prefix of `mallook run` does.
 fn stands_for(argument: &Path) -> Result<Vec<PathBuf>> {

@@ -5,15 +5,18 @@
 //!
 //! ```text
 //! messages escape shell  lines on stderr; text of others; command lines to paste
-//! units value            numbers for people; values of options
+//! units value fit paint  numbers for people; values of options; columns; colours
+//! progress chart         a bar for people who wait; live memory in the cells of a terminal
 //! output                 where output goes
 //! stacks                 call stacks, and the names of their frames
-//! unpack input           traces that are compressed; the traces that are read
+//! unpack input verdict   traces that are compressed; the traces that are read; limits
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
 //! cut merge              the commands that write traces
 //! symbolize              the command that writes names into files
+//! gather                 traces to figures
+//! summary stats          the commands that say what the memory of a program does
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
 //! generate               the command that writes manual pages and completions
@@ -23,11 +26,14 @@
 
 #![warn(missing_docs)]
 
+mod chart;
 mod check;
 mod cut;
 mod dump;
 mod escape;
+mod fit;
 mod follow;
+mod gather;
 mod generate;
 mod hint;
 mod info;
@@ -37,13 +43,18 @@ pub mod mallook_dump;
 mod merge;
 mod messages;
 mod output;
+mod paint;
 mod print;
+mod progress;
 mod reading;
 mod run;
 mod selection;
 mod shell;
 mod stacks;
+mod stats;
+mod summary;
 mod symbolize;
 mod units;
 mod unpack;
 mod value;
+mod verdict;

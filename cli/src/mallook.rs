@@ -10,7 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, cut, dump, follow, generate, hint, info, input, mallook_dump, merge, output, run,
+    check, cut, dump, follow, generate, hint, info, input, mallook_dump, merge, output, run, stats,
+    summary, symbolize,
     symbolize,
 };
 
@@ -19,12 +20,15 @@ const MESSAGES: Messages = Messages::of("mallook");
 const HELP: &str = "\
 Examples:
   mallook run -- make -j8            record every process, into mallook.out.PID.EPOCH.COUNTER
+  mallook run --summary -- ./program what its memory does, when it ends
+  mallook mallook.out                the same of traces that are there
   mallook info mallook.out.*         a table, a row a process
   mallook dump mallook.out.*         every call, in order of time
 
 Exit codes:
   run      the program's own, or 125, 126, 127: see mallook run --help
-  others   0 all was read; 1 damaged or impossible; 2 wrong usage, or no trace";
+  others   0 all was read; 1 damaged or impossible; 2 wrong usage, or no trace; 3 a limit of
+           --fail-if is exceeded";
 
 /// Records every allocation of a program and of its children, and reads the traces.
 #[derive(Debug, Parser)]
@@ -39,6 +43,10 @@ enum Command {
     /// Start a program, record its allocations and those of its children
     #[command(override_usage = "mallook run [OPTIONS] [--] <PROG> [ARGS]...")]
     Run(run::Options),
+    /// Say what the memory of a program does, on one screen
+    Summary(summary::Options),
+    /// Say all figures of the memory of a program
+    Stats(stats::Options),
     /// Say what traces are: a summary of one, a table of many
     Info(info::Options),
     /// Print events, in order of time
@@ -72,6 +80,8 @@ impl Command {
     fn run(&self) -> Result<ExitCode> {
         match self {
             Command::Run(options) => run::run(options, MESSAGES),
+            Command::Summary(options) => summary::run(options, MESSAGES),
+            Command::Stats(options) => stats::run(options, MESSAGES),
             Command::Info(options) => info::run(options, MESSAGES),
             Command::Dump(options) => dump::run(options, MESSAGES),
             Command::Follow(options) => follow::run(options, MESSAGES),
@@ -94,7 +104,7 @@ impl Command {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
+    let command = match Cli::try_parse_from(arguments()) {
         Ok(cli) => cli.command,
         Err(error) => return refuse(&error),
     };
@@ -108,15 +118,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// The arguments; traces without a command are to be summed up.
+fn arguments() -> Vec<OsString> {
+    let mut all: Vec<OsString> = std::env::args_os().collect();
+    let is_command = |word: &OsString| Cli::command().find_subcommand(word).is_some();
+    if all.get(1).is_some_and(|word| !is_command(word) && input::names_traces(word)) {
+        all.insert(1, "summary".into());
+    }
+    all
+}
+
 /// Answers a command line that is not understood, or prints the help that was asked for.
 fn refuse(error: &clap::Error) -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let hint = error.use_stderr().then(|| hint::of(&arguments, &Cli::command(), error)).flatten();
-    let Some(hint::Hint { found, line, other }) = hint else { error.exit() };
+    let Some(hint::Hint { found, line }) = hint else { error.exit() };
     MESSAGES.say(format_args!("{found}; did you mean: {line}"));
-    if let Some(other) = other {
-        MESSAGES.say(format_args!("or, for its events: {other}"));
-    }
     ExitCode::from(input::UNUSABLE)
 }
 

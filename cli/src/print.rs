@@ -3,17 +3,16 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
-use mallook_format::SLOTS;
+use indicatif::ProgressBar;
 use mallook_reader::export::{Exporter, Format, StackExporter, TextBuffer, folded};
 use mallook_reader::{Cost, Costs, Event, MergedEvents, Stacks, Trace};
 
 use crate::messages::Messages;
 use crate::output::{Output, Target, open_file};
+use crate::progress;
 use crate::selection;
 use crate::stacks::{self, Names};
 
@@ -332,18 +331,7 @@ fn each(
     Ok(())
 }
 
-/// A bar on stderr, if a person is looking at it and at nothing else. It appears after a second.
+/// A bar on stderr, if a person is looking at it and at nothing else.
 fn progress_bar(output: &Output, traces: &[Trace]) -> ProgressBar {
-    let visible =
-        io::stderr().is_terminal() && (output.path.is_some() || !io::stdout().is_terminal());
-    if !visible {
-        return ProgressBar::hidden();
-    }
-    let blocks: u64 = traces.iter().map(Trace::places).sum();
-    let bar = ProgressBar::new(blocks * SLOTS as u64).with_style(
-        ProgressStyle::with_template("{bar:40} {percent}% of {human_len} events, {eta} to go")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
-    );
-    bar.enable_steady_tick(Duration::from_secs(1));
-    bar
+    progress::bar(traces, output.path.is_some() || !io::stdout().is_terminal())
 }

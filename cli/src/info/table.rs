@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 
 use comfy_table::{Cell, CellAlignment, presets};
 use mallook_reader::{Ending, Summary};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::escape::escape;
+use crate::fit::shorten;
 use crate::units::{count, short_size, span};
 
 /// The least width of the program's column, however narrow the terminal.
@@ -147,31 +147,10 @@ impl Table {
     }
 }
 
-/// The text with its middle left out, so that it is no wider than this. The end, which names the
-/// program, keeps two thirds.
-fn shorten(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let room = width.saturating_sub(1);
-    let end: String = fitting(text.chars().rev(), room - room / 3).collect();
-    let start = fitting(text.chars(), room / 3);
-    start.chain(['…']).chain(end.chars().rev()).collect()
-}
-
-/// The first characters, as long as they are no wider than this together.
-fn fitting(characters: impl Iterator<Item = char>, width: usize) -> impl Iterator<Item = char> {
-    characters
-        .scan(0, |used, character| {
-            *used += character.width().unwrap_or(0);
-            Some((*used, character))
-        })
-        .take_while(move |&(used, _)| used <= width)
-        .map(|(_, character)| character)
-}
-
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
 
     fn row(program: &str, events: u64, overwritten: u64) -> Row {
@@ -225,14 +204,5 @@ program     pid  events  bytes   file  lost   covers  ended
             assert_eq!(text.contains(long), width >= 100, "{width}\n{text}");
             assert!(text.contains("cc1plus  "), "{width}\n{text}");
         }
-    }
-
-    #[test]
-    fn the_middle_goes() {
-        assert_eq!(shorten("/usr/bin/make", 13), "/usr/bin/make");
-        assert_eq!(shorten("/usr/bin/make", 10), "/us…n/make");
-        assert_eq!(shorten("日本日本日本", 7), "日…日本");
-        assert_eq!(shorten("abc", 1), "…");
-        assert_eq!(shorten("abc", 0), "…");
     }
 }

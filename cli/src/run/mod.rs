@@ -7,12 +7,14 @@
 //! interpreter      the file that a program cannot be started without
 //! inspect signals  why a program cannot be recorded; signals on their way to it
 //! traces unseen    the files that it has left; what is missing from them
+//! scratch          traces that are removed at the end
 //! ```
 
 pub mod inspect;
 mod interpreter;
 pub mod library;
 mod options;
+mod scratch;
 mod signals;
 mod traces;
 mod unseen;
@@ -28,8 +30,10 @@ use anyhow::{Context, bail};
 use mallook_reader::Shown;
 
 use crate::messages::Messages;
+use crate::run::scratch::Scratch;
 use crate::run::signals::Signals;
 use crate::run::traces::Traces;
+use crate::{input, summary};
 
 pub use crate::run::options::Options;
 
@@ -46,7 +50,11 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
         Some(path) => library::named(path).context("--library")?,
         None => library::install().context("cannot put the preloaded library on disk")?,
     };
-    let prefix = options.prefix().context("--output")?;
+    let mut prefix = options.prefix().context("--output")?;
+    let scratch = options.no_keep.then(|| Scratch::beside(&prefix)).transpose()?;
+    if let Some(scratch) = &scratch {
+        prefix = scratch.prefix();
+    }
     let traces = Traces::before(&prefix)
         .with_context(|| format!("cannot list the directory of {}", prefix.display()))?;
 
@@ -90,14 +98,48 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
         }
     };
 
+    let wants_figures = options.summary || !options.verdict.is_empty();
     if !options.quiet {
-        list(&traces, &prefix, messages);
+        if !options.summary && scratch.is_none() {
+            list(&traces, &prefix, messages);
+        }
         let found = traces.open_new().into_iter().flatten();
         for sentence in unseen::sentences(found, program) {
             messages.say(format_args!("{sentence}"));
         }
     }
-    Ok(pass_on(status))
+    let exceeded = match wants_figures {
+        true => summarize(&traces, options, messages),
+        false => None,
+    };
+    // A signal ends this process, too.
+    drop(scratch);
+    let code = pass_on(status);
+    Ok(exceeded.filter(|_| status.success()).unwrap_or(code))
+}
+
+/// Sums up the memory of the program; the exit code if a limit is exceeded. Whatever goes wrong here, the
+/// outcome of the program is passed on.
+fn summarize(traces: &Traces, options: &Options, messages: Messages) -> Option<ExitCode> {
+    let opened: Vec<_> = traces.open_all().ok()?.collect();
+    if opened.is_empty() {
+        messages.say(format_args!("no trace was written"));
+        return None;
+    }
+    let files = match options.no_keep {
+        true => String::new(),
+        false => traces.in_commands().ok()?,
+    };
+    match summary::of_run(&opened, &files, &options.verdict, options.summary, messages) {
+        Ok(exceeded) => {
+            input::report_damage(&opened, messages);
+            exceeded
+        }
+        Err(error) => {
+            messages.say(format_args!("no summary: {error:#}"));
+            None
+        }
+    }
 }
 
 /// The program is there, and what the kernel would start for it is not.

@@ -10,6 +10,7 @@ use std::path::{self, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::value;
+use crate::verdict::Verdict;
 
 /// The sizes that the library accepts.
 const SIZES: RangeInclusive<u64> = 80 << 10..=1 << 40;
@@ -24,6 +25,8 @@ const VARIABLES: [&str; 8] =
 const HELP: &str = "\
 Examples:
   mallook run -- make -j8                              every process, a trace each
+  mallook run --summary -- ./program                   what its memory does, on one screen
+  mallook run --summary --no-keep --fail-if 'peak>32M' --fail-if 'leaked>0' -- ./test
   mallook run -o /tmp/ls -- ls -l                      traces are /tmp/ls.PID.EPOCH.COUNTER
   mallook run --mode ring --size 256M -- ./server      keep only the newest events
   mallook run --max 2G --clock monotonic -- ./batch    bound the trace; portable timestamps
@@ -31,6 +34,7 @@ Examples:
 Exit codes:
   the program's own, or its death by the same signal
   2    wrong usage
+  3    the program succeeded, and a figure is above a limit of --fail-if
   125  mallook itself failed
   126  the program was found and cannot be executed
   127  the program was not found";
@@ -72,6 +76,22 @@ pub struct Options {
     /// Record the call stack of each release as well
     #[arg(long)]
     pub stacks_of_frees: bool,
+
+    /// Say on stderr what the memory of the program did, when it has ended
+    #[arg(long)]
+    pub summary: bool,
+
+    /// Keep the traces, as without this option
+    #[arg(long, overrides_with = "no_keep")]
+    pub keep: bool,
+
+    /// Remove the traces when the summary has been made
+    #[arg(long, overrides_with = "keep")]
+    pub no_keep: bool,
+
+    /// Limits.
+    #[command(flatten)]
+    pub verdict: Verdict,
 
     /// Preload this library [default: the built-in one]
     #[arg(long, value_name = "PATH")]

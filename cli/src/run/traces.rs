@@ -114,7 +114,7 @@ impl Traces {
                 (self.prefix.quoted(&self.prefix.stem) + "*", format!("  # and {older} older"))
             }
         };
-        let _ = write!(text, "\nsummary: mallook info {all}{older}");
+        let _ = write!(text, "\nsummary: mallook summary {all}{older}");
         let _ = write!(text, "\nevents:  mallook dump {largest}");
         Ok(text)
     }
@@ -123,6 +123,26 @@ impl Traces {
     pub fn open_new(&self) -> io::Result<impl Iterator<Item = Trace<'static>>> {
         let names = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
         Ok(names.take(OPENED).filter_map(|(name, _)| Trace::open(&self.prefix.path(&name)).ok()))
+    }
+
+    /// All traces that have come since, opened.
+    pub fn open_all(&self) -> io::Result<impl Iterator<Item = Trace<'static>>> {
+        let names = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
+        Ok(names.filter_map(|(name, _)| Trace::open(&self.prefix.path(&name)).ok()))
+    }
+
+    /// How a command line names the traces that have come since: one by its name, several by what their
+    /// names start with.
+    pub fn in_commands(&self) -> io::Result<String> {
+        let mut new = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
+        Ok(match (new.next(), new.next()) {
+            (Some((only, _)), None) => self.prefix.quoted(&only),
+            _ if self.before.is_empty() => {
+                let stem = self.prefix.stem.as_bytes();
+                self.prefix.quoted(OsStr::from_bytes(stem.strip_suffix(b".").unwrap_or(stem)))
+            }
+            _ => "FILE...".to_owned(),
+        })
     }
 
     /// The traces that have come since, by the number of blocks of events that they took.
@@ -234,7 +254,7 @@ mod tests {
         assert_eq!(found.iter().map(|trace| trace.id.pid).collect::<Vec<_>>(), [10, 9, 8]);
         let report = traces.report().unwrap();
         assert!(report.starts_with("3 traces written, 49 B:\n  ?      17 B  /"), "{report}");
-        let all = format!("mallook info {}/t.*  # and 2 older\n", sandbox.path().display());
+        let all = format!("mallook summary {}/t.*  # and 2 older\n", sandbox.path().display());
         assert!(report.contains(&all), "{report}");
         assert!(report.ends_with("/t.10.1700000002.0"), "{report}");
     }
