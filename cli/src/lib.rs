@@ -14,8 +14,11 @@
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
 //! cut merge              the commands that write traces
+//! moment place plot      moments that options name; who asks for memory; charts
 //! symbolize              the command that writes names into files
 //! gather                 traces to figures
+//! leaks timeline         what is alive, and who has made it; what is alive over time
+//! fragmentation          live bytes against the pages that hold them
 //! summary stats          the commands that say what the memory of a program does
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
@@ -33,17 +36,22 @@ mod dump;
 mod escape;
 mod fit;
 mod follow;
+mod fragmentation;
 mod gather;
 mod generate;
 mod hint;
 mod info;
 mod input;
+mod leaks;
 pub mod mallook;
 pub mod mallook_dump;
 mod merge;
 mod messages;
+mod moment;
 mod output;
 mod paint;
+mod place;
+mod plot;
 mod print;
 mod progress;
 mod reading;
@@ -54,6 +62,7 @@ mod stacks;
 mod stats;
 mod summary;
 mod symbolize;
+mod timeline;
 mod units;
 mod unpack;
 mod value;

@@ -10,9 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, cut, dump, follow, generate, hint, info, input, mallook_dump, merge, output, run, stats,
-    summary, symbolize,
-    symbolize,
+    check, cut, dump, follow, fragmentation, generate, hint, info, input, leaks, mallook_dump,
+    merge, output, run, stats, summary, symbolize, timeline,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -55,6 +54,12 @@ enum Command {
     Follow(follow::Options),
     /// Replay traces and print what is impossible in them
     Check(check::Options),
+    /// Say what is alive at the end, and who has made it
+    Leaks(leaks::Options),
+    /// Show live memory, births and deaths over time
+    Timeline(timeline::Options),
+    /// Compare live bytes with the pages that hold them, and say who keeps pages
+    Fragmentation(fragmentation::Options),
     /// Write a time range of traces into a file, with the memory that lives at its start
     Cut(cut::Options),
     /// Put several traces into one file
@@ -86,6 +91,9 @@ impl Command {
             Command::Dump(options) => dump::run(options, MESSAGES),
             Command::Follow(options) => follow::run(options, MESSAGES),
             Command::Check(options) => check::run(options, MESSAGES),
+            Command::Leaks(options) => leaks::run(options, MESSAGES),
+            Command::Timeline(options) => timeline::run(options, MESSAGES),
+            Command::Fragmentation(options) => fragmentation::run(options, MESSAGES),
             Command::Cut(options) => cut::run(options, MESSAGES),
             Command::Merge(options) => merge::run(options, MESSAGES),
             Command::Symbolize(options) => symbolize::run(options, MESSAGES),
