@@ -52,7 +52,7 @@ fn place(random: &mut Random, length: usize) -> usize {
     (offset as usize).min(length - 1)
 }
 
-fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
+pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
     for _ in 0..=random.below(4) {
         if bytes.is_empty() {
             return;

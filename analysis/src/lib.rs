@@ -49,7 +49,7 @@
 //! totals timeline             figures of all, and over time
 //! sizes sites crossings       accounts by size, by place, by thread
 //! lifetimes chains functions  further figures
-//! stop                        a pass up to a moment
+//! compare stop                two sets of runs; a pass up to a moment
 //! survivors                   what is alive then
 //! pages series                pages that hold memory; two sizes over time
 //! fragmentation               live bytes against pages
@@ -61,6 +61,7 @@ mod account;
 mod amount;
 mod chains;
 mod change;
+mod compare;
 mod crossings;
 mod fragmentation;
 mod frames;
@@ -87,6 +88,7 @@ pub use account::Account;
 pub use amount::Amount;
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
+pub use compare::{Comparison, Spread};
 pub use crossings::Crossings;
 pub use fragmentation::{Extent, Fill, Fragmentation, Pin};
 pub use frames::Function;

@@ -9,9 +9,10 @@ use anyhow::{Context, Result};
 use clap::Args;
 use mallook_analysis::{Extent, Fragmentation, Pin, PlaceId, Replay, Stop, When};
 use mallook_format::Stacks as Mode;
-use mallook_reader::{MergedEvents, Stacks, Trace, escape_json};
+use mallook_reader::{MergedEvents, Stacks, Trace};
 use serde_json::{Value, json};
 
+use crate::escape::pretty_json;
 use crate::gather::Symbols;
 use crate::messages::Messages;
 use crate::moment::{self, At};
@@ -101,9 +102,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         let seen = Seen { figures: &figures, start_ns: moment::start_ns(traces), options };
         let name = |id: PlaceId| place::line(&all, &replay, id);
         let text = match options.json {
-            true => {
-                escape_json(&serde_json::to_string_pretty(&seen.json(name))?).into_owned() + "\n"
-            }
+            true => pretty_json(&seen.json(name))?,
             false => {
                 let on_terminal = options.output.path.is_none() && io::stdout().is_terminal();
                 let paint = if on_terminal { Paint::on_stdout() } else { Paint::OFF };

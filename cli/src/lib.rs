@@ -18,7 +18,7 @@
 //! symbolize              the command that writes names into files
 //! gather                 traces to figures
 //! leaks timeline         what is alive, and who has made it; what is alive over time
-//! fragmentation          live bytes against the pages that hold them
+//! diff fragmentation     two runs compared; live bytes against the pages that hold them
 //! summary stats          the commands that say what the memory of a program does
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
@@ -32,6 +32,7 @@
 mod chart;
 mod check;
 mod cut;
+mod diff;
 mod dump;
 mod escape;
 mod fit;

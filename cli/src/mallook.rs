@@ -10,8 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, cut, dump, follow, fragmentation, generate, hint, info, input, leaks, mallook_dump,
-    merge, output, run, stats, summary, symbolize, timeline,
+    check, cut, diff, dump, follow, fragmentation, generate, hint, info, input, leaks,
+    mallook_dump, merge, output, run, stats, summary, symbolize, timeline,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -58,6 +58,8 @@ enum Command {
     Leaks(leaks::Options),
     /// Show live memory, births and deaths over time
     Timeline(timeline::Options),
+    /// Compare two runs, or two moments of one
+    Diff(diff::Options),
     /// Compare live bytes with the pages that hold them, and say who keeps pages
     Fragmentation(fragmentation::Options),
     /// Write a time range of traces into a file, with the memory that lives at its start
@@ -94,6 +96,7 @@ impl Command {
             Command::Leaks(options) => leaks::run(options, MESSAGES),
             Command::Timeline(options) => timeline::run(options, MESSAGES),
             Command::Fragmentation(options) => fragmentation::run(options, MESSAGES),
+            Command::Diff(options) => diff::run(options, MESSAGES),
             Command::Cut(options) => cut::run(options, MESSAGES),
             Command::Merge(options) => merge::run(options, MESSAGES),
             Command::Symbolize(options) => symbolize::run(options, MESSAGES),

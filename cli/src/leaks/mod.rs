@@ -22,8 +22,9 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use mallook_analysis::{Stop, Survival, Survivors, When};
 use mallook_format::Stacks as Mode;
-use mallook_reader::{MergedEvents, Missing, Shown, Stacks, Trace, escape, escape_json};
+use mallook_reader::{MergedEvents, Missing, Shown, Stacks, Trace, escape};
 
+use crate::escape::pretty_json;
 use crate::gather::Symbols;
 use crate::messages::Messages;
 use crate::moment::{self, At};
@@ -113,7 +114,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let code = reading::read(&options.traces, &options.output, messages, |traces, output| {
         let report = gather(traces, options, rules, messages)?;
         let text = match options.json {
-            true => escape_json(&serde_json::to_string_pretty(&report)?).into_owned() + "\n",
+            true => pretty_json(&report)?,
             false => {
                 let on_terminal = options.output.path.is_none() && io::stdout().is_terminal();
                 let paint = if on_terminal { Paint::on_stdout() } else { Paint::OFF };
