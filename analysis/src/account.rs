@@ -6,27 +6,32 @@ use crate::change::{Cause, Death};
 use crate::peak::Peak;
 
 /// What a part of all memory has cost.
+///
+/// A birth touches one line of the cache, a death two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(64))]
 pub struct Account {
-    /// Births, and the sum of their sizes, those that were freed included.
-    pub born: Amount,
     /// What lives now: nothing, when all traces have ended.
     pub live: Amount,
-    /// What lived when the processes ended.
-    pub at_end: Amount,
-    /// The most bytes that have lived at once, whenever that was.
-    pub own_maximum: u64,
-    /// Blocks that were freed at once, by the thread that had made them.
-    pub temporary: u64,
-    /// Deaths, without those that are not in the trace.
-    pub deaths: u64,
-    /// The sum of their lifetimes, in nanoseconds.
-    pub age_ns: u64,
     /// What lived at the last peak, if `changed` is later.
     then: Amount,
     /// The number of the last change.
     changed: u64,
+    /// Births, and the sum of their sizes, those that were freed included.
+    pub born: Amount,
+    /// The most bytes that have lived at once, whenever that was.
+    pub own_maximum: u64,
+    /// Deaths, without those that are not in the trace.
+    pub deaths: u64,
+    /// The sum of their lifetimes, in nanoseconds.
+    pub age_ns: u64,
+    /// Blocks that were freed at once, by the thread that had made them.
+    pub temporary: u64,
+    /// What lived when the processes ended.
+    pub at_end: Amount,
 }
+
+const _: () = assert!(size_of::<Account>() == 128, "two lines of the cache");
 
 impl Account {
     /// A block of this size is born; `peak` has counted it.
@@ -73,6 +78,23 @@ impl Account {
     #[inline]
     pub fn at_peak(&self, peak: &Peak) -> Amount {
         if self.changed > peak.change() { self.then } else { self.live }
+    }
+
+    /// Takes the account of another part into this one, of which `own_maximum` is not known then; the
+    /// pass is over.
+    pub fn add(&mut self, other: &Account, peak: &Peak) {
+        let then = self.at_peak(peak).plus(other.at_peak(peak));
+        *self = Account {
+            live: self.live.plus(other.live),
+            then,
+            changed: peak.changes(),
+            born: self.born.plus(other.born),
+            own_maximum: 0,
+            deaths: self.deaths + other.deaths,
+            age_ns: self.age_ns.saturating_add(other.age_ns),
+            temporary: self.temporary + other.temporary,
+            at_end: self.at_end.plus(other.at_end),
+        };
     }
 
     /// The mean lifetime of blocks that have died, in nanoseconds; `None` if none has.

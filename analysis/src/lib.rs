@@ -34,7 +34,8 @@
 //! fork, or before a ring's window.
 //!
 //! Memory is bounded by the blocks that live at once, 64 bytes and two to four entries of 16 each, by
-//! the number of places (a million at the most), and threads (65 536).
+//! the number of places (a million at the most; 4096 pairs of size and thread, and classes of sizes
+//! beyond that), and threads (65 536).
 //!
 //! # The law of the modules
 //!

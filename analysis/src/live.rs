@@ -104,13 +104,14 @@ impl LiveSet {
         self.entries.iter().filter_map(|entry| self.blocks.get(entry.slot as usize))
     }
 
-    /// Adds a block, whose address is not 0; the block that was at its address.
+    /// Adds a block, whose address is not 0; where it is now, and the block that was at its address.
     #[inline]
-    pub fn insert(&mut self, block: Block) -> Option<Block> {
+    pub fn insert(&mut self, block: Block) -> (&Block, Option<Block>) {
         let place = self.find(block.address);
         let Entry { address, slot } = self.entries[place];
-        if let Some(old) = self.blocks.get_mut(slot as usize) {
-            return Some(std::mem::replace(old, block));
+        if let Some(old) = self.blocks.get(slot as usize).copied() {
+            self.blocks[slot as usize] = block;
+            return (&self.blocks[slot as usize], Some(old));
         }
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -129,15 +130,15 @@ impl LiveSet {
                 self.rebuild();
             }
         }
-        None
+        (&self.blocks[slot as usize], None)
     }
 
-    /// Takes a block out.
+    /// Takes a block out, which is lent: copying it costs more than reading it.
     #[inline]
-    pub fn remove(&mut self, address: u64) -> Option<Block> {
+    pub fn remove(&mut self, address: u64) -> Option<&Block> {
         let place = self.find(address);
         let entry = &mut self.entries[place];
-        let block = *self.blocks.get(entry.slot as usize)?;
+        let block = self.blocks.get(entry.slot as usize)?;
         self.free.push(entry.slot);
         entry.slot = DEAD;
         Some(block)
@@ -207,8 +208,8 @@ mod tests {
                 let address = address * 16;
                 let block = block(address, size);
                 match birth {
-                    true => prop_assert_eq!(live.insert(block), map.insert(address, block)),
-                    false => prop_assert_eq!(live.remove(address), map.remove(&address)),
+                    true => prop_assert_eq!(live.insert(block).1, map.insert(address, block)),
+                    false => prop_assert_eq!(live.remove(address).copied(), map.remove(&address)),
                 }
                 prop_assert_eq!(live.get(address), map.get(&address));
                 prop_assert_eq!(live.len(), map.len());

@@ -3,6 +3,7 @@
 use mallook_reader::StackId;
 use rustc_hash::FxHashMap;
 
+use crate::histogram::{class, limit};
 use crate::thread::ThreadId;
 
 /// A place, by its number.
@@ -26,15 +27,21 @@ pub enum Place {
     Stack(u32, StackId),
     /// Blocks of this size, in bytes, of a thread.
     Size(ThreadId, u64),
+    /// Blocks of a thread whose sizes, in bytes, are in the class of powers of two that ends with this
+    /// one, and come after the first thousands of different sizes.
+    Sizes(ThreadId, u64),
     /// Places beyond the first million.
     Others,
 }
 
 /// Places that are told apart: a damaged trace may invent any number.
 const MOST: usize = 1 << 20;
+/// Sizes of threads that are told apart; a program that asks for random sizes has any number of them.
+/// Their accounts fit into the cache of a processor.
+const MOST_SIZES: usize = 4096;
 /// Threads, and sizes in bytes, whose places are found without a hash.
 const NEAR_THREADS: usize = 64;
-const NEAR_SIZES: usize = 1024;
+const NEAR_SIZES: usize = 2048;
 
 /// The places of births.
 #[derive(Clone, Debug)]
@@ -45,6 +52,10 @@ pub struct Places {
     /// The same by thread and small size.
     near: Vec<Vec<u32>>,
     far: FxHashMap<(ThreadId, u64), u32>,
+    /// Number of the places in both.
+    sizes: usize,
+    /// The same by thread and class of further sizes.
+    classes: Vec<Vec<u32>>,
 }
 
 impl Places {
@@ -55,6 +66,8 @@ impl Places {
             stacks: vec![Vec::new(); traces],
             near: Vec::new(),
             far: FxHashMap::default(),
+            sizes: 0,
+            classes: Vec::new(),
         }
     }
 
@@ -104,37 +117,52 @@ impl Places {
         }
     }
 
-    #[cold]
     #[inline(never)]
     fn add(&mut self, trace: u32, stack: Option<StackId>, thread: ThreadId, size: u64) -> PlaceId {
+        let next = self.places.len() as u32;
+        if let Some(stack) = stack {
+            let Some(stacks) =
+                self.stacks.get_mut(trace as usize).filter(|_| self.places.len() < MOST)
+            else {
+                return PlaceId::NONE;
+            };
+            put(stacks, stack.number() as usize, next);
+            self.places.push(Place::Stack(trace, stack));
+            return PlaceId(next);
+        }
         let is_near = size < NEAR_SIZES as u64 && thread.number() < NEAR_THREADS;
-        let known = if is_near || stack.is_some() { None } else { self.far.get(&(thread, size)) };
-        if let Some(&number) = known {
+        if !is_near && let Some(&number) = self.far.get(&(thread, size)) {
+            return PlaceId(number);
+        }
+        if self.sizes >= MOST_SIZES {
+            return self.class(thread, size);
+        }
+        self.sizes += 1;
+        if is_near {
+            let threads = self.near.len().max(thread.number() + 1);
+            self.near.resize(threads, Vec::new());
+            put(&mut self.near[thread.number()], size as usize, next);
+        } else {
+            self.far.insert((thread, size), next);
+        }
+        self.places.push(Place::Size(thread, size));
+        PlaceId(next)
+    }
+
+    /// The place of a size that has none of its own.
+    fn class(&mut self, thread: ThreadId, size: u64) -> PlaceId {
+        let (threads, class) = (self.classes.len().max(thread.number() + 1), class(size));
+        self.classes.resize(threads, Vec::new());
+        let classes = &mut self.classes[thread.number()];
+        if let Some(&number) = classes.get(class).filter(|&&number| number != 0) {
             return PlaceId(number);
         }
         if self.places.len() >= MOST {
             return PlaceId::NONE;
         }
         let number = self.places.len() as u32;
-        match stack {
-            Some(stack) => {
-                let Some(stacks) = self.stacks.get_mut(trace as usize) else {
-                    return PlaceId::NONE;
-                };
-                put(stacks, stack.number() as usize, number);
-                self.places.push(Place::Stack(trace, stack));
-            }
-            None => {
-                if is_near {
-                    let threads = self.near.len().max(thread.number() + 1);
-                    self.near.resize(threads, Vec::new());
-                    put(&mut self.near[thread.number()], size as usize, number);
-                } else {
-                    self.far.insert((thread, size), number);
-                }
-                self.places.push(Place::Size(thread, size));
-            }
-        }
+        put(classes, class, number);
+        self.places.push(Place::Sizes(thread, limit(class)));
         PlaceId(number)
     }
 }
@@ -158,7 +186,7 @@ mod tests {
         let mut numbers = Vec::new();
         for tid in 0..2 * NEAR_THREADS as u32 {
             let thread = threads.number(0, tid);
-            for size in [0, 1, 1023, 1024, 1 << 40] {
+            for size in [0, 1, 2047, 2048, 1 << 40] {
                 let number = places.number(0, None, thread, size);
                 assert_eq!(places.get(number), Place::Size(thread, size));
                 numbers.push((thread, size, number));
@@ -171,12 +199,16 @@ mod tests {
     }
 
     #[test]
-    fn places_beyond_the_bound_are_one() {
+    fn sizes_beyond_the_bound_are_classes() {
         let mut places = Places::new(1);
-        for size in 0..MOST as u64 + 5 {
+        for size in 0..2 * MOST_SIZES as u64 {
             places.number(0, None, ThreadId::OTHERS, size);
         }
-        assert_eq!(places.len(), MOST);
-        assert_eq!(places.number(0, None, ThreadId::OTHERS, 1 << 50), PlaceId::NONE);
+        let others = places.number(0, None, ThreadId::OTHERS, 7000);
+        assert_eq!(places.get(others), Place::Sizes(ThreadId::OTHERS, 8192));
+        assert_eq!(places.number(0, None, ThreadId::OTHERS, 5000), others);
+        assert_eq!(places.len(), 1 + MOST_SIZES + 1 + 1);
+        let known = places.number(0, None, ThreadId::OTHERS, 4000);
+        assert_eq!(places.get(known), Place::Size(ThreadId::OTHERS, 4000));
     }
 }

@@ -36,9 +36,8 @@ const MOST_DISPLACED: usize = 1 << 16;
 /// # Ok(()) }
 /// ```
 ///
-/// The law of addresses: a block that is born where another one is alive has replaced it, since the
-/// release of that is missing; unless a reallocation that began before ends afterwards, which finds the
-/// block that it has moved by the time of its start.
+/// A block that is born where another one is alive has replaced it: the release of that is missing. Or
+/// it was reallocated by a call that began before and ends afterwards, which is then known.
 #[derive(Clone, Debug)]
 pub struct Replay {
     processes: Vec<Process>,
@@ -53,8 +52,8 @@ struct Process {
     births: u64,
     /// The last thread that was asked for.
     last: (u32, ThreadId),
-    /// Blocks that were replaced, by address.
-    displaced: FxHashMap<u64, Block>,
+    /// The last block that was replaced at an address, and when.
+    displaced: FxHashMap<u64, (u64, Block)>,
     time_ns: u64,
     ended: bool,
 }
@@ -179,7 +178,7 @@ impl Replay {
             Some(block) => {
                 to.death(&Death {
                     at,
-                    block: &block,
+                    block,
                     cause: Cause::Freed(call.kind),
                     stack,
                     births_of_thread: self.threads.get(block.thread).births - block.ordinal,
@@ -203,14 +202,15 @@ impl Replay {
         let (old, new) = (call.old_address().unwrap_or(0), call.address().unwrap_or(0));
         let process = &mut self.processes[at.trace as usize];
         let start_ns = call.start_ns().unwrap_or(at.time_ns);
-        let is_later = process.live.get(old).is_none_or(|block| block.birth_ns >= start_ns);
-        let displaced = if is_later && !process.displaced.is_empty() {
-            process.displaced.remove(&old)
-        } else {
-            None
+        let displaced = match process.displaced.get(&old) {
+            Some(&(replaced_ns, block)) if replaced_ns >= start_ns => Some(block),
+            _ => None,
         };
         let was_replaced = displaced.is_some();
-        let Some(block) = displaced.or_else(|| process.live.remove(old)) else {
+        if was_replaced {
+            process.displaced.remove(&old);
+        }
+        let Some(block) = displaced.or_else(|| process.live.remove(old).copied()) else {
             to.unknown_death(&at, old);
             if new != 0 {
                 self.birth(at, call, stack, None, to);
@@ -263,29 +263,98 @@ impl Replay {
             chain,
             function: call.kind,
         };
-        if let Some(old) = process.live.insert(block) {
-            self.replace(at, &old, to);
+        let (block, old) = process.live.insert(block);
+        if let Some(old) = old {
+            let (births_of_thread, births) =
+                (self.threads.get(old.thread).births - old.ordinal, process.births - old.births);
+            replace(at, &old, births_of_thread, births, &mut process.displaced, to);
         }
         let from = from.map(|(from, _)| from);
-        to.birth(&Birth { at, block: &block, from, call, stack });
+        to.birth(&Birth { at, block, from, call, stack });
+    }
+}
+
+/// A block has been born at the address of another one.
+#[cold]
+#[inline(never)]
+fn replace(
+    at: Moment,
+    old: &Block,
+    births_of_thread: u64,
+    births: u64,
+    displaced: &mut FxHashMap<u64, (u64, Block)>,
+    to: &mut impl Analysis,
+) {
+    to.death(&Death {
+        at,
+        block: old,
+        cause: Cause::Replaced,
+        stack: None,
+        births_of_thread,
+        births,
+    });
+    if displaced.len() >= MOST_DISPLACED {
+        displaced.clear();
+    }
+    displaced.insert(old.address, (at.time_ns, *old));
+}
+
+#[cfg(test)]
+mod tests {
+    use mallook_reader::Kind;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Log(Vec<String>);
+
+    impl Analysis for Log {
+        fn birth(&mut self, birth: &Birth) {
+            let from = birth.from.map(|from| (from.size, from.moved, from.was_replaced));
+            self.0.push(format!("+{} {from:?}", birth.block.size));
+        }
+
+        fn death(&mut self, death: &Death) {
+            self.0.push(format!("-{} {:?}", death.block.size, death.cause));
+        }
+
+        fn unknown_death(&mut self, _: &Moment, _: u64) {
+            self.0.push("?".to_owned());
+        }
     }
 
-    /// A block has been born at the address of another one.
-    #[cold]
-    #[inline(never)]
-    fn replace(&mut self, at: Moment, old: &Block, to: &mut impl Analysis) {
-        let process = &mut self.processes[at.trace as usize];
-        to.death(&Death {
-            at,
-            block: old,
-            cause: Cause::Replaced,
-            stack: None,
-            births_of_thread: self.threads.get(old.thread).births - old.ordinal,
-            births: process.births - old.births,
-        });
-        if process.displaced.len() >= MOST_DISPLACED {
-            process.displaced.clear();
+    fn event(time_ns: u64, tid: u32, call: Call) -> Event {
+        Event { time_ns, pid: 1, tid, trace: 0, stack: None, kind: EventKind::Call(call) }
+    }
+
+    /// The allocator gives the old address of a reallocation to another thread before the call ends.
+    #[test]
+    fn an_address_that_is_given_out_before_its_reallocation_ends() {
+        let malloc =
+            |address: u64, size: u64| Call::new(Kind::Malloc).with_address(address).with_size(size);
+        let moved = Call::new(Kind::Realloc).with_address(0x20).with_size(2);
+        let moved = moved.with_old_address(0x10).with_start_ns(15);
+        let free = |address: u64| Call::new(Kind::Free).with_address(address);
+        let (mut log, mut replay) = (Log::default(), Replay::new(1));
+        for event in [
+            event(10, 1, malloc(0x10, 1)),
+            event(20, 2, malloc(0x10, 7)),
+            event(30, 1, moved),
+            event(40, 2, free(0x10)),
+            event(50, 1, free(0x20)),
+            event(60, 1, free(0x10)),
+        ] {
+            replay.event(&event, &mut log);
         }
-        process.displaced.insert(old.address, *old);
+        let expected = [
+            "+1 None",
+            "-1 Replaced",
+            "+7 None",
+            "+2 Some((1, true, true))",
+            "-7 Freed(Free)",
+            "-2 Freed(Free)",
+            "?",
+        ];
+        assert_eq!(log.0, expected);
     }
 }

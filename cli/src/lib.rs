@@ -6,7 +6,7 @@
 //! ```text
 //! messages escape shell  lines on stderr; text of others; command lines to paste
 //! units value fit paint  numbers for people; values of options; columns; colours
-//! progress chart         a bar for people who wait; live memory in the cells of a terminal
+//! progress chart table   a bar for people who wait; live memory over time; tables of text
 //! output                 where output goes
 //! stacks                 call stacks, and the names of their frames
 //! unpack input verdict   traces that are compressed; the traces that are read; limits
@@ -63,6 +63,7 @@ mod stacks;
 mod stats;
 mod summary;
 mod symbolize;
+mod table;
 mod timeline;
 mod units;
 mod unpack;

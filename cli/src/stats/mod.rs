@@ -1,22 +1,142 @@
 //! `mallook stats`: all figures of the memory of a program.
+//!
+//! The law of the modules: each uses only modules of the rows above it and to its left in its row.
+//!
+//! ```text
+//! data trees  all figures as data; call sites as trees
+//! text        all figures as text
+//! ```
 
+mod data;
+mod text;
+mod trees;
+
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
+use mallook_analysis::Wanted;
+use mallook_reader::{Trace, escape_json};
 
+use crate::gather::{Gathered, Symbols};
 use crate::messages::Messages;
-use crate::selection;
+use crate::output::Output;
+use crate::paint::Paint;
+use crate::{reading, selection, summary};
+
+use data::Stats;
+use text::Shape;
+use trees::{Branches, By, Direction};
+
+/// The width of text that goes to no terminal.
+const WIDTH: usize = 120;
+
+const HELP: &str = "\
+Examples:
+  mallook stats mallook.out.4711.1700000000.0
+  mallook stats --threshold 10 mallook.out              freed within ten births of the thread
+  mallook stats --by temporary --least 0.5 mallook.out  trees of call stacks, by churn
+  mallook stats --json mallook.out | jq '.functions[]'
+
+mallook summary --explain WORD says what the words mean.
+
+Exit codes:
+  0  all was read
+  1  a trace is damaged and was read in part, or a file is no trace, see stderr
+  2  wrong usage, or no trace at all";
 
 /// Options of `mallook stats`.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = HELP)]
 pub struct Options {
     /// The traces.
     #[command(flatten)]
     pub traces: selection::Traces,
+
+    /// Temporary is what its thread frees with at most so many other births of it in between
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threshold: u64,
+
+    /// What trees of call stacks are ordered by
+    #[arg(long, value_enum, value_name = "COST", default_value_t = By::default())]
+    pub by: By,
+
+    /// Leave out branches of trees with a smaller share than this, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0)]
+    pub least: f64,
+
+    /// Functions of a branch at the most
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub depth: usize,
+
+    /// Rows of a table at the most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub rows: usize,
+
+    /// Print the figures as JSON: the fields of mallook summary --json, and more
+    #[arg(long)]
+    pub json: bool,
+
+    /// Where names come from.
+    #[command(flatten)]
+    pub symbols: Symbols,
+
+    /// Where to.
+    #[command(flatten)]
+    pub output: Output,
 }
 
-/// Prints the figures.
-pub fn run(_: &Options, _: Messages) -> Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+/// Prints the figures; the exit code says whether all could be read.
+pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
+    reading::read(&options.traces, &options.output, messages, |traces, output| {
+        let text = text_of(traces, options, messages)?;
+        output.write_all(text.as_bytes()).context("cannot write the output")
+    })
+}
+
+fn text_of(traces: &[Trace], options: &Options, messages: Messages) -> Result<String> {
+    let wanted = Wanted {
+        threshold: options.threshold,
+        sizes: true,
+        exact_sizes: true,
+        lifetimes: true,
+        chains: true,
+        threads: true,
+        functions: true,
+        sites: true,
+        timeline: true,
+        ..Wanted::default()
+    };
+    let gathered = Gathered::of(traces, wanted, &options.symbols, true, messages)?;
+    let report = summary::Report::of(&gathered);
+    if options.json {
+        let text = serde_json::to_string(&Stats::of(&gathered, report))?;
+        return Ok(escape_json(&text).into_owned() + "\n");
+    }
+    let on_terminal = options.output.path.is_none() && io::stdout().is_terminal();
+    let width = if on_terminal { terminal_size::terminal_size_of(io::stdout()) } else { None };
+    let shape = Shape {
+        rows: options.rows,
+        width: width.map_or(WIDTH, |(terminal_size::Width(width), _)| width.into()),
+        paint: if on_terminal { Paint::on_stdout() } else { Paint::OFF },
+    };
+    let mut text = summary::head(&report, shape.width, shape.paint);
+    let stats = Stats::of(&gathered, report);
+    text.push_str(&text::tables(&stats, &shape));
+    if stats.report.has_stacks {
+        let branches = Branches {
+            by: options.by,
+            has_own: false,
+            least: options.least,
+            depth: options.depth,
+            width: shape.width,
+        };
+        let tree = trees::of(&gathered, Direction::BottomUp);
+        text.push_str(&text::tree("Who allocates, and its callers", &tree, &branches, &shape));
+        let (tree, branches) =
+            (trees::of(&gathered, Direction::TopDown), Branches { has_own: true, ..branches });
+        text.push_str(&text::tree("From the outermost function inward", &tree, &branches, &shape));
+    }
+    Ok(text)
 }

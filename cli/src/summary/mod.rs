@@ -28,7 +28,8 @@ use crate::paint::Paint;
 use crate::verdict::{Metric, Verdict};
 use crate::{reading, selection, shell};
 
-use report::Report;
+pub use report::{Cost, Report};
+pub use screen::head;
 
 /// More files than this are not repeated in a command line.
 const MOST_FILES: usize = 3;
@@ -133,8 +134,10 @@ fn report(
     with_bar: bool,
     messages: Messages,
 ) -> Result<Report> {
+    // Without call stacks, places tell the sizes.
+    let has_stacks = traces.iter().any(|trace| trace.stacks() != Ok(mallook_format::Stacks::Off));
     let wanted = Wanted {
-        sizes: true,
+        sizes: has_stacks,
         lifetimes: true,
         chains: true,
         sites: true,
@@ -148,7 +151,7 @@ fn report(
 }
 
 fn json(report: &Report) -> Result<String> {
-    let text = serde_json::to_string_pretty(report)?;
+    let text = serde_json::to_string(report)?;
     Ok(escape_json(&text).into_owned() + "\n")
 }
 

@@ -153,9 +153,10 @@ pub struct Cost {
     /// Freed at once.
     pub temporary: u64,
     /// The most bytes that lived at once, whenever that was; of several call stacks in one, the largest.
+    /// 0 where it was not counted.
     pub own_maximum_bytes: u64,
-    /// The mean lifetime of the blocks that died.
-    pub mean_lifetime_ns: u64,
+    /// The mean lifetime of the blocks that died; none if none did.
+    pub mean_lifetime_ns: Option<u64>,
     #[serde(skip)]
     deaths: u64,
 }
@@ -172,6 +173,9 @@ pub struct PlaceRow {
     /// The size of the blocks, where there are no call stacks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// They have this size or smaller ones, down to half of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_class: bool,
     /// The thread.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tid: Option<u32>,
@@ -242,17 +246,18 @@ impl Cost {
             live_at_end_blocks: account.at_end.blocks,
             temporary: account.temporary,
             own_maximum_bytes: account.own_maximum,
-            mean_lifetime_ns: account.mean_age_ns().unwrap_or(0),
+            mean_lifetime_ns: account.mean_age_ns(),
             deaths: account.deaths,
         }
     }
 
     /// Takes another one into it.
     pub fn add(&mut self, other: &Cost) {
-        let age = |cost: &Cost| u128::from(cost.mean_lifetime_ns) * u128::from(cost.deaths);
+        let age =
+            |cost: &Cost| u128::from(cost.mean_lifetime_ns.unwrap_or(0)) * u128::from(cost.deaths);
         let ages = age(self) + age(other);
         self.deaths += other.deaths;
-        self.mean_lifetime_ns = ages.checked_div(self.deaths.into()).unwrap_or(0) as u64;
+        self.mean_lifetime_ns = ages.checked_div(self.deaths.into()).map(|mean| mean as u64);
         for (sum, more) in [
             (&mut self.allocations, other.allocations),
             (&mut self.allocated_bytes, other.allocated_bytes),
@@ -277,7 +282,7 @@ impl Report {
         let (missing_events, damaged_places) = (gathered.missing(), gathered.damaged());
         let time = figures.lifetimes.as_ref().map(|lifetimes| &lifetimes.time);
         let quantile = |share| time.map_or(0, |time| time.quantile(share));
-        let sizes = figures.sizes.iter().flat_map(|sizes| sizes.classes());
+        let sizes = sizes(figures);
         let mut places = places(gathered);
         let more_places = places.len().saturating_sub(MOST_PLACES) as u64;
         places.truncate(MOST_PLACES);
@@ -296,9 +301,7 @@ impl Report {
                 longest_ns: time.map_or(0, |time| time.most()),
             },
             processes: processes(gathered, start_ns),
-            sizes: sizes
-                .map(|(up_to, account)| Size { up_to, cost: Cost::of(account, figures) })
-                .collect(),
+            sizes,
             has_stacks: !gathered.stacks.is_empty(),
             places,
             more_places,
@@ -306,6 +309,17 @@ impl Report {
             notes: Vec::new(),
         }
     }
+}
+
+/// Allocations by size, from their own accounts or, where those were not asked for, from places.
+fn sizes(figures: &Figures) -> Vec<Size> {
+    let row = |(up_to, account): (u64, &Account)| Size { up_to, cost: Cost::of(account, figures) };
+    if let Some(sizes) = &figures.sizes {
+        return sizes.classes().map(row).collect();
+    }
+    let (places, peak) = (figures.replay.places(), figures.totals.peak());
+    let classes = figures.sites.as_ref().and_then(|sites| sites.sizes(places, peak));
+    classes.iter().flatten().map(|(up_to, account)| row((*up_to, account))).collect()
 }
 
 fn timeline(figures: &Figures) -> Timeline {
@@ -361,7 +375,7 @@ fn places(gathered: &Gathered) -> Vec<PlaceRow> {
                     .map_or((String::from("?"), None), |it| (it.name.clone(), it.source.clone()));
                 functions.entry(key).or_default().add(&cost);
             }
-            Place::Size(thread, size) => {
+            Place::Size(thread, size) | Place::Sizes(thread, size) => {
                 let thread = figures.replay.threads().get(thread);
                 let summary = gathered.summaries.get(thread.trace as usize);
                 let names = summary.map_or(&[][..], |summary| &summary.threads);
@@ -370,6 +384,7 @@ fn places(gathered: &Gathered) -> Vec<PlaceRow> {
                     function: None,
                     source: None,
                     size: Some(size),
+                    is_class: matches!(place, Place::Sizes(..)),
                     tid: Some(thread.tid),
                     thread: name.map(|known| known.name.clone()),
                     cost,
@@ -379,6 +394,7 @@ fn places(gathered: &Gathered) -> Vec<PlaceRow> {
                 function: Some("[others]".to_owned()),
                 source: None,
                 size: None,
+                is_class: false,
                 tid: None,
                 thread: None,
                 cost,
@@ -389,6 +405,7 @@ fn places(gathered: &Gathered) -> Vec<PlaceRow> {
         function: Some(function),
         source,
         size: None,
+        is_class: false,
         tid: None,
         thread: None,
         cost,

@@ -50,6 +50,15 @@ pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) ->
     lines.join("\n")
 }
 
+/// The first lines: which program, whether its trace is complete, and the figures.
+pub fn head(report: &Report, width: usize, paint: Paint) -> String {
+    let mut lines = header(report, width, paint);
+    lines.push(String::new());
+    lines.extend(figures(report, paint));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
 /// A sentence in a line, with the command that shows more.
 fn note(note: &Note, width: usize, paint: Paint) -> String {
     let command = format!("→ {}", note.command.split(' ').nth(1).unwrap_or_default());
@@ -241,7 +250,7 @@ fn columns(cells: &[impl AsRef<str>]) -> String {
     cells.iter().map(AsRef::as_ref).enumerate().map(cell).collect()
 }
 
-fn head(name: &str, width: usize, paint: Paint) -> String {
+fn heads(name: &str, width: usize, paint: Paint) -> String {
     let cells = ["at peak", "never freed", "allocations", "allocated", "temporary"];
     paint.dim(&format!("{}{}", fill(name, width.saturating_sub(NUMBERS)), columns(&cells)))
 }
@@ -264,7 +273,7 @@ fn sizes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
         let (_, small) = groups.remove(least);
         groups[least].1.add(&small);
     }
-    let mut lines = vec![head("size", width, paint)];
+    let mut lines = vec![heads("size", width, paint)];
     let mut before = None;
     let room = width.saturating_sub(NUMBERS);
     for (up_to, cost) in groups {
@@ -345,7 +354,7 @@ fn places(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<Strin
         0 => name.to_owned(),
         more => format!("{name} [and {} others]", count(more)),
     };
-    let mut lines = vec![head(&name, width, paint)];
+    let mut lines = vec![heads(&name, width, paint)];
     for &place in &shown {
         let row = &report.places[place];
         lines.push(format!("{} {}", label(row, room.saturating_sub(1)), numbers(&row.cost)));

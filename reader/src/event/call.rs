@@ -84,9 +84,9 @@ const RARE: u8 =
     1 << Number::OldAddress as u8 | 1 << Number::Alignment as u8 | 1 << Number::Start as u8;
 
 impl Call {
-    /// A call without numbers.
+    /// A call without numbers. Readers make calls themselves; this is for tests and converters.
     #[inline]
-    pub(crate) fn new(kind: Kind) -> Call {
+    pub fn new(kind: Kind) -> Call {
         Call { kind, present: 0, numbers: [0; 5] }
     }
 
@@ -107,28 +107,33 @@ impl Call {
         self
     }
 
+    /// The same with an address.
     #[inline]
-    pub(crate) fn with_address(self, address: impl Into<Option<u64>>) -> Call {
+    pub fn with_address(self, address: impl Into<Option<u64>>) -> Call {
         self.with(Number::Address, address.into())
     }
 
+    /// The same with a size.
     #[inline]
-    pub(crate) fn with_size(self, size: impl Into<Option<u64>>) -> Call {
+    pub fn with_size(self, size: impl Into<Option<u64>>) -> Call {
         self.with(Number::Size, size.into())
     }
 
+    /// The same with the address that is reallocated.
     #[inline]
-    pub(crate) fn with_old_address(self, address: impl Into<Option<u64>>) -> Call {
+    pub fn with_old_address(self, address: impl Into<Option<u64>>) -> Call {
         self.with(Number::OldAddress, address.into())
     }
 
+    /// The same with an alignment.
     #[inline]
-    pub(crate) fn with_alignment(self, alignment: impl Into<Option<u64>>) -> Call {
+    pub fn with_alignment(self, alignment: impl Into<Option<u64>>) -> Call {
         self.with(Number::Alignment, alignment.into())
     }
 
+    /// The same with the time at which the reallocated memory died, in Unix nanoseconds.
     #[inline]
-    pub(crate) fn with_start_ns(self, time_ns: impl Into<Option<u64>>) -> Call {
+    pub fn with_start_ns(self, time_ns: impl Into<Option<u64>>) -> Call {
         self.with(Number::Start, time_ns.into())
     }
 
