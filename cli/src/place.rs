@@ -20,6 +20,10 @@ pub fn line(stacks: &[Stacks], replay: &Replay, place: PlaceId) -> String {
         Place::Size(thread, size) => {
             format!("{} B by thread {}", count(size), replay.threads().get(thread).tid)
         }
+        Place::Sizes(thread, most) => {
+            let tid = replay.threads().get(thread).tid;
+            format!("up to {} B, of many sizes, by thread {tid}", count(most))
+        }
         Place::Others => "[further places]".to_owned(),
     }
 }

@@ -154,8 +154,9 @@ fn name(stacks: &[Stacks], replay: &Replay, place: Place, by: By) -> String {
                 }
             }
         }
-        Place::Size(thread, size) => match by {
-            By::Size => format!("blocks of {size} B"),
+        Place::Size(thread, size) | Place::Sizes(thread, size) => match by {
+            By::Size if matches!(place, Place::Size(..)) => format!("blocks of {size} B"),
+            By::Size => format!("blocks of up to {size} B, of many sizes"),
             _ => format!("[no call stack], thread {}", replay.threads().get(thread).tid),
         },
         Place::Others => "[further places]".to_owned(),

@@ -105,6 +105,7 @@ pub struct Report {
 enum Key {
     Stack(Kind, Vec<Site>),
     Size(u32, Kind, u32, u64),
+    Sizes(u32, Kind, u32, u64),
     Others(u32, Kind),
 }
 
@@ -152,13 +153,18 @@ pub fn of(
         let frames = stack.map_or(Vec::new(), |(stacks, stack)| frames(stacks, stack));
         let pid = traces.get(group.trace as usize).map_or(0, Trace::pid);
         let tid = match place {
-            Place::Size(thread, _) => Some(replay.threads().get(thread).tid),
+            Place::Size(thread, _) | Place::Sizes(thread, _) => {
+                Some(replay.threads().get(thread).tid)
+            }
             _ => None,
         };
         let key = match place {
             Place::Stack(..) => Key::Stack(group.function, frames.clone()),
             Place::Size(thread, size) => {
                 Key::Size(group.trace, group.function, thread.number() as u32, size)
+            }
+            Place::Sizes(thread, most) => {
+                Key::Sizes(group.trace, group.function, thread.number() as u32, most)
             }
             Place::Others => Key::Others(group.trace, group.function),
         };
