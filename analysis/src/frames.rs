@@ -93,7 +93,8 @@ impl Function {
         });
         match &name.function {
             Some(function) => Function {
-                is_folded: in_library || is_library(function),
+                // What was inlined there has no name space in its name.
+                is_folded: in_library || is_library(function) || is_header(name),
                 name: function.to_string(),
                 source,
             },
@@ -118,6 +119,11 @@ fn is_library(function: &str) -> bool {
     };
     WRAPPERS.contains(&function)
         || LIBRARIES.iter().any(|start| function.starts_with(start) || name.starts_with(start))
+}
+
+/// The function stands in a header of the standard library of C++.
+fn is_header(name: &FrameName) -> bool {
+    name.file.as_ref().is_some_and(|file| file.contains("/include/c++/"))
 }
 
 /// What stands in the place of a function without a name: `libc.so.6+0x2a1ca`, or why there is none.

@@ -50,6 +50,10 @@
 //! totals timeline             figures of all, and over time
 //! sizes sites crossings       accounts by size, by place, by thread
 //! lifetimes chains functions  further figures
+//! compare stop                two sets of runs; a pass up to a moment
+//! survivors                   what is alive then
+//! pages series                pages that hold memory; two sizes over time
+//! fragmentation               live bytes against pages
 //! pass                        all of them at once
 //! frames tree                 the functions of call stacks, and trees of them
 //! ```
@@ -58,18 +62,24 @@ mod account;
 mod amount;
 mod chains;
 mod change;
+mod compare;
 mod crossings;
+mod fragmentation;
 mod frames;
 mod functions;
 mod histogram;
 mod lifetimes;
 mod live;
+mod pages;
 mod pass;
 mod peak;
 mod place;
 mod replay;
+mod series;
 mod sites;
 mod sizes;
+mod stop;
+mod survivors;
 mod thread;
 mod timeline;
 mod totals;
@@ -79,7 +89,9 @@ pub use account::Account;
 pub use amount::Amount;
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
+pub use compare::{Comparison, Spread};
 pub use crossings::Crossings;
+pub use fragmentation::{Extent, Fill, Fragmentation, Pin};
 pub use frames::Function;
 pub use functions::{Calls, Functions};
 pub use histogram::{Powers, Quantiles};
@@ -89,8 +101,11 @@ pub use pass::{Figures, Wanted};
 pub use peak::Peak;
 pub use place::{Place, PlaceId, Places};
 pub use replay::Replay;
+pub use series::{Series, Span};
 pub use sites::Sites;
 pub use sizes::Sizes;
+pub use stop::{PeakEvent, Stop, When};
+pub use survivors::{Example, Group, Survival, Survivors};
 pub use thread::{Thread, ThreadId, Threads};
 pub use timeline::{Interval, Timeline};
 pub use totals::{Sums, Totals};

@@ -81,9 +81,10 @@ fn replay(trace: &Trace, output: &mut dyn Write) -> std::io::Result<bool> {
     };
     writeln!(
         output,
-        "{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
+        "{}{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
          {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
         Shown(trace.path()),
+        if trace.cut().is_some() { " (a cut)" } else { "" },
         check.calls,
         check.alive(),
         check.unknown_frees,

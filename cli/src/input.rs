@@ -51,7 +51,7 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
         };
         for file in files {
             match unpack::open(&file) {
-                Ok(trace) => opened.traces.push(trace),
+                Ok(traces) => opened.traces.extend(traces),
                 // It lies beside its trace, and patterns of the shell find it.
                 Err(_) if stacks::is_names(&file) => {}
                 Err(error) => refuse(error.into()),

@@ -14,8 +14,12 @@
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
 //! export                 the command that writes the formats of other programs
+//! cut merge              the commands that write traces
+//! moment place plot      moments that options name; who asks for memory; charts
 //! symbolize              the command that writes names into files
 //! gather                 traces to figures
+//! leaks timeline         what is alive, and who has made it; what is alive over time
+//! diff fragmentation     two runs compared; live bytes against the pages that hold them
 //! summary stats          the commands that say what the memory of a program does
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
@@ -28,21 +32,29 @@
 
 mod chart;
 mod check;
+mod cut;
+mod diff;
 mod dump;
 mod escape;
 mod export;
 mod fit;
 mod follow;
+mod fragmentation;
 mod gather;
 mod generate;
 mod hint;
 mod info;
 mod input;
+mod leaks;
 pub mod mallook;
 pub mod mallook_dump;
+mod merge;
 mod messages;
+mod moment;
 mod output;
 mod paint;
+mod place;
+mod plot;
 mod print;
 mod progress;
 mod reading;
@@ -54,6 +66,7 @@ mod stats;
 mod summary;
 mod symbolize;
 mod table;
+mod timeline;
 mod units;
 mod unpack;
 mod value;

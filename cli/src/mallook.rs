@@ -10,8 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, dump, export, follow, generate, hint, info, input, mallook_dump, output, run, stats,
-    summary, symbolize,
+    check, cut, diff, dump, export, follow, fragmentation, generate, hint, info, input, leaks,
+    mallook_dump, merge, output, run, stats, summary, symbolize, timeline,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -56,6 +56,18 @@ enum Command {
     Check(check::Options),
     /// Write traces in the formats of other programs: pprof, heaptrack, massif, parquet, …
     Export(export::Options),
+    /// Say what is alive at the end, and who has made it
+    Leaks(leaks::Options),
+    /// Show live memory, births and deaths over time
+    Timeline(timeline::Options),
+    /// Compare two runs, or two moments of one
+    Diff(diff::Options),
+    /// Compare live bytes with the pages that hold them, and say who keeps pages
+    Fragmentation(fragmentation::Options),
+    /// Write a time range of traces into a file, with the memory that lives at its start
+    Cut(cut::Options),
+    /// Put several traces into one file
+    Merge(merge::Options),
     /// Write the names of functions into a file beside each trace
     Symbolize(symbolize::Options),
     /// Print the path of the preloaded library, for use without mallook run
@@ -84,6 +96,12 @@ impl Command {
             Command::Follow(options) => follow::run(options, MESSAGES),
             Command::Check(options) => check::run(options, MESSAGES),
             Command::Export(options) => export::run(options, MESSAGES),
+            Command::Leaks(options) => leaks::run(options, MESSAGES),
+            Command::Timeline(options) => timeline::run(options, MESSAGES),
+            Command::Fragmentation(options) => fragmentation::run(options, MESSAGES),
+            Command::Diff(options) => diff::run(options, MESSAGES),
+            Command::Cut(options) => cut::run(options, MESSAGES),
+            Command::Merge(options) => merge::run(options, MESSAGES),
             Command::Symbolize(options) => symbolize::run(options, MESSAGES),
             Command::Library => {
                 writeln!(io::stdout(), "{}", library::install()?.display())?;

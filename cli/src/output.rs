@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -115,6 +115,20 @@ fn temporary(path: &Path, directory: &Path) -> io::Result<NamedTempFile> {
 }
 
 impl Target {
+    /// Lets `write` fill it, in any order of places.
+    pub fn fill<T>(&mut self, write: impl FnOnce(&mut File) -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Target::Beside { file, .. } => write(file.as_file_mut()),
+            Target::Direct(output) => {
+                let mut file = tempfile::tempfile()?;
+                let result = write(&mut file)?;
+                file.rewind()?;
+                io::copy(&mut file, output)?;
+                Ok(result)
+            }
+        }
+    }
+
     /// All was written.
     pub fn finish(mut self) -> Result<()> {
         self.flush().context("cannot write the output")?;

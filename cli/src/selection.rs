@@ -8,6 +8,7 @@ use mallook_reader::{Filter, Trace};
 
 use crate::input::{self, Opened};
 use crate::messages::Messages;
+use crate::shell;
 use crate::value::{self, Time};
 
 /// Traces, by file and by process.
@@ -49,6 +50,15 @@ impl Traces {
         (self.pids.is_empty() || self.pids.contains(&pid))
             && (self.executables.is_empty()
                 || self.executables.iter().any(|wanted| is_named(executable, wanted.as_bytes())))
+    }
+}
+
+/// How a command line names these files; many of them as FILE...
+pub fn shown(files: &[PathBuf]) -> String {
+    const MOST: usize = 3;
+    match files.len() > MOST {
+        true => "FILE...".to_owned(),
+        false => files.iter().map(shell::quote).collect::<Vec<_>>().join(" "),
     }
 }
 

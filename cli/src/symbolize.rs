@@ -55,13 +55,15 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     match &options.output {
         Some(path) => write(path, &traces, options, &mut nameless, messages)?,
         None => {
-            for trace in &traces {
+            // A file may hold several traces.
+            for of_file in traces.chunk_by(|one, next| one.path() == next.path()) {
+                let file = of_file.first().map_or(Path::new("-"), Trace::path);
                 ensure!(
-                    trace.path() != Path::new("-"),
+                    file != Path::new("-"),
                     "the names of a trace from the standard input need a file: --output PATH"
                 );
-                let path = stacks::beside(trace.path());
-                write(&path, std::slice::from_ref(trace), options, &mut nameless, messages)?;
+                let path = stacks::beside(file);
+                write(&path, of_file, options, &mut nameless, messages)?;
             }
         }
     }

@@ -33,8 +33,8 @@ enum Packing {
     Xz,
 }
 
-/// Opens a file, a pipe, or the standard input as `-`; compressed or not.
-pub fn open(path: &Path) -> Result<Trace<'static>, Error> {
+/// Opens all traces of a file, a pipe, or the standard input as `-`; compressed or not.
+pub fn open(path: &Path) -> Result<Vec<Trace<'static>>, Error> {
     let io = |verb| move |source| Error::Io { verb, path: path.to_owned(), source };
     if path == Path::new("-") {
         let input = io::stdin();
@@ -57,7 +57,7 @@ pub fn open(path: &Path) -> Result<Trace<'static>, Error> {
     }
     let (packing, _) = packing(&mut file).map_err(io("read"))?;
     match packing {
-        None => Trace::open(path),
+        None => Trace::open_all(path),
         Some(_) => {
             file.rewind().map_err(io("read"))?;
             from_reader(path, &mut file)
@@ -109,7 +109,7 @@ fn wait_for_writer(mut file: &File) -> io::Result<Vec<u8>> {
     }
 }
 
-fn from_reader(path: &Path, reader: &mut dyn Read) -> Result<Trace<'static>, Error> {
+fn from_reader(path: &Path, reader: &mut dyn Read) -> Result<Vec<Trace<'static>>, Error> {
     let (packing, start) = packing(reader).map_err(|source| Error::Io {
         verb: "read",
         path: path.to_owned(),
@@ -126,7 +126,7 @@ fn from_reader(path: &Path, reader: &mut dyn Read) -> Result<Trace<'static>, Err
             Source::from_reader(path, XzReader::new(BufReader::new(whole), true), MOST)
         }
     };
-    Trace::new(path, source?)
+    Trace::all(path, source?)
 }
 
 /// How the bytes are compressed, and the first ones, which were read.

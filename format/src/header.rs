@@ -13,6 +13,9 @@ pub const FLAG_RESTART: u32 = 1;
 /// Allocations that it does not pass on are not in the trace.
 pub const FLAG_OTHER_MALLOC: u32 = 2;
 
+/// Bit of [`FileHeader::flags`]: a tool has written the trace, which is a time range of another one.
+pub const FLAG_CUT: u32 = 4;
+
 /// The largest number of events of a thread that share one read of [`Clock::Coarse`].
 pub const COARSE_EVENTS: u64 = 16;
 
@@ -87,7 +90,7 @@ pub struct FileHeader {
     pub parent_pid: u32,
     /// Page size in bytes.
     pub page_size: u32,
-    /// [`FLAG_RESTART`], [`FLAG_OTHER_MALLOC`].
+    /// [`FLAG_RESTART`], [`FLAG_OTHER_MALLOC`], [`FLAG_CUT`].
     pub flags: u32,
     /// Unix seconds, as in the file's name.
     pub epoch: u64,
@@ -97,8 +100,13 @@ pub struct FileHeader {
     pub site_blocks: u32,
     /// Raw [`Stacks`].
     pub stacks: u32,
-    /// Zero.
-    pub reserved: [u32; 5],
+    /// Blocks from this header to that of the next trace in the same file, 0 if there is none.
+    pub next_trace: u32,
+    /// With [`FLAG_CUT`]: the start of the time range in nanoseconds since 1970, 0 for the start of
+    /// the trace.
+    pub cut_since_ns: u64,
+    /// With [`FLAG_CUT`]: the end of the time range, [`u64::MAX`] for the end of the trace.
+    pub cut_until_ns: u64,
     /// Host name, padded with zeros.
     pub hostname: [u8; 64],
     /// Path of the executable, padded with zeros.

@@ -25,10 +25,12 @@
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
 //! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
 //! | 80..84 | `page_size` | bytes |
-//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's |
+//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's; bit 2: a cut |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
 //! | 96..100, 100..104 | `site_start`, `site_blocks` | the blocks behind a ring that may hold sites: the first one, their number; 0 in full mode |
 //! | 104..108 | `stacks` | how call stacks were taken ([`Stacks`]) |
+//! | 108..112 | `next_trace` | blocks from this header to that of the next trace in the file, 0 for none |
+//! | 112..120, 120..128 | `cut_since_ns`, `cut_until_ns` | the time range of a cut, Unix time; 0 and 2^64 - 1 for no bound |
 //! | 128..192 | `hostname` | padded with zeros |
 //! | 192..704 | `executable` | `/proc/self/exe`, padded with zeros |
 //! | 704..2048 | `command_line` | zero-separated, only when asked for |
@@ -140,6 +142,25 @@
 //!   causality, a moment of an address that has overtaken one of another thread. If threads hand
 //!   the same addresses to and fro within a burst, it cannot know the true order.
 //!
+//! # Cuts
+//!
+//! A trace with bit 2 of `flags` is a time range of another one, which a tool has written in full mode.
+//! It has every moment and marker of the range, and before the range
+//!
+//! * the birth of every block of memory that lives at its start, at the time of that birth. A birth by
+//!   reallocation stands alone there, without its death and without [`REALLOC_FRESH`];
+//! * the first moment of every reallocation that is under way at its start, and the birth before it.
+//!
+//! Its ticks are sixteenths of nanoseconds, so that moments of one nanosecond keep their order. The
+//! calls that the recorder has lost stay counted in the header; those that a ring has overwritten stand
+//! in `totals[0]` of the first block of events.
+//!
+//! # Several traces in one file
+//!
+//! A file may hold traces of several processes, one behind the other. `next_trace` of each leads to
+//! the next one, whose header starts at a multiple of [`BLOCK_SIZE`]; positions of blocks count from
+//! the header of their own trace.
+//!
 //! # The law of the modules
 //!
 //! A module uses only modules of rows above it, and those to the left of it in its row:
@@ -171,7 +192,9 @@ mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
-pub use header::{COARSE_EVENTS, Clock, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode, Stacks};
+pub use header::{
+    COARSE_EVENTS, Clock, FLAG_CUT, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode, Stacks,
+};
 pub use kind::Kind;
 pub use layout::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,

@@ -32,6 +32,8 @@
 //! | sum up a trace | [`Summary`] |
 //! | find impossible events | [`Check`] |
 //! | export events | [`export`] |
+//! | cut a time range out | [`Range`] |
+//! | put several traces into one file | [`merge`] |
 //! | find who allocates | [`Events::with_stacks`], [`Stacks`], [`Costs`] |
 //!
 //! With the feature `serde`, a [`Summary`] can be serialized; with `symbols`, the module `symbol`
@@ -79,6 +81,7 @@
 //! order               the moments of all threads in one possible order
 //! event               events of one process, of several, of a running one; filter
 //! analysis            summary, check
+//! write               a time range of a trace; several traces in one file
 //! export              output formats
 //! ```
 
@@ -94,6 +97,7 @@ mod stack;
 #[cfg(feature = "symbols")]
 pub mod symbol;
 mod trace;
+mod write;
 
 pub use analysis::{
     Check, Cost, Costs, Ending, Missing, StackEnd, StackSummary, Summary, ThreadSummary, Violation,
@@ -108,4 +112,5 @@ pub use source::{Mapped, Source};
 #[cfg(feature = "symbols")]
 pub use stack::ModuleNames;
 pub use stack::{Frame, FrameKind, FrameName, Frames, Module, StackId, Stacks};
-pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Trace};
+pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Range, Trace};
+pub use write::{Cut, merge};

@@ -55,6 +55,7 @@ JSON keys:
   forked                      it was forked from its parent and has not called exec
   other_malloc                its malloc is another one: what that did not pass on is missing
   unloaded                    it or a child started a program without LD_PRELOAD, unrecorded
+  cut                         null, or the time range of a cut, \"since_ns\" and \"until_ns\"; or null
   start_ns, end_ns            start of the recording and last event, in Unix nanoseconds
   first_event_ns              first event that is in the file, or null
   last_event_ns               last event that is in the file, or null

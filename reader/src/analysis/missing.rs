@@ -32,7 +32,7 @@ impl Missing {
     /// What is missing; `None` if nothing is.
     pub fn of(trace: &Trace) -> Option<Missing> {
         let lost = lost(trace);
-        if lost.is_empty() && trace.ring_blocks().is_none() {
+        if lost.is_empty() && trace.ring_blocks().is_none() && trace.cut().is_none() {
             return None;
         }
         let counts = trace.again(|| Counts::of(trace, 1));

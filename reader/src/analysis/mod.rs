@@ -27,3 +27,8 @@ pub use costs::{Cost, Costs};
 pub use missing::Missing;
 pub use stacks::{StackEnd, StackSummary};
 pub use summary::{Ending, Summary, ThreadSummary};
+
+/// The names of the threads of a trace, as its blocks have them.
+pub(crate) fn thread_names(trace: &crate::trace::Trace) -> rustc_hash::FxHashMap<u32, [u64; 2]> {
+    trace.again(|| counts::Counts::of(trace, 1)).threads.names()
+}

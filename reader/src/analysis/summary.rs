@@ -12,7 +12,7 @@ use super::missing::{self, Missing};
 use super::names::{clock_name, is_first_half};
 use super::stacks::StackSummary;
 use crate::escape::{Shown, escape};
-use crate::trace::{ClockMap, Liveness, Trace};
+use crate::trace::{ClockMap, Liveness, Range, Trace};
 
 /// Traces of so many call moments are replayed to count releases of memory never seen.
 const MOST_REPLAYED: u64 = 1 << 20;
@@ -90,6 +90,8 @@ pub struct Summary {
     /// It, or a child without a trace, started a program with an environment that does not load the
     /// recorder.
     pub unloaded: bool,
+    /// The range that it was cut to; `None` for a trace as it was recorded.
+    pub cut: Option<Range>,
     /// Start of the recording, in Unix nanoseconds.
     pub start_ns: u64,
     /// The last event, or the start of the recording, in Unix nanoseconds.
@@ -217,6 +219,7 @@ impl Summary {
             forked: header.flags & FLAG_RESTART != 0,
             other_malloc: header.flags & FLAG_OTHER_MALLOC != 0,
             unloaded: trace.unloaded(),
+            cut: trace.cut(),
             start_ns,
             end_ns: last_event_ns.unwrap_or(start_ns),
             first_event_ns: counts.oldest.map(|ticks| clock.unix_ns(ticks)),
@@ -294,6 +297,16 @@ impl fmt::Display for Summary {
         }
         let (seconds, nanoseconds) = (self.start_ns / 1_000_000_000, self.start_ns % 1_000_000_000);
         writeln!(f, "started: {seconds}.{nanoseconds:09}")?;
+        if let Some(range) = self.cut {
+            let end = |ns: Option<u64>, none: &str| match ns {
+                Some(ns) => {
+                    format!("{:.9} s", ns.saturating_sub(self.start_ns) as f64 / 1e9)
+                }
+                None => none.to_owned(),
+            };
+            let (since, until) = (end(range.since_ns, "the start"), end(range.until_ns, "the end"));
+            writeln!(f, "cut: from {since} to {until}, and the memory that lives at its start")?;
+        }
         writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;
         match self.exit_code.filter(|_| self.ending == Ending::Clean) {
             Some(code) => writeln!(f, "ended: exited with code {code}")?,

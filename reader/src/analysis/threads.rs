@@ -51,6 +51,11 @@ impl Threads {
         }
     }
 
+    /// The names of the named threads, as blocks have them.
+    pub fn names(self) -> FxHashMap<u32, [u64; 2]> {
+        self.named.into_iter().map(|(tid, (name, _))| (tid, name)).collect()
+    }
+
     /// Number of further threads.
     pub fn further(&self) -> u64 {
         let all: u64 = self.further.iter().map(|word| u64::from(word.count_ones())).sum();

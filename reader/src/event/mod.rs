@@ -27,3 +27,4 @@ pub use follow::{Follow, News, follow};
 pub use gap::{Gap, Grouped};
 pub use merged::MergedEvents;
 pub(crate) use pairing::Paired;
+pub(crate) use prefetch::TraceMoments;

@@ -29,6 +29,8 @@ type Key = (u64, u64);
 /// Merges the blocks of one trace.
 pub struct Merge<'a> {
     trace: &'a Trace<'a>,
+    /// What a ring had overwritten before the trace was cut out stands in its blocks.
+    is_cut: bool,
     queue: BlockQueue<InOrder<'a>>,
     /// The next block of the queue.
     coming: Option<Block>,
@@ -62,6 +64,7 @@ impl<'a> Merge<'a> {
         let (mut queue, overwritten) = BlockQueue::of(trace);
         Merge {
             trace,
+            is_cut: trace.cut().is_some(),
             coming: queue.next(),
             queue,
             heap: BinaryHeap::new(),
@@ -95,6 +98,10 @@ impl<'a> Merge<'a> {
             if !is_there {
                 let missing = self.trace.overwritten_since(&block);
                 batch.moments.push(Moment::gap(block.start_ticks, self.trace.pid(), missing));
+            }
+            if self.is_cut && block.overwritten != 0 {
+                let count = block.overwritten;
+                batch.moments.push(Moment::gap(block.start_ticks, self.trace.pid(), count));
             }
             if self.overwritten.count != 0 && block.sequence > self.overwritten.last {
                 let count = std::mem::take(&mut self.overwritten.count);

@@ -29,11 +29,15 @@ const MOST_MAPPED: usize = 1024;
 pub struct Mapped {
     path: PathBuf,
     identity: (u64, u64),
-    /// Number of whole blocks.
+    /// The first block of this part of the file.
+    first: usize,
+    /// Number of whole blocks of this part.
     whole: usize,
+    /// Number of whole blocks of the file.
+    all: usize,
     /// The bytes after the last whole block.
     pub(super) rest: Box<[u8]>,
-    pub(super) data: Data,
+    data: Arc<Data>,
     map: Arc<Place>,
     /// The file could not be mapped again: the blocks that were asked for since are missing.
     gone: AtomicBool,
@@ -79,9 +83,11 @@ impl Mapped {
         let mapped = Mapped {
             path: path.to_owned(),
             identity: identity(metadata),
+            first: 0,
             whole,
+            all: whole,
             rest: rest.into(),
-            data: Data::of(file),
+            data: Arc::new(Data::of(file)),
             map: Arc::default(),
             gone: AtomicBool::new(false),
         };
@@ -96,6 +102,44 @@ impl Mapped {
         self.whole
     }
 
+    /// The blocks before this one, and those from it on.
+    pub(super) fn split_at(self, block: usize) -> (Mapped, Mapped) {
+        let front = Mapped {
+            path: self.path.clone(),
+            whole: block.min(self.whole),
+            rest: Box::default(),
+            data: Arc::clone(&self.data),
+            map: Arc::clone(&self.map),
+            gone: AtomicBool::new(false),
+            ..self
+        };
+        let whole = self.whole - front.whole;
+        (front, Mapped { first: self.first + block, whole, ..self })
+    }
+
+    /// The position in the file of a block of this part.
+    fn place(&self, index: usize) -> Option<usize> {
+        (index < self.whole).then_some(self.first + index)
+    }
+
+    /// A block, which must be one of the whole ones.
+    pub(super) fn block<'m>(&self, mapping: &'m Mapping, index: usize) -> Option<&'m BlockCell> {
+        mapping.block(self.place(index)?)
+    }
+
+    /// The first block from this one on that is not in a hole.
+    pub(super) fn next_data(&self, index: u64) -> u64 {
+        let first = self.first as u64;
+        self.data.next(index.saturating_add(first)).saturating_sub(first)
+    }
+
+    /// The words of the header block, which another process may be writing; `false` if there is none.
+    pub(super) fn header(&self, words: &mut [u64; HEADER_WORDS]) -> bool {
+        let map = self.mapping();
+        let place = self.place(0).zip(map.as_ref());
+        place.inspect(|(first, map)| map.header(*first, words)).is_some()
+    }
+
     /// The file was removed or replaced while too many others were open to keep it mapped.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Relaxed)
@@ -108,7 +152,7 @@ impl Mapped {
 
     /// Maps the file, and unmaps another one if there are too many.
     fn map(&self, file: &File) -> std::io::Result<Arc<Mapping>> {
-        let map = MmapOptions::new().len(self.whole * BLOCK_SIZE).map_raw_read_only(file)?;
+        let map = MmapOptions::new().len(self.all * BLOCK_SIZE).map_raw_read_only(file)?;
         let mapping = Arc::new(Mapping { map, touched: AtomicUsize::new(0) });
         *lock(&self.map) = Some(Arc::clone(&mapping));
         let mut mappings = lock(&MAPPINGS);
@@ -125,7 +169,7 @@ impl Mapped {
     /// The mapping, which is made again if it was taken away.
     pub(super) fn mapping(&self) -> Option<Arc<Mapping>> {
         let there = lock(&self.map).clone();
-        if there.is_some() || self.whole == 0 {
+        if there.is_some() || self.all == 0 {
             return there;
         }
         let again = File::open(&self.path).and_then(|file| {
@@ -139,8 +183,8 @@ impl Mapped {
 }
 
 impl Mapping {
-    /// The block at this index, which must be below the number of whole blocks.
-    pub(super) fn block(&self, index: usize) -> Option<&BlockCell> {
+    /// The block at this position in the file, which must be below the number of whole blocks.
+    fn block(&self, index: usize) -> Option<&BlockCell> {
         if index >= self.map.len() / BLOCK_SIZE {
             return None;
         }
@@ -156,11 +200,12 @@ impl Mapping {
         Some(unsafe { &*address.cast::<BlockCell>() })
     }
 
-    /// The words of the header block, which another process may be writing.
-    pub(super) fn header(&self, words: &mut [u64; HEADER_WORDS]) {
-        for (word, place) in words.iter_mut().zip(0..) {
+    /// The words of the header block, which another process may be writing. It must be there.
+    fn header(&self, first: usize, words: &mut [u64; HEADER_WORDS]) {
+        let start = first * HEADER_WORDS;
+        for (word, place) in words.iter_mut().zip(start..) {
             let from = self.map.as_ptr().cast::<u64>();
-            // SAFETY: the map has at least one block, and maps start at pages.
+            // SAFETY: the map has the block, and maps start at pages.
             let from = unsafe { from.add(place) };
             // SAFETY: as above; another process may be writing there, hence volatile.
             *word = unsafe { from.read_volatile() };

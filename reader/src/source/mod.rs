@@ -12,7 +12,9 @@ mod mapped;
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use bytemuck::Zeroable;
 use mallook_format::ring::{BlockCopy, SlotCell};
@@ -34,9 +36,28 @@ pub enum Source<'a> {
     /// Bytes that do not change.
     Bytes(&'a [u8]),
     /// The same, owned: what came through a pipe, or was compressed.
-    Owned(Box<[u8]>),
+    Owned(Owned),
     /// A file, which a traced process may be writing to.
     Mapped(Mapped),
+}
+
+/// Bytes that do not change, or a part of them.
+#[derive(Clone, Debug)]
+pub struct Owned {
+    bytes: Arc<Vec<u8>>,
+    range: Range<usize>,
+}
+
+impl From<Vec<u8>> for Owned {
+    fn from(bytes: Vec<u8>) -> Owned {
+        Owned { range: 0..bytes.len(), bytes: Arc::new(bytes) }
+    }
+}
+
+impl Owned {
+    fn part(&self, range: Range<usize>) -> Owned {
+        Owned { bytes: Arc::clone(&self.bytes), range }
+    }
 }
 
 impl Source<'_> {
@@ -78,8 +99,33 @@ impl Source<'_> {
     fn bytes(&self) -> &[u8] {
         match self {
             Source::Bytes(bytes) => bytes,
-            Source::Owned(bytes) => bytes,
+            Source::Owned(Owned { bytes, range }) => &bytes[range.clone()],
             Source::Mapped(_) => &[],
+        }
+    }
+
+    /// The bytes before this block, and those from it on.
+    pub(crate) fn split_at(self, block: u64) -> (Self, Self) {
+        let index = usize::try_from(block).unwrap_or(usize::MAX);
+        let middle = |length: usize| index.saturating_mul(BLOCK_SIZE).min(length);
+        match self {
+            Source::Bytes(bytes) => {
+                let (front, back) = bytes.split_at(middle(bytes.len()));
+                (Source::Bytes(front), Source::Bytes(back))
+            }
+            Source::Owned(owned) => {
+                let Range { start, end } = owned.range;
+                let middle = start + middle(end - start);
+                (Source::Owned(owned.part(start..middle)), Source::Owned(owned.part(middle..end)))
+            }
+            Source::Mapped(mapped) if index > mapped.whole() => {
+                // There is nothing behind it.
+                (Source::Mapped(mapped), Source::Bytes(&[]))
+            }
+            Source::Mapped(mapped) => {
+                let (front, back) = mapped.split_at(index);
+                (Source::Mapped(front), Source::Mapped(back))
+            }
         }
     }
 
@@ -108,7 +154,7 @@ impl Source<'_> {
 
     /// The first block from this one on that is not in a hole of the file.
     pub(crate) fn next_data(&self, index: u64) -> u64 {
-        if let Source::Mapped(mapped) = self { mapped.data.next(index) } else { index }
+        if let Source::Mapped(mapped) = self { mapped.next_data(index) } else { index }
     }
 
     /// Copies the block that starts at `index * BLOCK_SIZE`; a missing part is zero. `false`: the
@@ -118,7 +164,7 @@ impl Source<'_> {
         match self {
             Source::Mapped(mapped) => {
                 let map = mapped.mapping();
-                match map.as_ref().and_then(|map| map.block(index)) {
+                match map.as_ref().and_then(|map| mapped.block(map, index)) {
                     Some(block) => return block.snapshot(copy),
                     None if index == mapped.whole() => copy_bytes(&mapped.rest, copy),
                     None => *copy = BlockCopy::EMPTY,
@@ -135,7 +181,7 @@ impl Source<'_> {
         let bytes = match self {
             Source::Mapped(mapped) => {
                 let map = mapped.mapping();
-                match map.as_ref().and_then(|map| map.block(index)) {
+                match map.as_ref().and_then(|map| mapped.block(map, index)) {
                     Some(block) => return block.peek(),
                     None if index == mapped.whole() => &mapped.rest[..],
                     None => &[],
@@ -152,7 +198,7 @@ impl Source<'_> {
         let place = usize::try_from(index).unwrap_or(usize::MAX);
         if let Source::Mapped(mapped) = self
             && let Some(map) = mapped.mapping()
-            && let Some(block) = map.block(place)
+            && let Some(block) = mapped.block(&map, place)
         {
             return (block.peek(), block.slot(slot).map_or(Slot::default(), SlotCell::peek));
         }
@@ -171,14 +217,15 @@ impl Source<'_> {
         LiveSnapshot::from_words(&self.header_block())
     }
 
-    fn header_block(&self) -> [u64; HEADER_WORDS] {
+    /// The words of the header block; those that are missing are zero.
+    pub(crate) fn header_block(&self) -> [u64; HEADER_WORDS] {
         let mut words = [0; HEADER_WORDS];
         match self {
-            Source::Mapped(mapped) => match mapped.mapping() {
-                Some(map) => map.header(&mut words),
-                None if mapped.whole() == 0 => fill(&mut words, &mapped.rest),
-                None => {}
-            },
+            Source::Mapped(mapped) => {
+                if !mapped.header(&mut words) && mapped.whole() == 0 {
+                    fill(&mut words, &mapped.rest);
+                }
+            }
             _ => fill(&mut words, self.bytes()),
         }
         words

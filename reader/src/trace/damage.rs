@@ -59,6 +59,8 @@ pub enum DamageKind {
     Replaced,
     /// The file ends within its last block.
     TruncatedBlock,
+    /// The file does not have the next trace that the header of this one announces.
+    NoTrace,
     /// A block without the magic of a block. Its events are read.
     BlockMagic {
         /// The value in place of the magic.
@@ -124,6 +126,9 @@ impl fmt::Display for DamageKind {
             }
             DamageKind::TruncatedBlock => {
                 write!(f, "found the end of the file, expected the rest of a block")
+            }
+            DamageKind::NoTrace => {
+                write!(f, "found no trace, expected the next one of several in the file")
             }
             DamageKind::BlockMagic { found } => {
                 write!(f, "found {found:#x}, expected \"BLK1\", the magic of a block")

@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use bytemuck::Zeroable;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, Clock, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, Mode, Slot, State,
+    BLOCK_SIZE, Clock, FLAG_CUT, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, MAGIC,
+    Mode, Slot, State,
 };
 
 use super::block::Block;
@@ -16,6 +17,7 @@ use super::clock_line::ClockLine;
 use super::clock_sync::ClockSync;
 use super::damage::{Damage, DamageKind, DamageList};
 use super::process::{self, Liveness};
+use super::range::Range;
 use crate::error::Error;
 use crate::source::Source;
 
@@ -48,6 +50,14 @@ impl Trace<'static> {
         Trace::new(path, Source::open(path)?)
     }
 
+    /// Opens all traces of a file: [`merge`](crate::merge) puts several into one.
+    ///
+    /// # Errors
+    /// The file cannot be read, or does not start with a trace.
+    pub fn open_all(path: &Path) -> Result<Vec<Trace<'static>>, Error> {
+        Trace::all(path, Source::open(path)?)
+    }
+
     /// Opens the file again, which has grown. What is known of its damage stays.
     pub(crate) fn open_again(&mut self) -> Result<(), Error> {
         let source = Source::open(&self.path)?;
@@ -60,12 +70,48 @@ impl Trace<'static> {
 }
 
 impl<'a> Trace<'a> {
-    /// Reads the header. `path` is only for messages.
+    /// Reads the headers of all traces of a file. `path` is only for messages.
+    ///
+    /// # Errors
+    /// The first header is not that of a trace, and no block is where one should be.
+    pub fn all(path: &Path, mut source: Source<'a>) -> Result<Vec<Trace<'a>>, Error> {
+        let mut traces: Vec<Trace> = Vec::new();
+        loop {
+            // A trace ends where the next one starts.
+            let next = source.header();
+            let next = if next.magic == MAGIC { u64::from(next.next_trace) } else { 0 };
+            let (front, rest) = match next {
+                0 => (source, None),
+                _ => {
+                    let (front, rest) = source.split_at(next);
+                    (front, Some(rest))
+                }
+            };
+            match (Trace::new(path, front), traces.last()) {
+                (Ok(trace), _) => traces.push(trace),
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(before)) => {
+                    before.report(DamageKind::NoTrace, before.size());
+                    return Ok(traces);
+                }
+            }
+            match rest {
+                None => return Ok(traces),
+                Some(rest) => source = rest,
+            }
+        }
+    }
+
+    /// Reads the header, that of the first trace where there are several. `path` is only for messages.
     ///
     /// # Errors
     /// The header is not that of a trace, and no block is where one should be.
     pub fn new(path: &Path, source: Source<'a>) -> Result<Trace<'a>, Error> {
         let header = source.header();
+        let source = match header.next_trace {
+            next if next != 0 && header.magic == MAGIC => source.split_at(next.into()).0,
+            _ => source,
+        };
         let mut damage = DamageList::default();
         let checked = check_header(&header, source.len());
         if let Err(error) = checked {
@@ -181,6 +227,8 @@ impl<'a> Trace<'a> {
     /// exec.
     pub fn liveness(&self) -> Liveness {
         match self.source.identity() {
+            // No process has written it.
+            _ if self.cut().is_some() => Liveness::Gone,
             Some((device, inode)) => process::liveness(self.pid, &self.path, device, inode),
             None => Liveness::Gone,
         }
@@ -203,6 +251,14 @@ impl<'a> Trace<'a> {
     /// As [`Trace::liveness`]; `false` where it cannot be told.
     pub fn is_running(&self) -> bool {
         self.liveness() == Liveness::Running
+    }
+
+    /// The range that the trace was cut to, if it was: before that it has the births of the memory that
+    /// lives at the start of the range, and nothing else.
+    pub fn cut(&self) -> Option<Range> {
+        let header = self.header();
+        let range = Range::of_words(header.cut_since_ns, header.cut_until_ns);
+        (header.flags & FLAG_CUT != 0).then_some(range)
     }
 
     /// The trace was recorded with [`Clock::Coarse`]: several events in a row can carry one time,
@@ -278,7 +334,7 @@ impl<'a> Trace<'a> {
     /// The trace has every allocation of the process: it did not inherit a heap by fork, and
     /// nothing was overwritten.
     pub(crate) fn is_complete(&self) -> bool {
-        self.ring_blocks().is_none() && self.header().flags & FLAG_RESTART == 0
+        self.ring_blocks().is_none() && self.header().flags & (FLAG_RESTART | FLAG_CUT) == 0
     }
 
     /// Reports blocks that the header counts and the file does not have.

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! process             whether a process still writes its trace
-//! damage clock_sync   damaged places; instants on both clocks
+//! damage range        damaged places; time ranges
+//! clock_sync          instants on both clocks
 //! clock_line          a clock that was set back
 //! block               where one block of events is
 //! file                the header, and access to the blocks of a file
@@ -20,6 +21,7 @@ mod clock_sync;
 mod damage;
 mod file;
 mod process;
+mod range;
 mod site_blocks;
 
 pub use block::Block;
@@ -31,4 +33,5 @@ pub(crate) use clock_sync::{ClockSync, syncs_within};
 pub use damage::{Damage, DamageKind};
 pub use file::Trace;
 pub use process::Liveness;
+pub use range::Range;
 pub(crate) use site_blocks::SiteBlocks;
