@@ -1,7 +1,7 @@
 //! Robustness, case B17: a thousand threads at once, and very many one after another.
 
 use crate::building::lives;
-use crate::sandbox::{Run, Sandbox, number, setup};
+use crate::sandbox::{Run, Sandbox, length_of_ring, number, setup};
 
 /// What a thread may cost beside its events: the entries that say who owns a block now, since when,
 /// and a rest of a block that is too small for them.
@@ -55,7 +55,7 @@ fn b17_short_threads_one_after_another_in_a_ring() {
     let few = around(&Run::of(full.output, &sandbox, "few").sound());
     // A thread that was joined may not be quite dead yet: some blocks more than living threads.
     let run = crowd(&sandbox, "in_turn", threads).ring("1M").run().expect(0).sound();
-    assert_eq!(run.trace().path().metadata().unwrap().len(), 1 << 20);
+    assert_eq!(run.trace().path().metadata().unwrap().len(), length_of_ring(1 << 20));
     assert_eq!(around(&run), few, "the same stack serves all of them");
 }
 

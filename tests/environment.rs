@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::artifacts::artifacts;
-use crate::sandbox::{Host, Sandbox, setup};
+use crate::sandbox::{Host, Sandbox, length_of_ring, setup};
 
 /// A program that allocates and ends with 9.
 fn host(sandbox: &Sandbox) -> Host<'_> {
@@ -76,7 +76,7 @@ fn empty_and_good_values() {
     let run = host(&sandbox).ring("96K").env("MALLOOK_CLOCK", "monotonic").run().expect(9);
     assert!(run.trace().info().get("mode").starts_with("ring"));
     assert!(run.trace().info().get("clock").contains("monotonic"));
-    assert_eq!(run.trace().path().metadata().unwrap().len(), 96 << 10);
+    assert_eq!(run.trace().path().metadata().unwrap().len(), length_of_ring(96 << 10));
 }
 
 /// The bound of a full trace holds, what did not fit is counted, and the host goes on.

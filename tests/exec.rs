@@ -25,6 +25,7 @@ fn leaf_lines(output: &Output) -> Vec<String> {
     let is_ours = |line: &&str| {
         line.starts_with("environment <LD_PRELOAD=")
             || line.starts_with("environment <MALLOOK_PREFIX=")
+            || line.starts_with("environment <MALLOOK_STACK=")
     };
     text.lines().filter(|line| !is_ours(line)).map(str::to_owned).collect()
 }

@@ -58,6 +58,7 @@ mod launcher;
 mod law;
 mod library;
 mod loading;
+mod named_trees;
 mod operators;
 mod oracle;
 mod outputs;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mallook_format::{BLOCK_SIZE, CURSOR_OFFSET, Phase, State};
 
-use crate::sandbox::{Random, Run, Sandbox, setup};
+use crate::sandbox::{Random, Run, Sandbox, length_of_ring, setup};
 use crate::trace::{Row, Trace, by_thread};
 
 /// The turn and thread that a size of `pairs.c` tells.
@@ -75,7 +75,7 @@ fn ten_million_events_in_a_mebibyte() {
     let sandbox = setup("ring");
     run(&sandbox, Some("1M"), threads, pairs);
     let trace = only_trace(&sandbox, "1M");
-    assert_eq!(trace.path().metadata().unwrap().len(), 1 << 20);
+    assert_eq!(trace.path().metadata().unwrap().len(), length_of_ring(1 << 20));
     let rows = trace.rows();
     let info = trace.info();
     let present = moments(&rows);
@@ -100,7 +100,7 @@ fn more_threads_than_blocks() {
     let sandbox = setup("crowd");
     run(&sandbox, Some("80K"), threads, pairs);
     let trace = only_trace(&sandbox, "80K");
-    assert_eq!(trace.path().metadata().unwrap().len(), 80 << 10);
+    assert_eq!(trace.path().metadata().unwrap().len(), length_of_ring(80 << 10));
     let rows = trace.rows();
     let info = trace.info();
     assert!(info.lost() > 0);

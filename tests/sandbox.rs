@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
 use std::rc::Rc;
 
+use mallook_format::{BLOCK_SIZE, SLOTS, Site};
 use tempfile::TempDir;
 
 use crate::artifacts::artifacts;
@@ -55,6 +56,13 @@ pub fn have(test: &str, tools: &[&str]) -> bool {
 /// `MALLOOK_TEST_STACK`. All that `docs/robustness.md` promises has to hold with them, too.
 pub fn stacks_of_the_suite() -> Option<OsString> {
     std::env::var_os("MALLOOK_TEST_STACK")
+}
+
+/// The length of the file of a ring of so many bytes. Where the suite runs with call stacks, there is
+/// room for sites and modules behind it, most of which is a hole.
+pub fn length_of_ring(bytes: u64) -> u64 {
+    let blocks = u64::from(Site::COUNT) / SLOTS as u64 + 64;
+    bytes + if stacks_of_the_suite().is_some() { blocks * BLOCK_SIZE as u64 } else { 0 }
 }
 
 /// Says that a test does not run, or fails if everything is required; `false`.

@@ -3,13 +3,17 @@
 use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use mallook_format::ring::BlockCell;
-use mallook_format::{BLOCK_HEADER_SIZE, BLOCK_SIZE, Mode, SLOT_SIZE};
+use mallook_format::{BLOCK_HEADER_SIZE, Mode, SLOT_SIZE, SLOTS};
 
 use crate::file::blocks::TraceFile;
 use crate::file::inherited::UNFINISHED;
 use crate::host::task;
 
 use super::thread_buffer::ThreadBuffer;
+
+/// The bits of a block's address in which the number of its slots fits: blocks begin on pages.
+const SLOTS_OF_DEFERRED: usize = 4095;
+const _: () = assert!(SLOTS <= SLOTS_OF_DEFERRED);
 
 /// Counts the times that a buffer was taken.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
@@ -18,21 +22,22 @@ impl ThreadBuffer {
     /// Finishes the block, and the deferred ones if their slots are written. With signals blocked.
     pub fn finish(&self, file: &TraceFile) {
         for deferred in &self.deferred {
-            let address = deferred.load(Ordering::Relaxed);
-            if address != 0 && close(file, address, address + BLOCK_SIZE) {
+            let (address, slots) = waiting(deferred.load(Ordering::Relaxed));
+            if address != 0 && close(file, address, slots) {
                 deferred.store(0, Ordering::Relaxed);
             }
         }
         let cursor = self.cursor.load(Ordering::Relaxed);
         let address = self.forget();
-        if address != 0 && !close(file, address, cursor) {
+        let slots = slots_before(address, cursor);
+        if address != 0 && !close(file, address, slots) {
             // Newest first.
-            let pushed = self.deferred.iter().fold(address, |pushed, deferred| {
+            let pushed = self.deferred.iter().fold(address | slots, |pushed, deferred| {
                 if pushed == 0 { 0 } else { deferred.swap(pushed, Ordering::Relaxed) }
             });
             // In a growing file that would only unmap a window that a hook may still write to.
             if file.mode() == Mode::Ring {
-                close_abandoned(file, pushed);
+                close_abandoned(file, waiting(pushed).0);
             }
         }
     }
@@ -43,7 +48,7 @@ impl ThreadBuffer {
         let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
         let is_whole = block == 0 || block_at(block).is_whole(handed_out);
         let [newer, older] = &self.deferred;
-        let deferred = [newer, older].map(|address| address.load(Ordering::Relaxed));
+        let deferred = [newer, older].map(|it| waiting(it.load(Ordering::Relaxed)).0);
         [if is_whole { 0 } else { block }, deferred[0], deferred[1]]
     }
 
@@ -74,7 +79,7 @@ impl ThreadBuffer {
         // for the slots that the new owner will write.
         fence(Ordering::Release);
         for deferred in &self.deferred {
-            close_abandoned(file, deferred.swap(0, Ordering::Relaxed));
+            close_abandoned(file, waiting(deferred.swap(0, Ordering::Relaxed)).0);
         }
         let block = self.block.load(Ordering::Relaxed);
         let handed_out = slots_before(block, self.cursor.load(Ordering::Relaxed));
@@ -106,11 +111,17 @@ fn slots_before(block: usize, cursor: usize) -> usize {
     cursor.saturating_sub(block + BLOCK_HEADER_SIZE) / SLOT_SIZE
 }
 
-/// Closes a block of the caller's. `false` if a slot before the cursor is not written yet.
-fn close(file: &TraceFile, address: usize, cursor: usize) -> bool {
+/// The address of a block that waits, and the number of its slots that were handed out: the last
+/// ones were not, if an event with its stack did not fit there.
+fn waiting(deferred: usize) -> (usize, usize) {
+    (deferred & !SLOTS_OF_DEFERRED, deferred & SLOTS_OF_DEFERRED)
+}
+
+/// Closes a block of the caller's. `false` if one of so many slots is not written yet.
+fn close(file: &TraceFile, address: usize, slots: usize) -> bool {
     let block = block_at(address);
     let sequence = block.own_state().map_or(0, |state| state.sequence);
-    let closed = block.close(slots_before(address, cursor));
+    let closed = block.close(slots);
     if closed {
         file.note_closed(sequence, address);
     }

@@ -42,7 +42,7 @@ fn has_hash(name: &str) -> bool {
     })
 }
 
-/// The name without parameters: `cpp_demangle` gets those of one name in twenty wrong.
+/// The name without parameters, which `cpp_demangle` spells otherwise than `c++filt` for some names.
 fn cpp(name: &str) -> Option<String> {
     let symbol = Symbol::new(name.as_bytes()).ok()?;
     let options = DemangleOptions::new();

@@ -3,6 +3,7 @@
  * content, so that all that it calls has the same stack pointer. What is between `roomy` and the event
  * decides which word of the stack tells that the frame pointer is another one. */
 #include <signal.h>
+#include <sys/mman.h>
 
 void (*event)(void);
 
@@ -115,8 +116,10 @@ static void aligned_handler(int number) {
 
 static void trap(void (*handler)(int), int flags, void (*one)(void), void (*two)(void),
                  unsigned long rounds) {
-    static char place[1 << 16];
-    stack_t other = {.ss_sp = place, .ss_size = sizeof place}, old;
+    /* Below all other stacks, so that theirs are beyond its end. */
+    const unsigned long size = 1 << 16;
+    void *place = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    stack_t other = {.ss_sp = place, .ss_size = size}, old;
     struct sigaction action = {.sa_handler = handler, .sa_flags = flags}, before;
     sigaltstack(&other, &old);
     sigaction(SIGTRAP, &action, &before);
@@ -124,6 +127,7 @@ static void trap(void (*handler)(int), int flags, void (*one)(void), void (*two)
         (round & 1 ? two : one)();
     sigaction(SIGTRAP, &before, 0);
     sigaltstack(&old, 0);
+    munmap(place, size);
 }
 
 /* On the own stack, or on another one, so that what is below the interrupted function stays. */

@@ -4,6 +4,8 @@
 //! hash of 64 bits: two different ones among the 127 of a block take each other's place once in about
 //! 2^50 blocks.
 
+use core::sync::atomic::{Ordering, compiler_fence};
+
 use mallook_format::{
     MAX_KEEP, MAX_STACK, MORE_SITES, SLOT_SIZE, STACK_SITES, Slot, StackSlot, stack_more,
 };
@@ -142,12 +144,14 @@ impl Encoder {
     /// Begins a block, or one with a new owner.
     #[cold]
     fn begin(&mut self, place: Place) {
-        self.place = place;
         self.same = 0;
         self.depth = 0;
         self.last = 0;
         self.current = 0;
         self.numbers.fill(0);
+        // A handler may interrupt this and leave by `longjmp`: then it is begun again.
+        compiler_fence(Ordering::SeqCst);
+        self.place = place;
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the unwinder needs of the recorder: memory, and a place for its sites.
 
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
 use mallook_format::ring::Opening;
 use mallook_format::{BlockKind, Site, SiteKind, SiteSlot};
 use mallook_unwind::{FindObject, Host, Unwinder};
@@ -13,10 +15,17 @@ use crate::session::lifecycle::Session;
 
 use super::modules::Modules;
 
+/// The memory of the unwinder's tables, by the logarithm of its size, 0 for none. Not wiped on fork: a
+/// child uses the mappings that it inherits, whose contents are wiped.
+static PIECES: [AtomicUsize; u32::BITS as usize] =
+    [const { AtomicUsize::new(0) }; u32::BITS as usize];
+
 /// What the threads of a process share for their call stacks. All zero: nothing yet.
 #[repr(C)]
 pub struct Listing {
     pub unwinder: Unwinder,
+    /// The pieces of [`PIECES`] that this process uses, a bit each.
+    pieces: AtomicU32,
     modules: Modules,
     log: SiteLog,
 }
@@ -37,15 +46,14 @@ pub struct Lister<'a> {
 
 impl Host for Lister<'_> {
     fn memory(&self, bytes: usize) -> *mut u8 {
-        if is_confined() {
-            return core::ptr::null_mut();
-        }
-        match wiped_memory::map(bytes) {
-            Ok(address) => {
-                wiped_memory::keep(address, bytes);
-                address
-            }
-            Err(_) => core::ptr::null_mut(),
+        let size = bytes.next_power_of_two().trailing_zeros();
+        let bit = 1u32.checked_shl(size).unwrap_or(0);
+        let is_first = bit != 0 && self.listing.pieces.fetch_or(bit, Ordering::Relaxed) & bit == 0;
+        let piece = PIECES.get(size as usize).filter(|_| is_first);
+        // Acquire: with the release below.
+        match piece.map_or(0, |piece| piece.load(Ordering::Acquire)) {
+            0 => map(bytes, piece),
+            inherited => inherited as *mut u8,
         }
     }
 
@@ -68,6 +76,22 @@ impl Host for Lister<'_> {
     fn system_calls(&self) -> bool {
         !is_confined()
     }
+}
+
+/// Maps memory for a table, and lets children use it again.
+#[cold]
+fn map(bytes: usize, piece: Option<&AtomicUsize>) -> *mut u8 {
+    if is_confined() {
+        return core::ptr::null_mut();
+    }
+    let length = bytes.next_power_of_two();
+    let Ok(address) = wiped_memory::map(length) else { return core::ptr::null_mut() };
+    wiped_memory::keep(address, length);
+    if let Some(piece) = piece {
+        // Release: the kernel knows what to do with it in a child.
+        piece.store(address as usize, Ordering::Release);
+    }
+    address
 }
 
 fn site_kind(kind: mallook_unwind::Kind) -> SiteKind {

@@ -73,8 +73,8 @@ pub struct ThreadBuffer {
     pub(super) block: AtomicUsize,
     /// The number of a block that was claimed and could not be had, + 1; 0 for none.
     kept: AtomicU64,
-    /// Addresses of blocks that are full but for slots of interrupted hooks, newest first; 0 for
-    /// none.
+    /// Blocks that are full but for slots of interrupted hooks, newest first; 0 for none. An address,
+    /// and in its low bits the number of slots that were handed out.
     pub(super) deferred: [AtomicUsize; DEFERRED],
     /// The thread's name, padded with zeros.
     name: [AtomicU64; 2],
