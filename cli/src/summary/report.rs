@@ -426,6 +426,12 @@ impl PlaceRow {
         }
     }
 
+    /// The last part of its source, or the place in words if that is not known, harmless for a terminal.
+    pub fn brief(&self) -> String {
+        let source = self.source.as_deref().and_then(|source| source.rsplit('/').next());
+        source.map_or_else(|| self.words(), |source| escape(source).into_owned())
+    }
+
     /// The place in words, harmless for a terminal.
     pub fn words(&self) -> String {
         match (&self.function, self.size) {

@@ -104,7 +104,7 @@ fn header(report: &Report, width: usize, paint: Paint) -> Vec<String> {
         }
     };
     let numbers = &report.numbers;
-    let calls = numbers.allocations.saturating_add(numbers.frees);
+    let there = numbers.allocations.saturating_add(numbers.frees).saturating_add(numbers.grown);
     let state = if report.complete {
         paint.good("complete: every event is in the trace")
     } else {
@@ -116,9 +116,9 @@ fn header(report: &Report, width: usize, paint: Paint) -> Vec<String> {
             parts.push(format!("{} places are damaged", count(report.damaged_places)));
         }
         let line = format!(
-            "NOT COMPLETE: {}; figures cover the {} allocations and frees that are there",
+            "NOT COMPLETE: {}; figures cover the {} that are there",
             parts.join(", "),
-            count(calls)
+            count(there)
         );
         paint.bad(&shorten(&line, width))
     };
