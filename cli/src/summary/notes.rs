@@ -2,7 +2,8 @@
 
 use mallook_analysis::Chains;
 
-use super::report::{Cost, Note, PlaceRow, Report};
+use super::places::{Cost, PlaceRow};
+use super::report::{Note, Report};
 use crate::units::{count, short_size, size, span};
 
 /// Sentences at the most.
