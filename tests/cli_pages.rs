@@ -27,7 +27,8 @@ fn names(files: &[PathBuf]) -> Vec<&str> {
 fn a_page_for_each_command_and_the_variables() {
     let sandbox = setup("pages");
     let files = generate(&sandbox, "man");
-    let commands = ["check", "dump", "follow", "generate", "info", "library", "run", "symbolize"];
+    let commands =
+        ["check", "dump", "export", "follow", "generate", "info", "library", "run", "symbolize"];
     let mut expected: Vec<_> = commands.iter().map(|name| format!("mallook-{name}.1")).collect();
     expected.extend(["mallook.1".to_owned(), "mallook-variables.7".to_owned()]);
     assert_eq!(names(&files), expected);
