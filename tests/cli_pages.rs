@@ -32,6 +32,7 @@ fn a_page_for_each_command_and_the_variables() {
         "cut",
         "diff",
         "dump",
+        "export",
         "follow",
         "fragmentation",
         "generate",

@@ -24,7 +24,7 @@ pub enum Format {
     Massif,
     /// DHAT's JSON: valgrind's dh_view.html
     Dhat,
-    /// The lines of glibc's mtrace(): mtrace(1)
+    /// The lines that glibc writes for the program mtrace
     Mtrace,
     /// A directory, of CTF 1.8 with LTTng's events: babeltrace2, Trace Compass
     Ctf,

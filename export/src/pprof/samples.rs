@@ -57,7 +57,7 @@ impl<'a> Pprof<'a> {
                 let number = |key, num, num_unit| Label { key, str: 0, num, num_unit };
                 let bytes = tables.string("bytes");
                 label.push(number(bytes, clamped(size), bytes));
-                label.push(number(tables.string("thread"), thread.tid.into(), tables.string("id")));
+                label.push(number(tables.string("thread"), thread.tid.into(), 0));
             }
             Place::Others => location_id.push(tables.named(OTHERS)),
         }

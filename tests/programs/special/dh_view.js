@@ -6,7 +6,7 @@ const [viewer, file] = process.argv.slice(2);
 // The viewer's code without its page: it only needs the menu of sort metrics.
 const page = {
   console, performance,
-  document: {}, window: {}, navigator: {},
+  document: {}, window: {}, navigator: {}, result: null,
   text: fs.readFileSync(file, "utf8"),
 };
 const code = fs.readFileSync(viewer, "utf8") + `

@@ -30,9 +30,9 @@ def of_duckdb():
     assert types.pop("function") == "VARCHAR" and types.pop("failed") == "BOOLEAN", types
     assert set(types.values()) == {"BIGINT", "INTEGER", "UBIGINT"}, types
     places = duckdb.sql(PLACES).fetchall()
-    assert duckdb.sql("select count(*) from threads").fetchone()[0] >= 1
-    process = duckdb.sql("select executable, is_complete from processes").fetchone()
-    figures = [int(value) for value in duckdb.sql(FIGURES).fetchone()]
+    assert duckdb.sql("select count(*) from threads").fetchall()[0][0] >= 1
+    process = duckdb.sql("select executable, is_complete from processes").fetchall()[0]
+    figures = [int(value) for value in duckdb.sql(FIGURES).fetchall()[0]]
     return {"figures": figures, "places": places, "process": process}
 
 
