@@ -237,18 +237,28 @@ fn facts(trace: &Reader) -> Vec<(Event, Vec<(u32, u64)>)> {
         .collect()
 }
 
-/// Random moments of several threads, with stacks, wide numbers and all kinds of calls.
+/// Random moments of several threads, with stacks and all kinds of calls. An address is born once, and
+/// dies afterwards: no order of threads has to be repaired.
 fn moments(random: &mut Random, count: usize) -> Vec<Moment> {
     let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.is_moment()).collect();
-    (0..count)
-        .map(|_| {
+    let mut live = Vec::new();
+    (0..count as u64)
+        .map(|number| {
             let kind = kinds[random.below(kinds.len() as u64) as usize];
+            let kind = if live.is_empty() && kind.is_death() { Kind::Malloc } else { kind };
+            let address = match kind.is_death() {
+                true => live.swap_remove(random.below(live.len() as u64) as usize),
+                false => (number + 1) << 12,
+            };
+            if kind.is_birth() {
+                live.push(address);
+            }
             let fresh = kind.first_half().is_some() && random.below(2) == 0;
             let depth = random.below(30) * u64::from(random.below(4) != 0);
             Moment {
                 thread: 1 + random.below(5) as u32,
                 kind: kind as u8,
-                address: random.below(20) * 0x1000,
+                address,
                 size: random.below(1000),
                 aux: if fresh { REALLOC_FRESH } else { 0 },
                 stack: (0..depth).map(|_| 16 + random.below(40) as u32).collect(),

@@ -227,7 +227,7 @@ fn repetitions_tell_noise_from_change() {
     for (name, pairs) in
         [("a1", "500"), ("a2", "510"), ("a3", "505"), ("b1", "507"), ("c1", "5000"), ("c2", "5010")]
     {
-        sandbox.program("pairs").args([pairs]).env("MALLOOK_PREFIX", name).run().expect(0);
+        sandbox.program("threads").args(["1", pairs]).env("MALLOOK_PREFIX", name).run().expect(0);
         names.push(name);
     }
     let allocations = |a: &str, b: &str, options: &[&str]| {

@@ -8,7 +8,7 @@ use crate::fit::shorten;
 use crate::units::count;
 
 /// Callers that are named behind the function that has asked for memory.
-const CALLERS: usize = 2;
+const CALLERS: usize = 1;
 
 /// A place on a line: who has asked for memory, and who called that; or size and thread.
 pub fn line(stacks: &[Stacks], replay: &Replay, place: PlaceId) -> String {

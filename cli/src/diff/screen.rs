@@ -29,12 +29,11 @@ pub fn text(report: &Report, most: usize, width: usize, paint: Paint) -> String 
     };
     lines.push(String::new());
     lines.push(paint.bold(&format!(
-        "{}{:>NUMBER$}{:>NUMBER$}{:>14}{:>10}",
+        "{}{:>NUMBER$}{:>NUMBER$}{:>14}",
         fill(divided.trim_start_matches(", "), 16),
         "A",
         "B",
-        "change",
-        ""
+        "change"
     )));
     lines.extend(report.totals.iter().map(|row| total(row, report, paint)));
     for (title, grows) in [("grew", true), ("shrank", false)] {
