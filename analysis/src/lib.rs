@@ -47,8 +47,9 @@
 //! change                      births and deaths
 //! replay                      events to changes
 //! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
-//! totals timeline             figures of all, and over time
+//! totals timeline slices      figures of all, and over time
 //! sizes sites crossings       accounts by size, by place, by thread
+//! cells lives                 the same over time; sizes and lifetimes
 //! lifetimes chains functions  further figures
 //! pass                        all of them at once
 //! frames tree                 the functions of call stacks, and trees of them
@@ -56,6 +57,7 @@
 
 mod account;
 mod amount;
+mod cells;
 mod chains;
 mod change;
 mod crossings;
@@ -64,12 +66,14 @@ mod functions;
 mod histogram;
 mod lifetimes;
 mod live;
+mod lives;
 mod pass;
 mod peak;
 mod place;
 mod replay;
 mod sites;
 mod sizes;
+mod slices;
 mod thread;
 mod timeline;
 mod totals;
@@ -77,6 +81,7 @@ mod tree;
 
 pub use account::Account;
 pub use amount::Amount;
+pub use cells::{Cell, Cells, Key, Slice};
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
 pub use crossings::Crossings;
@@ -85,12 +90,14 @@ pub use functions::{Calls, Functions};
 pub use histogram::{Powers, Quantiles};
 pub use lifetimes::Lifetimes;
 pub use live::{Block, LiveSet};
+pub use lives::{Lives, SizesOfLives};
 pub use pass::{Figures, Wanted};
 pub use peak::Peak;
 pub use place::{Place, PlaceId, Places};
 pub use replay::Replay;
 pub use sites::Sites;
 pub use sizes::Sizes;
+pub use slices::{Slices, Top};
 pub use thread::{Thread, ThreadId, Threads};
 pub use timeline::{Interval, Timeline};
 pub use totals::{Sums, Totals};

@@ -16,6 +16,7 @@
 //! symbolize              the command that writes names into files
 //! gather                 traces to figures
 //! summary stats          the commands that say what the memory of a program does
+//! report                 the command that writes a page for a browser
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
 //! generate               the command that writes manual pages and completions
@@ -44,6 +45,7 @@ mod paint;
 mod print;
 mod progress;
 mod reading;
+mod report;
 mod run;
 mod selection;
 mod shell;

@@ -29,7 +29,7 @@ use crate::verdict::{Metric, Verdict};
 use crate::{reading, selection, shell};
 
 pub use report::{Cost, Report};
-pub use screen::head;
+pub use screen::{head, text};
 
 /// More files than this are not repeated in a command line.
 const MOST_FILES: usize = 3;
@@ -145,9 +145,14 @@ fn report(
         ..Wanted::default()
     };
     let gathered = Gathered::of(traces, wanted, symbols, with_bar, messages)?;
-    let mut report = Report::of(&gathered);
+    Ok(of(&gathered, files))
+}
+
+/// The summary of what was gathered, with its notes. `files`: how a command line names the traces.
+pub fn of(gathered: &Gathered, files: &str) -> Report {
+    let mut report = Report::of(gathered);
     report.notes = notes::of(&report, gathered.figures.chains.as_ref(), files);
-    Ok(report)
+    report
 }
 
 fn json(report: &Report) -> Result<String> {
