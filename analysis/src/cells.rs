@@ -283,3 +283,129 @@ impl Cells {
         cell.gone = cell.gone.saturating_add(block.size);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use mallook_reader::{Call, Event, EventKind, Kind};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pass::{Figures, Wanted};
+    use crate::replay::Replay;
+
+    const START: u64 = 1000;
+
+    /// Times of births and deaths, with the size and the thread.
+    type Life = (u64, Option<u64>, u64, u32);
+
+    /// Blocks that are born one after the other, each of which dies after so many steps.
+    fn lives(steps: Vec<(u64, u32, u64, usize)>) -> Vec<Life> {
+        let mut time = START;
+        let mut times: Vec<u64> = steps
+            .iter()
+            .map(|step| {
+                time += 2 * step.0 + 2;
+                time
+            })
+            .collect();
+        times.push(time + 10);
+        let life = |(number, &(_, thread, size, steps)): (usize, &(u64, u32, u64, usize))| {
+            // A death is at an odd time: between the births.
+            let death = times.get(number + steps + 1).map(|time| (time | 1).wrapping_sub(2));
+            (times[number], death.filter(|_| steps < 30), size, thread)
+        };
+        steps.iter().enumerate().map(life).collect()
+    }
+
+    fn figures(lives: &[Life]) -> Figures {
+        let mut events = Vec::new();
+        for (number, &(birth, death, size, thread)) in (1..).zip(lives) {
+            let mut push = |time_ns, call: Call| {
+                let call = call.with_address(number * 16);
+                let kind = EventKind::Call(call);
+                events.push(Event { time_ns, pid: 1, tid: thread, trace: 0, stack: None, kind });
+            };
+            push(birth, Call::new(Kind::Malloc).with_size(size));
+            if let Some(death) = death {
+                push(death, Call::new(Kind::Free));
+            }
+        }
+        events.sort_by_key(|event| event.time_ns);
+        let mut figures = Figures::new(&[START], Wanted { cells: true, ..Wanted::default() });
+        let mut replay = Replay::new(1);
+        events.iter().for_each(|event| replay.event(event, &mut figures));
+        replay.end(0, &mut figures);
+        figures
+    }
+
+    proptest! {
+        #[test]
+        fn slices_say_what_lived(
+            steps in prop::collection::vec((0u64..3000, 1u32..4, 1u64..600, 0usize..40), 1..700),
+        ) {
+            let lives = lives(steps);
+            let figures = figures(&lives);
+            let peak = figures.totals.peak().most.bytes;
+            let (time, cells) = figures.cells.unwrap().into_cells();
+            let width = time.width_ns();
+            prop_assert!(time.tops().len() <= crate::slices::MOST);
+            prop_assert_eq!(time.tops().iter().map(|top| top.most.bytes).max(), Some(peak));
+            let of = |time: u64| ((time - START) / width) as usize;
+            let alive = |at: u64| {
+                let is = |life: &&Life| life.0 <= at && life.1.is_none_or(|death| death > at);
+                let mut sums = BTreeMap::<(u32, u8), u64>::new();
+                lives.iter().filter(is).for_each(|it| *sums.entry((it.3, class(it.2) as u8)).or_default() += it.2);
+                sums
+            };
+            let mut left = 0;
+            for (slice, top) in time.tops().iter().enumerate() {
+                let end = START + (slice as u64 + 1) * width - 1;
+                let (at_top, at_end) = (alive(top.time_ns), alive(end));
+                prop_assert_eq!(at_top.values().sum::<u64>(), top.most.bytes);
+                let births = lives.iter().filter(|life| of(life.0) == slice).map(|life| alive(life.0));
+                let most = births.map(|it| it.values().sum::<u64>()).max().unwrap_or(0);
+                prop_assert!(most <= top.most.bytes);
+                let (mut tops, mut ends) = (0, 0);
+                for cell in &cells[1..] {
+                    let Some(place) = slice.checked_sub(cell.first) else { continue };
+                    let found = cell.slices[place];
+                    // The thread and the class tell cells apart, with the size.
+                    tops += found.at_top;
+                    ends += found.at_end;
+                    left += found.left_bytes;
+                }
+                prop_assert_eq!(tops, top.most.bytes);
+                prop_assert_eq!(ends, at_end.values().sum::<u64>());
+                let sum = |of: fn(&Slice) -> u64| -> u64 {
+                    let slices = cells.iter().filter_map(|it| it.slices.get(slice.checked_sub(it.first)?));
+                    slices.map(of).sum()
+                };
+                let born = lives.iter().filter(|life| of(life.0) == slice);
+                prop_assert_eq!(sum(|it| it.births), born.clone().count() as u64);
+                prop_assert_eq!(sum(|it| it.born_bytes), born.map(|life| life.2).sum::<u64>());
+                let dead = lives.iter().filter(|life| life.1.is_some_and(|death| of(death) == slice));
+                prop_assert_eq!(sum(|it| it.deaths), dead.clone().count() as u64);
+                let ages = dead.map(|life| life.1.unwrap() - life.0);
+                prop_assert_eq!(sum(|it| it.age_ns), ages.sum::<u64>());
+            }
+            let never = lives.iter().filter(|life| life.1.is_none());
+            prop_assert_eq!(left, never.map(|life| life.2).sum::<u64>());
+            let at_peak: u64 = figures.lives.unwrap().iter().map(|it| it.2.at_peak(figures.totals.peak()).bytes).sum();
+            prop_assert_eq!(at_peak, peak);
+        }
+    }
+
+    #[test]
+    fn places_that_are_not_wanted_are_one() {
+        let lives = lives((0..100).map(|size| (1, 1, size + 1, 1)).collect());
+        let figures = figures(&lives);
+        let all = figures.cells.unwrap();
+        assert_eq!((all.beyond(), all.cells.len()), (0, 101));
+        let wanted = [all.cells[1].key.place, all.cells[2].key.place];
+        let mut some = Cells::of(START, wanted);
+        let keys: Vec<_> = all.cells[1..].iter().map(|cell| some.find(cell.key)).collect();
+        assert_eq!(keys.iter().filter(|&&number| number != 0).count(), 2);
+    }
+}

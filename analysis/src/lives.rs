@@ -99,7 +99,8 @@ impl SizesOfLives {
         self.shift += 1;
         for lives in &mut self.lives {
             let pairs = lives.born.chunks(2);
-            let sum = |pair: &[Amount]| pair.iter().fold(Amount::default(), |sum, it| sum.plus(*it));
+            let sum =
+                |pair: &[Amount]| pair.iter().fold(Amount::default(), |sum, it| sum.plus(*it));
             lives.born = pairs.map(sum).collect();
         }
     }

@@ -86,7 +86,8 @@ impl Slices {
     pub(crate) fn widen(&mut self) -> Vec<bool> {
         let most = |pair: &[Top]| pair.len() == 2 && pair[1].most.bytes > pair[0].most.bytes;
         let second: Vec<bool> = self.tops.chunks(2).map(most).collect();
-        let chosen = self.tops.chunks(2).zip(&second).map(|(pair, &second)| pair[usize::from(second)]);
+        let chosen =
+            self.tops.chunks(2).zip(&second).map(|(pair, &second)| pair[usize::from(second)]);
         self.tops = chosen.collect();
         self.shift += 1;
         second

@@ -10,8 +10,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, dump, follow, generate, hint, info, input, mallook_dump, output, report, run, stats, summary,
-    symbolize,
+    check, dump, follow, generate, hint, info, input, mallook_dump, output, report, run, stats,
+    summary, symbolize,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");

@@ -18,7 +18,8 @@ pub const COLUMNS: usize = 120;
 /// Bytes of the data at the most.
 const MOST: usize = 2_000_000;
 
-const STYLES: [&str; 2] = [include_str!("page/vendor/uPlot.min.css"), include_str!("page/style.css")];
+const STYLES: [&str; 2] =
+    [include_str!("page/vendor/uPlot.min.css"), include_str!("page/style.css")];
 const SCRIPTS: [&str; 8] = [
     include_str!("page/vendor/uPlot.iife.min.js"),
     include_str!("page/units.js"),
@@ -117,7 +118,8 @@ mod tests {
 
     #[test]
     fn the_code_of_the_page_is_small() {
-        let code = STYLES.iter().chain(&SCRIPTS).chain([&BODY]).map(|part| part.len()).sum::<usize>();
+        let code =
+            STYLES.iter().chain(&SCRIPTS).chain([&BODY]).map(|part| part.len()).sum::<usize>();
         assert!(code <= 150_000, "{code}");
     }
 

@@ -3,10 +3,10 @@ const Chart = (() => {
   let plot, choose, interval, current;
 
   function sizes(max) {
-    const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500];
+    const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
     let unit = 1;
     while (max / unit >= 1000) unit *= 1024;
-    const step = steps.find(it => max / unit / it <= 5) || 500;
+    const step = steps.find(it => max / unit / it <= 5 && it * unit >= 1) || 500;
     const splits = [];
     for (let at = 0; at <= max; at += step * unit) splits.push(at);
     return splits;

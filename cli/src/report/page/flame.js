@@ -1,8 +1,8 @@
 // A flame graph on a canvas, the outermost function above: who calls whom, as wide as what it costs. Of a
 // function in focus, its callers are above it and its callees below.
 const Flame = (() => {
-  const HEIGHT = 19;
-  const STARTS = new Set(["_start", "clone", "clone3", "start_thread", "__libc_start_main", "_dl_start_user"]);
+  // Of a row: as high as the panel allows.
+  let rowHeight = 19;
   let root, boxes = [], state, view, on, zoomed = null, hovered = null, words = "", keyed = null, rowsAbove = 0;
 
   function start(handlers) {
@@ -37,9 +37,8 @@ const Flame = (() => {
     stack.parts ??= {};
     if (stack.parts[name]) return stack.parts[name];
     const all = [];
-    // How threads and programs start says nothing: the outermost function is the first of the program's own.
-    const isStart = number => { const [text, , , folded] = Model.functionAt(number); return folded || STARTS.has(Model.text(text)); };
-    const first = state.fold ? stack.functions.findIndex(number => !isStart(number)) : 0;
+    // The outermost function is the first of the program's own.
+    const first = state.fold ? stack.functions.findIndex(number => !Model.isFoldable(number)) : 0;
     for (const number of stack.functions.slice(Math.max(0, first))) {
       const [text, source, module, folded] = Model.functionAt(number);
       const last = all[all.length - 1];
@@ -129,6 +128,8 @@ const Flame = (() => {
     rowsAbove = -Math.min(0, ...all.map(box => box.row));
     for (const box of all) box.row += rowsAbove;
     boxes = all;
+    const rows = Math.max(1, ...all.map(box => box.row + 1));
+    rowHeight = Math.max(18, Math.min(26, Math.floor(panel.clientHeight / rows)));
     note();
     paint();
   }
@@ -164,7 +165,7 @@ const Flame = (() => {
     const width = panel.clientWidth - 2;
     const rows = Math.max(1, ...boxes.map(box => box.row + 1));
     const canvas = byId("flame-canvas");
-    const context = prepare(canvas, width, rows * HEIGHT + 2);
+    const context = prepare(canvas, width, rows * rowHeight + 2);
     const [saturation, light, ink, grey] = ["--flame-s", "--flame-l", "--flame-text", "--grey"].map(color);
     const [dim, plain, mark, panelColor] = ["--dim", "--text", "--mark", "--panel"].map(color);
     const isDifference = view.kind === "diff" && state.cost === "peak";
@@ -172,13 +173,13 @@ const Flame = (() => {
     context.textBaseline = "middle";
     if (!weight(root)) {
       context.fillStyle = dim;
-      context.fillText("nothing in this view", 10, HEIGHT / 2 + 1);
+      context.fillText("nothing in this view", 10, rowHeight / 2 + 1);
       return;
     }
     const focus = state.filters.function;
     for (const box of boxes) {
-      const { node: it, x, row } = box, y = row * HEIGHT, wide = Math.max(box.width - 1, 0.4);
-      const high = HEIGHT - 1;
+      const { node: it, x, row } = box, y = row * rowHeight, wide = Math.max(box.width - 1, 0.4);
+      const high = rowHeight - 1;
       const found = words && it !== root && matches(it);
       context.globalAlpha = words && !found && it !== root ? 0.35 : box.isAncestor ? 0.6 : 1;
       context.fillStyle = it === root ? grey : it.isFolded ? grey : `hsl(${box.isCaller ? 195 + 40 * hue(it.name) : 8 + 42 * hue(it.name)} ${saturation} ${light})`;
@@ -208,7 +209,7 @@ const Flame = (() => {
     context.globalAlpha = 1;
     if (focus !== undefined && rowsAbove) {
       context.fillStyle = panelColor;
-      context.fillRect(0, rowsAbove * HEIGHT - 1.5, width, 1.5);
+      context.fillRect(0, rowsAbove * rowHeight - 1.5, width, 1.5);
     }
   }
 
@@ -233,7 +234,7 @@ const Flame = (() => {
   }
 
   function at(event) {
-    const row = Math.floor(event.offsetY / HEIGHT);
+    const row = Math.floor(event.offsetY / rowHeight);
     return boxes.find(box => box.row === row && event.offsetX >= box.x && event.offsetX < box.x + Math.max(box.width, 1));
   }
 

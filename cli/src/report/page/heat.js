@@ -22,7 +22,7 @@ const Heat = (() => {
       all += value;
     }
     const most = Math.max(0, ...values.values());
-    const head = element("tr", null, null, element("th", "size", "size"), ...columns.map(it => element("th", null, `< ${Units.span(10 ** it).replace(/\.0+ /, " ")}`)), element("th", null, "never freed"));
+    const head = element("tr", null, null, element("th", "size", "freed within"), ...columns.map(it => element("th", null, Units.span(10 ** it).replace(/\.0+ /, " "))), element("th", null, "never"));
     const body = sizes.reverse().map(size => {
       const name = size <= 1 ? `${size} B` : `to ${Units.size(size)}`;
       const row = element("tr", null, null, element("th", "size", name));

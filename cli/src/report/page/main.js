@@ -71,7 +71,7 @@ const Page = (() => {
     pressed(byId("rights").children, button => button.dataset.right === state.right);
     range(view, sums);
     chips();
-    Table.show(Model.group(forTable, state.group), Model.total(forTable), { ...state }, view);
+    Table.show(Model.group(forTable, state.group, state.fold), Model.total(forTable), { ...state }, view);
     const isFlame = state.right === "flame";
     byId("flame").hidden = !isFlame;
     byId("heat").hidden = isFlame;
@@ -176,7 +176,7 @@ const Page = (() => {
       ["allocations", Units.count(report.allocations), seconds ? `${Units.brief(report.allocations / seconds)} a second · ${Units.count(report.failed)} failed` : "", "Calls that gave a block. A realloc is one call"],
       ["live at end", Units.size(report.live_at_end_bytes), `${Units.count(report.live_at_end_bytes)} B in ${Units.count(report.live_at_end_blocks)} blocks`, "Not freed when the trace ended"],
       ["temporary", Units.count(report.temporary), `${Units.percent(report.temporary, report.allocations)} · grown ${Units.count(report.grown)} · crossed ${Units.count(report.crossed)}`, `Freed by the thread that made it, with at most ${report.temporary_threshold} other allocations of that thread in between. Grown: reallocated. Crossed: released by another thread`],
-      ["lifetime", Units.span(lifetimes.median_ns), `half; 90 % ${Units.span(lifetimes.p90_ns)}, longest ${Units.span(lifetimes.longest_ns)}`, "Time from allocation to release, of the blocks that were released: half of them lived no longer than this (the median), 90 % no longer than the second figure"],
+      ["lifetime, median", Units.span(lifetimes.median_ns), `90 % ${Units.span(lifetimes.p90_ns)} · longest ${Units.span(lifetimes.longest_ns)}`, "Time from allocation to release, of the blocks that were released: half of them lived no longer than this (the median), 90 % no longer than the second figure"],
     ];
     byId("figures").replaceChildren(...all.map(([name, value, more, title]) => {
       const card = element("div", `figure ${name}`, null, element("div", "name", name), element("div", "value", value), element("div", "more", more));
@@ -188,7 +188,7 @@ const Page = (() => {
   function notes() {
     const { report, files } = Model.content;
     const all = report.notes.map(note => {
-      const item = element("li", null, note.text);
+      const item = element("li", null, brief(note.text));
       item.append(element("br"), element("code", null, note.command));
       return item;
     });

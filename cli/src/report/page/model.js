@@ -22,6 +22,10 @@ const Model = (() => {
     return JSON.parse(await new Response(stream).text());
   }
 
+  // How threads and programs start says nothing.
+  const STARTS = new Set(["_start", "clone", "clone3", "start_thread", "__libc_start_main", "_dl_start_user"]);
+  const isFoldable = number => { const [text, , , folded] = content.functions[number]; return Boolean(folded) || STARTS.has(content.texts[text]); };
+
   const spread = row => row.series.map(values => {
     const all = new Float64Array(slices);
     all.set(values.slice(0, slices - row.first), row.first);
@@ -44,6 +48,8 @@ const Model = (() => {
     for (const stack of content.stacks) {
       stack.leaf = stack.functions[stack.blamed];
       stack.names = new Set(stack.functions.map(number => content.functions[number][0]));
+      const own = stack.functions.filter(number => !isFoldable(number));
+      stack.own = new Set((own.length ? own : stack.functions.slice(-1)).map(number => content.functions[number][0]));
     }
     cells = content.cells.map(row => {
       const stack = row.stack === null ? null : content.stacks[row.stack];
@@ -160,7 +166,7 @@ const Model = (() => {
   }
 
   // Rows of a table. With `function`, costs are inclusive: a cell counts for each function of its stack.
-  function group(chosen, by) {
+  function group(chosen, by, isFolded) {
     const rows = new Map();
     const put = (key, label, source, one) => {
       let row = rows.get(key);
@@ -174,7 +180,7 @@ const Model = (() => {
     for (const one of chosen) {
       const { cell } = one;
       if (by === "function" && cell.stack) {
-        for (const name of cell.stack.names) put(content.texts[name], content.texts[name], "", one);
+        for (const name of isFolded ? cell.stack.own : cell.stack.names) put(content.texts[name], content.texts[name], "", one);
         continue;
       }
       const key = cell.keys[by === "function" ? "site" : by];
@@ -222,6 +228,7 @@ const Model = (() => {
     get content() { return content; },
     get slices() { return slices; },
     get hasStacks() { return content.report.has_stacks && content.stacks.length > 0; },
+    isFoldable,
     functionAt: number => content.functions[number],
     text: number => content.texts[number],
   };

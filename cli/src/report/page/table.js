@@ -3,7 +3,6 @@
 const Table = (() => {
   const HEIGHT = 24;
   const COLUMNS = ["peak", "born", "births", "temporary", "left", "age"];
-  const ruler = document.createElement("canvas").getContext("2d");
   let rows = [], state, on, whole = {}, currentRow = 0, printed = 0;
 
   function start(handlers) {
@@ -72,7 +71,6 @@ const Table = (() => {
     const made = [];
     for (let number = first; number < last; number += 1) made.push(rowElement(number));
     byId("table-space").replaceChildren(...made);
-    for (const row of made) fit(row);
     for (const row of made) sparkline(row.querySelector("canvas"), rows[Number(row.dataset.number)]);
   }
 
@@ -85,8 +83,10 @@ const Table = (() => {
     if (on.isChosen(row)) made.classList.add("chosen");
     if (number === currentRow) made.classList.add("current");
     const place = element("div", "place");
-    const start = element("span", row.isOthers ? "start others" : "start", brief(row.label));
-    place.append(start);
+    // A place that is too long is shortened in the middle: its end does not shrink.
+    const label = brief(row.label), end = label.length > 30 ? label.length - 12 : label.length;
+    if (row.isOthers) place.classList.add("others");
+    place.append(element("span", "start", label.slice(0, end)), element("span", "end", label.slice(end)));
     if (row.source) place.append(element("span", "source", row.source.split("/").pop()));
     place.title = row.source ? `${row.label}\n${row.source}` : row.label;
     made.append(place, element("canvas"));
@@ -108,21 +108,6 @@ const Table = (() => {
     return made;
   }
 
-  // Shortens a place in the middle.
-  function fit(made) {
-    const start = made.querySelector(".start");
-    if (start.scrollWidth <= start.clientWidth) return;
-    const text = [...start.textContent], room = start.clientWidth;
-    ruler.font = getComputedStyle(start).font;
-    const shorter = kept => `${text.slice(0, Math.ceil(kept * 0.6)).join("")}…${text.slice(text.length - Math.floor(kept * 0.4)).join("")}`;
-    let [low, high] = [4, text.length];
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (ruler.measureText(shorter(middle)).width < room) low = middle; else high = middle - 1;
-    }
-    start.textContent = shorter(low);
-  }
-
   function sparkline(canvas, row) {
     const width = 96, height = 20;
     const context = prepare(canvas, width, height);
@@ -137,10 +122,15 @@ const Table = (() => {
     }
     const area = (series, name) => {
       context.fillStyle = color(name);
+      context.beginPath();
+      context.moveTo(0, height);
       for (let slice = 0; slice < count; slice += 1) {
-        const high = most ? series[slice] / most * (height - 1) : 0;
-        if (high) context.fillRect(x(slice), height - Math.max(high, 0.8), step + 0.3, Math.max(high, 0.8));
+        const high = series[slice] ? Math.max(0.8, series[slice] / most * (height - 1)) : 0;
+        context.lineTo(x(slice), height - high);
+        context.lineTo(x(slice + 1), height - high);
       }
+      context.lineTo(width, height);
+      context.fill();
     };
     area(live, "--later");
     area(never, "--never");
