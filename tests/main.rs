@@ -67,6 +67,7 @@ mod signals;
 mod soak;
 mod stack_formats;
 mod stacks;
+mod summary;
 mod symbols;
 mod threads;
 mod waiting;

@@ -11,18 +11,19 @@ pub struct Amount {
 }
 
 impl Amount {
-    /// A block more.
+    /// A block more. Sums that do not fit, of sizes that no process has had, wrap around, so that the
+    /// death of such a block undoes its birth.
     #[inline]
     pub fn add(&mut self, size: u64) {
-        self.bytes = self.bytes.saturating_add(size);
-        self.blocks += 1;
+        self.bytes = self.bytes.wrapping_add(size);
+        self.blocks = self.blocks.wrapping_add(1);
     }
 
-    /// A block less.
+    /// A block less, which was added before.
     #[inline]
     pub fn remove(&mut self, size: u64) {
-        self.bytes = self.bytes.saturating_sub(size);
-        self.blocks = self.blocks.saturating_sub(1);
+        self.bytes = self.bytes.wrapping_sub(size);
+        self.blocks = self.blocks.wrapping_sub(1);
     }
 
     /// Both together.

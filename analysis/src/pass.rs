@@ -156,11 +156,13 @@ impl Analysis for Figures {
             cells.birth(birth, peak);
         }
         let (time_ns, size) = (birth.at.time_ns, birth.block.size);
+        let is_grown = birth.from.is_some();
         if let Some(timeline) = &mut self.timeline {
-            timeline.birth(time_ns, size, peak.live);
+            timeline.birth(time_ns, size, peak.live, is_grown);
         }
         if let Some(timeline) = self.timelines.get_mut(birth.at.trace as usize) {
-            timeline.birth(time_ns, size, self.totals.of(birth.at.trace).peak.live);
+            let live = self.totals.of(birth.at.trace).peak.live;
+            timeline.birth(time_ns, size, live, is_grown);
         }
         self.chains.birth(birth);
         self.functions.birth(birth);

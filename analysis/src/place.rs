@@ -1,7 +1,6 @@
 //! Where memory comes from: a call stack, or a size and a thread where stacks were not recorded.
 
 use mallook_reader::StackId;
-use rustc_hash::FxHashMap;
 
 use crate::histogram::{class, limit};
 use crate::thread::ThreadId;
@@ -51,7 +50,7 @@ pub struct Places {
     stacks: Vec<Vec<u32>>,
     /// The same by thread and small size.
     near: Vec<Vec<u32>>,
-    far: FxHashMap<(ThreadId, u64), u32>,
+    far: Far,
     /// Number of the places in both.
     sizes: usize,
     /// The same by thread and class of further sizes.
@@ -65,7 +64,7 @@ impl Places {
             places: vec![Place::Others],
             stacks: vec![Vec::new(); traces],
             near: Vec::new(),
-            far: FxHashMap::default(),
+            far: Far::new(),
             sizes: 0,
             classes: Vec::new(),
         }
@@ -103,16 +102,16 @@ impl Places {
         let known = match stack {
             Some(stack) => {
                 let stacks = self.stacks.get(trace as usize);
-                stacks.and_then(|stacks| stacks.get(stack.number() as usize))
+                stacks.and_then(|stacks| stacks.get(stack.number() as usize).copied())
             }
             None if size < NEAR_SIZES as u64 => {
                 let near = self.near.get(thread.number());
-                near.and_then(|near| near.get(size as usize))
+                near.and_then(|near| near.get(size as usize).copied())
             }
-            None => self.far.get(&(thread, size)),
+            None => Some(self.far.get(thread, size)),
         };
         match known {
-            Some(&number) if number != 0 => PlaceId(number),
+            Some(number) if number != 0 => PlaceId(number),
             _ => self.add(trace, stack, thread, size),
         }
     }
@@ -131,8 +130,9 @@ impl Places {
             return PlaceId(next);
         }
         let is_near = size < NEAR_SIZES as u64 && thread.number() < NEAR_THREADS;
-        if !is_near && let Some(&number) = self.far.get(&(thread, size)) {
-            return PlaceId(number);
+        let known = if is_near { 0 } else { self.far.get(thread, size) };
+        if known != 0 {
+            return PlaceId(known);
         }
         if self.sizes >= MOST_SIZES {
             return self.class(thread, size);
@@ -143,7 +143,7 @@ impl Places {
             self.near.resize(threads, Vec::new());
             put(&mut self.near[thread.number()], size as usize, next);
         } else {
-            self.far.insert((thread, size), next);
+            self.far.insert(thread, size, next);
         }
         self.places.push(Place::Size(thread, size));
         PlaceId(next)
@@ -166,6 +166,48 @@ impl Places {
         PlaceId(number)
     }
 }
+
+/// Numbers of places by thread and size: open addressing with linear probing, and a quarter of the entries
+/// used at the most. Only so many come in that no hash makes it slow.
+#[derive(Clone, Debug)]
+struct Far {
+    entries: Vec<(u64, ThreadId, u32)>,
+}
+
+impl Far {
+    fn new() -> Far {
+        Far { entries: vec![(0, ThreadId::OTHERS, 0); 4 * MOST_SIZES] }
+    }
+
+    /// The entry of a thread and a size, or the unused one that it would take.
+    #[inline]
+    fn find(&self, thread: ThreadId, size: u64) -> usize {
+        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mask = self.entries.len() - 1;
+        let key = size ^ (thread.number() as u64) << 40;
+        let mut place = (key.wrapping_mul(ODD) >> 40) as usize & mask;
+        loop {
+            let (of_size, of_thread, number) = self.entries[place];
+            if number == 0 || (of_size == size && of_thread == thread) {
+                return place;
+            }
+            place = (place + 1) & mask;
+        }
+    }
+
+    /// The number; 0 if there is none.
+    #[inline]
+    fn get(&self, thread: ThreadId, size: u64) -> u32 {
+        self.entries[self.find(thread, size)].2
+    }
+
+    fn insert(&mut self, thread: ThreadId, size: u64, number: u32) {
+        let place = self.find(thread, size);
+        self.entries[place] = (size, thread, number);
+    }
+}
+
+const _: () = assert!(MOST_SIZES.is_power_of_two(), "the mask of the entries");
 
 /// Puts a number into a list, which grows.
 fn put(list: &mut Vec<u32>, place: usize, number: u32) {

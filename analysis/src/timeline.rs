@@ -40,7 +40,7 @@ impl Interval {
         self.see(later.least);
         self.see(later.most);
         self.births += later.births;
-        self.born_bytes = self.born_bytes.saturating_add(later.born_bytes);
+        self.born_bytes = self.born_bytes.wrapping_add(later.born_bytes);
         self.deaths += later.deaths;
         self
     }
@@ -122,14 +122,19 @@ impl Timeline {
         self.done.truncate(self.done.len() / 2);
     }
 
-    /// A block was born, and so much lives now.
+    /// A block was born, in the place of another one if it `is_grown`, and so much lives now.
     #[inline]
-    pub fn birth(&mut self, time_ns: u64, size: u64, live: Amount) {
+    pub fn birth(&mut self, time_ns: u64, size: u64, live: Amount, is_grown: bool) {
         self.go_to(time_ns);
         self.live = live;
-        self.current.births += 1;
-        self.current.born_bytes = self.current.born_bytes.saturating_add(size);
-        self.current.see(live);
+        let current = &mut self.current;
+        current.births += 1;
+        current.born_bytes = current.born_bytes.wrapping_add(size);
+        current.most.bytes = current.most.bytes.max(live.bytes);
+        current.most.blocks = current.most.blocks.max(live.blocks);
+        if is_grown {
+            current.see(live);
+        }
     }
 
     /// A block has died, and so much lives now; unless a birth follows in the same event.
@@ -139,7 +144,9 @@ impl Timeline {
         self.live = live;
         self.current.deaths += 1;
         if is_over {
-            self.current.see(live);
+            let least = &mut self.current.least;
+            least.bytes = least.bytes.min(live.bytes);
+            least.blocks = least.blocks.min(live.blocks);
         }
     }
 
@@ -167,11 +174,12 @@ mod tests {
                 time += passed;
                 match is_birth {
                     true => live.add(size),
-                    false => live.remove(size),
+                    false => live.remove(size.min(live.bytes)),
                 }
+                live.blocks = live.bytes / 7;
                 points.push((time, live, is_birth));
                 match is_birth {
-                    true => timeline.birth(time, size, live),
+                    true => timeline.birth(time, size, live, false),
                     false => timeline.death(time, live, true),
                 }
             }

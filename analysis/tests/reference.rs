@@ -43,6 +43,9 @@ struct Block {
     chain: (u64, u64),
 }
 
+/// A thread: its process and its ID.
+type ThreadOf = (u32, u32);
+
 /// The figures, computed without any cleverness.
 #[derive(Clone, Debug, Default)]
 struct Model {
@@ -65,7 +68,7 @@ struct Model {
     at_end: Vec<Block>,
     lifetimes: Vec<u64>,
     between: Vec<u64>,
-    pairs: BTreeMap<((u32, u32), (u32, u32)), (u64, u64)>,
+    pairs: BTreeMap<(ThreadOf, ThreadOf), (u64, u64)>,
     moved: u64,
     in_place: u64,
     copied: u64,

@@ -12,6 +12,8 @@ pub struct Artifacts {
     pub library: PathBuf,
     /// `mallook-dump`.
     pub dump: PathBuf,
+    /// `mallook`.
+    pub mallook: PathBuf,
 }
 
 /// What of the outer build must not reach the inner one.
@@ -43,7 +45,11 @@ pub fn artifacts() -> &'static Artifacts {
         let status = cargo.status().unwrap_or_else(|error| panic!("{cargo:?}: {error}"));
         assert!(status.success(), "{cargo:?}: {status}");
         let release = target.join("release");
-        Artifacts { library: release.join("libmallook.so"), dump: release.join("mallook-dump") }
+        Artifacts {
+            library: release.join("libmallook.so"),
+            dump: release.join("mallook-dump"),
+            mallook: release.join("mallook"),
+        }
     })
 }
 

@@ -53,7 +53,7 @@ impl Traces {
 }
 
 /// A name with a slash is the path of the executable, one without its last part.
-fn is_named(path: &[u8], wanted: &[u8]) -> bool {
+pub fn is_named(path: &[u8], wanted: &[u8]) -> bool {
     match wanted.contains(&b'/') {
         true => path == wanted,
         false => path.rsplit(|&byte| byte == b'/').next() == Some(wanted),

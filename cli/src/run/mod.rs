@@ -98,6 +98,11 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
         }
     };
 
+    if !options.only.is_empty()
+        && let Err(error) = traces.keep_only(&options.only)
+    {
+        messages.say(format_args!("--only: {error}"));
+    }
     let wants_figures = options.summary || !options.verdict.is_empty();
     if !options.quiet {
         if !options.summary && scratch.is_none() {

@@ -27,6 +27,7 @@ Examples:
   mallook run -- make -j8                              every process, a trace each
   mallook run --summary -- ./program                   what its memory does, on one screen
   mallook run --summary --no-keep --fail-if 'peak>32M' --fail-if 'leaked>0' -- ./test
+  mallook run --summary --only python3.11 -- python3 x.py   not the shells of a wrapper
   mallook run -o /tmp/ls -- ls -l                      traces are /tmp/ls.PID.EPOCH.COUNTER
   mallook run --mode ring --size 256M -- ./server      keep only the newest events
   mallook run --max 2G --clock monotonic -- ./batch    bound the trace; portable timestamps
@@ -76,6 +77,11 @@ pub struct Options {
     /// Record the call stack of each release as well
     #[arg(long)]
     pub stacks_of_frees: bool,
+
+    /// Keep only the traces of this program, by its name or its path, and remove those of the wrappers
+    /// and helpers around it, when all have ended (may be repeated)
+    #[arg(long, value_name = "PROGRAM")]
+    pub only: Vec<String>,
 
     /// Say on stderr what the memory of the program did, when it has ended
     #[arg(long)]

@@ -14,7 +14,7 @@ use mallook_reader::{Shown, Trace};
 use unicode_width::UnicodeWidthStr;
 
 use crate::escape::escape;
-use crate::{shell, units};
+use crate::{selection, shell, units};
 
 /// More traces than this are not opened for what is missing from them.
 const OPENED: usize = 1_000;
@@ -129,6 +129,20 @@ impl Traces {
     pub fn open_all(&self) -> io::Result<impl Iterator<Item = Trace<'static>>> {
         let names = self.prefix.names()?.filter(|(name, _)| !self.before.contains(name));
         Ok(names.filter_map(|(name, _)| Trace::open(&self.prefix.path(&name)).ok()))
+    }
+
+    /// Removes the traces that have come since and are of other programs than these, of processes that
+    /// have ended.
+    pub fn keep_only(&self, programs: &[String]) -> io::Result<()> {
+        for trace in self.open_all()? {
+            let header = trace.header();
+            let is_one =
+                |program: &String| selection::is_named(header.executable(), program.as_bytes());
+            if !programs.iter().any(is_one) && !trace.is_running() {
+                fs::remove_file(trace.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// How a command line names the traces that have come since: one by its name, several by what their

@@ -34,7 +34,7 @@ fn cells(cost: &Cost) -> [String; 5] {
 /// The cells of a cost with more columns.
 fn more_cells(name: String, cost: &Cost) -> [String; 8] {
     let [at_peak, end, allocations, allocated, temporary] = cells(cost);
-    let own = short_size(cost.own_maximum_bytes);
+    let own = cost.own_maximum_bytes.map_or(String::new(), short_size);
     [
         name,
         at_peak,

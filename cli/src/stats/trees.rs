@@ -96,7 +96,7 @@ fn label(function: &Function) -> String {
 
 /// The lines of a tree: nodes with at least this share of the whole, to this depth.
 ///
-/// Where every stack goes on through one function, that is not indented.
+/// Where every stack goes on through one function, that is indented as the one before.
 pub fn lines(tree: &Node, shape: &Branches) -> Vec<String> {
     let all = tree.inclusive[shape.by.place()];
     if all == 0 {
@@ -130,7 +130,7 @@ fn walk(node: &Node, shape: &Branches, all: u64, level: (usize, usize), lines: &
     let below: Vec<_> =
         node.below(shape.by.place()).into_iter().filter(|(_, it)| cost(it) != 0).collect();
     let (mut hidden, mut hidden_cost) = (0, 0u64);
-    let is_only = below.len() == 1 && level.0 != 0;
+    let is_only = below.len() == 1 && level.0 > 1;
     let indent = if is_only { level.1 } else { level.1 + usize::from(level.0 != 0) };
     for (name, node) in below {
         if !is_large(node) || level.0 >= shape.depth {

@@ -152,9 +152,9 @@ pub struct Cost {
     pub live_at_end_blocks: u64,
     /// Freed at once.
     pub temporary: u64,
-    /// The most bytes that lived at once, whenever that was; of several call stacks in one, the largest.
-    /// 0 where it was not counted.
-    pub own_maximum_bytes: u64,
+    /// The most bytes that lived at once, whenever that was; none where it was not counted, as of several
+    /// call stacks in one.
+    pub own_maximum_bytes: Option<u64>,
     /// The mean lifetime of the blocks that died; none if none did.
     pub mean_lifetime_ns: Option<u64>,
     #[serde(skip)]
@@ -245,7 +245,7 @@ impl Cost {
             live_at_end_bytes: account.at_end.bytes,
             live_at_end_blocks: account.at_end.blocks,
             temporary: account.temporary,
-            own_maximum_bytes: account.own_maximum,
+            own_maximum_bytes: Some(account.own_maximum).filter(|&most| most >= at_peak.bytes),
             mean_lifetime_ns: account.mean_age_ns(),
             deaths: account.deaths,
         }
@@ -253,6 +253,7 @@ impl Cost {
 
     /// Takes another one into it.
     pub fn add(&mut self, other: &Cost) {
+        let is_first = self.allocations == 0;
         let age =
             |cost: &Cost| u128::from(cost.mean_lifetime_ns.unwrap_or(0)) * u128::from(cost.deaths);
         let ages = age(self) + age(other);
@@ -269,7 +270,7 @@ impl Cost {
         ] {
             *sum = sum.saturating_add(more);
         }
-        self.own_maximum_bytes = self.own_maximum_bytes.max(other.own_maximum_bytes);
+        self.own_maximum_bytes = other.own_maximum_bytes.filter(|_| is_first);
     }
 }
 

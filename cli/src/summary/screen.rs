@@ -301,13 +301,15 @@ fn bar(part: u64, whole: u64, width: usize) -> String {
 }
 
 fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
-    let room = width.saturating_sub(NUMBERS + 10);
-    let cells = ["pid", "peak", "never freed", "allocations", "bytes", "temporary"];
-    let cells = cells.iter().enumerate();
-    let cells: String = cells
-        .map(|(place, cell)| if place == 0 { format!("{cell:>10}") } else { format!("{cell:>11}") })
-        .collect();
-    let mut lines = vec![paint.dim(&format!("{}{cells}", fill("process", room)))];
+    let room = width.saturating_sub(NUMBERS + NUMBER);
+    let all = &report.processes;
+    let more = all.len().saturating_sub(PROCESSES);
+    let name = match more {
+        0 => "process".to_owned(),
+        more => format!("process [and {} others]", count(more as u64)),
+    };
+    let cells = ["pid", "peak", "never freed", "allocations", "allocated", "temporary"];
+    let mut lines = vec![paint.dim(&format!("{}{}", fill(&name, room), columns(&cells)))];
     let row = |name: &str, pid: String, numbers: &Numbers| {
         let cells = [
             pid,
@@ -317,20 +319,11 @@ fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
             short_size(numbers.allocated_bytes),
             count(numbers.temporary),
         ];
-        format!("{}{}", fill(name, room), columns(&cells))
+        format!("{}{}", fill(name, room.saturating_sub(1)) + " ", columns(&cells))
     };
-    let all = &report.processes;
-    lines.extend(
-        all.iter()
-            .take(PROCESSES)
-            .map(|it| row(&escape(&it.program), it.pid.to_string(), &it.numbers)),
-    );
-    let more = all.len().saturating_sub(PROCESSES);
-    let name = match more {
-        0 => "all together: the peak is that of the sum".to_owned(),
-        more => format!("[{} others] all together: peak of the sum", count(more as u64)),
-    };
-    lines.push(row(&name, String::new(), &report.numbers));
+    let largest = all.iter().take(PROCESSES);
+    lines.extend(largest.map(|it| row(&escape(&it.program), it.pid.to_string(), &it.numbers)));
+    lines.push(row("all: peak of the sum", String::new(), &report.numbers));
     lines
 }
 
