@@ -1,7 +1,9 @@
-// Allocates by 32 768 different call stacks, in two rounds; every eighth block is never freed.
+// Allocates by 32 768 different call stacks, in two rounds; every eighth block is never freed. Then by
+// some of them again and again.
 #include <stdlib.h>
 
 static void *kept[1 << 15];
+static int step;
 
 #define STEP(name, next, bit)                                                                      \
     static void name##_left(int path) { next(path); }                                              \
@@ -13,7 +15,7 @@ static void *kept[1 << 15];
             name##_right(path);                                                                    \
     }
 
-static void end(int path) { kept[path] = malloc(16 + path % 1000); }
+static void end(int path) { kept[path] = malloc(step ? 520 + random() % 500 : 16 + path % 1000); }
 STEP(a, end, 0)
 STEP(b, a, 1)
 STEP(c, b, 2)
@@ -37,5 +39,11 @@ int main(void) {
         for (int path = 0; path < 1 << 15; path++)
             if (path % 8)
                 free(kept[path]);
+    }
+    for (step = 1; step < 80; step++) {
+        for (int path = 0; path < 4096; path++)
+            o(path);
+        for (int path = step % 7; path < 4096; path += 1 + random() % 3)
+            free(kept[path]);
     }
 }

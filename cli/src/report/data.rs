@@ -20,6 +20,8 @@ pub struct Data<'a> {
     tops: Vec<(u64, u64)>,
     /// The first one is for cells that were not told apart.
     cells: Vec<Cell>,
+    /// Some cells were not told apart.
+    has_others: bool,
     lives: Vec<LivesRow>,
     more_processes: usize,
 }
@@ -62,6 +64,7 @@ impl<'a> Data<'a> {
         let lives = gathered.figures.lives.take();
         let gathered = &*gathered;
         let (mut all, mut tops, mut width_ns) = (Vec::new(), Vec::new(), 1);
+        let has_others = cells.as_ref().is_some_and(|cells| cells.beyond() != 0);
         if let Some(cells) = cells {
             let (time, mut cells) = cells.into_cells();
             let start_ns = time.start_ns();
@@ -84,6 +87,7 @@ impl<'a> Data<'a> {
             width_ns,
             tops,
             cells: all,
+            has_others,
             lives: lives.unwrap_or_default(),
             more_processes,
         }
@@ -103,7 +107,11 @@ impl<'a> Data<'a> {
         let cells =
             rows.map(|cell| CellRow::of(cell, self.gathered, &mut texts, &mut threads)).collect();
         let mut rest: Vec<Cell> = self.cells.iter().skip(1 + kept).cloned().collect();
-        let more_cells = rest.len();
+        let more_cells = match self.has_others {
+            // Places are told apart even where cells are not.
+            true => self.gathered.figures.replay.places().len().saturating_sub(1 + kept),
+            false => rest.len(),
+        };
         rest.extend(self.cells.first().cloned());
         let others = CellRow::together(&rest, self.tops.len());
         let threads = threads.iter().map(|&it| self.thread(it, &mut texts)).collect();

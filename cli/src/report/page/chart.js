@@ -54,6 +54,7 @@ const Chart = (() => {
     const panel = byId("chart");
     panel.replaceChildren();
     plot = new uPlot(options, [x, rate, timeline.max_bytes, timeline.min_bytes], panel);
+    plot.over.addEventListener("mousedown", () => { dragged = false; });
     plot.over.addEventListener("click", click);
     resize();
   }
@@ -158,7 +159,7 @@ const Chart = (() => {
     const at = u.cursor.idx;
     const key = name => {
       const box = element("span", "key");
-      box.style.background = color(name);
+      box.style.background = `var(${name})`;
       return box;
     };
     const panel = byId("legend");

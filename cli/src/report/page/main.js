@@ -17,7 +17,7 @@ const Page = (() => {
     if (state.theme) words.set("theme", state.theme);
     for (const [kind, key] of Object.entries(state.filters)) if (key !== undefined) words.set(`only-${kind}`, key.replace("\u0000", "\u001f"));
     const text = words.toString();
-    if (location.hash.slice(1) !== text) history.replaceState(null, "", text ? `#${text}` : location.pathname + location.search);
+    if (location.hash.slice(1) !== text) history.replaceState(null, "", `#${text}`);
   }
   const firstRight = () => Model.hasStacks ? "flame" : "heat";
 
@@ -55,7 +55,7 @@ const Page = (() => {
     write();
     const view = Model.view(state.view);
     const chosen = Model.select(view, state.filters);
-    const forTable = Model.select(view, state.filters, state.group === "site" ? "function" : state.group);
+    const forTable = Model.select(view, state.filters, ["site", "function"].includes(state.group) ? ["site", "function"] : [state.group]);
     const sums = Model.total(chosen);
     Chart.mark(view);
     pressed(byId("views").children, button => button.dataset.view === view.kind);
@@ -175,7 +175,7 @@ const Page = (() => {
       ["allocated", Units.size(report.allocated_bytes), report.allocations ? `${Units.size(report.allocated_bytes / report.allocations)} a call, in the mean` : "", `The sum of the sizes of all allocations: ${Units.count(report.allocated_bytes)} bytes`],
       ["allocations", Units.count(report.allocations), seconds ? `${Units.brief(report.allocations / seconds)} a second · ${Units.count(report.failed)} failed` : "", "Calls that gave a block. A realloc is one call"],
       ["live at end", Units.size(report.live_at_end_bytes), `${Units.count(report.live_at_end_bytes)} B in ${Units.count(report.live_at_end_blocks)} blocks`, "Not freed when the trace ended"],
-      ["temporary", Units.count(report.temporary), `${Units.percent(report.temporary, report.allocations)} · grown ${Units.count(report.grown)} · crossed ${Units.count(report.crossed)}`, `Freed by the thread that made it, with at most ${report.temporary_threshold} other allocations of that thread in between. Grown: reallocated. Crossed: released by another thread`],
+      ["temporary", Units.count(report.temporary), `${Units.percent(report.temporary, report.allocations) || "0 %"} · grown ${Units.brief(report.grown)} · crossed ${Units.brief(report.crossed)}`, `Freed by the thread that made it, with at most ${report.temporary_threshold} other allocations of that thread in between. Grown: reallocated. Crossed: released by another thread`],
       ["lifetime, median", Units.span(lifetimes.median_ns), `90 % ${Units.span(lifetimes.p90_ns)} · longest ${Units.span(lifetimes.longest_ns)}`, "Time from allocation to release, of the blocks that were released: half of them lived no longer than this (the median), 90 % no longer than the second figure"],
     ];
     byId("figures").replaceChildren(...all.map(([name, value, more, title]) => {

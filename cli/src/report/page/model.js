@@ -141,28 +141,12 @@ const Model = (() => {
   const nothing = () => Object.fromEntries(KEYS.map(key => [key, 0]));
   const add = (sum, more) => { for (const key of KEYS) sum[key] += more[key]; };
 
-  // Whether a cell passes all filters but that of one kind.
-  function passes(cell, filters, except) {
-    for (const kind of Object.keys(filters)) {
-      if (kind === except || filters[kind] === undefined) continue;
-      if (kind === "function") {
-        if (!cell.stack || !cell.stack.names.has(content.texts.indexOf(filters.function))) return false;
-      } else if (cell.keys[kind] !== filters[kind]) return false;
-    }
-    return true;
-  }
-
-  // Cells with their costs in a view.
-  function select(view, filters, except) {
-    const name = filters.function === undefined ? -1 : content.texts.indexOf(filters.function);
-    const rest = { ...filters, function: undefined };
-    const chosen = [];
-    for (const cell of cells) {
-      if (name >= 0 && except !== "function" && !(cell.stack && cell.stack.names.has(name))) continue;
-      if (!passes(cell, rest, except)) continue;
-      chosen.push({ cell, costs: costs(cell, view) });
-    }
-    return chosen;
+  // Cells that pass all filters but those of some kinds, with their costs in a view.
+  function select(view, filters, except = []) {
+    const kinds = Object.keys(filters).filter(kind => filters[kind] !== undefined && !except.includes(kind));
+    const name = kinds.includes("function") ? content.texts.indexOf(filters.function) : 0;
+    const passes = cell => kinds.every(kind => kind === "function" ? cell.stack && cell.stack.names.has(name) : cell.keys[kind] === filters[kind]);
+    return cells.filter(passes).map(cell => ({ cell, costs: costs(cell, view) }));
   }
 
   // Rows of a table. With `function`, costs are inclusive: a cell counts for each function of its stack.

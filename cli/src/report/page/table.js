@@ -55,7 +55,7 @@ const Table = (() => {
     // The rest comes last, whatever it is.
     rows = rows.filter(row => !row.isOthers).concat(rows.filter(row => row.isOthers));
     currentRow = Math.min(currentRow, Math.max(0, rows.length - 1));
-    const note = `${Units.count(rows.length)} rows` + (words && all.length !== rows.length ? ` of ${Units.count(all.length)}` : "");
+    const note = `${Units.count(rows.length)} row${rows.length === 1 ? "" : "s"}` + (words && all.length !== rows.length ? ` of ${Units.count(all.length)}` : "");
     byId("table-note").textContent = note;
     head(view);
     state.view_kind = view.kind;
