@@ -188,9 +188,9 @@ const Page = (() => {
   function notes() {
     const { report, files } = Model.content;
     const all = report.notes.map(note => {
-      const item = element("li", null, brief(note.text));
-      item.append(element("br"), element("code", null, note.command));
-      return item;
+      const command = element("code", null, note.command);
+      command.title = note.command;
+      return element("li", null, brief(note.text), command);
     });
     byId("notes").replaceChildren(...(all.length ? all : [element("li", null, "Nothing.")]));
     const next = ["leaks", "timeline", "stats"].map(name => element("code", null, `mallook ${name} ${files}`));
@@ -292,11 +292,13 @@ const Page = (() => {
     byId("help-button").addEventListener("click", help);
     document.addEventListener("keydown", key);
     addEventListener("hashchange", () => { readAddress(); redraw(); });
-    addEventListener("resize", () => { Chart.resize(); Table.render(); Flame.layout(); });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-    const paper = isPaper => () => { Chart.resize(); Table.print(isPaper); Flame.layout(); };
-    addEventListener("beforeprint", paper(true));
-    addEventListener("afterprint", paper(false));
+    const fit = () => { Chart.resize(); Table.render(); Flame.layout(); };
+    const observer = new ResizeObserver(fit);
+    for (const panel of ["chart", "table-rows", "flame"]) observer.observe(byId(panel));
+    const paper = isPaper => { Table.print(isPaper); redraw(); };
+    addEventListener("beforeprint", () => paper(true));
+    addEventListener("afterprint", () => paper(false));
     Table.start({ focus, isChosen, cost: cost => change({ cost }) });
     Flame.start({ focus: node => only("function", node.name) });
   }
