@@ -9,7 +9,15 @@ use crate::artifacts::tests;
 /// Documents whose promises name their tests.
 const DOCUMENTS: [&str; 2] = ["ARCHITECTURE.md", "docs/robustness.md"];
 /// Folders whose tests may be named, and whether a name has the module in front.
-const FOLDERS: [&str; 5] = ["tests", "format/src", "preload/src", "reader/src", "cli/src"];
+const FOLDERS: [&str; 7] = [
+    "tests",
+    "format/src",
+    "preload/src",
+    "reader/src",
+    "analysis/src",
+    "analysis/tests",
+    "cli/src",
+];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).into_iter().flatten() {

@@ -3,15 +3,18 @@
 //! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! explain report  the terms; the summary as data
-//! notes           sentences for what stands out
+//! explain places  the terms; where memory comes from
+//! report          the summary as data
+//! notes sections  sentences for what stands out; tables
 //! screen          the summary on a screen
 //! ```
 
 mod explain;
 mod notes;
+mod places;
 mod report;
 mod screen;
+mod sections;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -28,7 +31,8 @@ use crate::paint::Paint;
 use crate::verdict::{Metric, Verdict};
 use crate::{reading, selection, shell};
 
-pub use report::{Cost, Report};
+pub use places::Cost;
+pub use report::Report;
 pub use screen::{head, text};
 
 /// More files than this are not repeated in a command line.

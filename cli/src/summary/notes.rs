@@ -2,7 +2,8 @@
 
 use mallook_analysis::Chains;
 
-use super::report::{Cost, Note, PlaceRow, Report};
+use super::places::{Cost, PlaceRow};
+use super::report::{Note, Report};
 use crate::units::{count, short_size, size, span};
 
 /// Sentences at the most.
@@ -58,7 +59,10 @@ fn leak(report: &Report, files: &str) -> Option<Note> {
     let is_share = |place: &&&PlaceRow| place.cost.live_at_end_bytes >= numbers.leaked_bytes / 10;
     let parts = most.iter().filter(|place| !is_pool(&place.cost)).take(3).filter(is_share);
     let parts: Vec<_> = parts
-        .map(|place| format!("{} {}", short_size(place.cost.live_at_end_bytes), place.whole()))
+        .map(|place| {
+            let of = if place.size.is_some() { "of " } else { "" };
+            format!("{} {of}{}", short_size(place.cost.live_at_end_bytes), place.brief())
+        })
         .collect();
     let text = format!(
         "{} never freed{}{}",

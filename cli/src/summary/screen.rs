@@ -2,25 +2,21 @@
 
 use mallook_reader::{Ending, escape};
 
-use super::report::{Cost, Note, Numbers, PlaceRow, Process, Report};
+use super::report::{Note, Numbers, Process, Report};
+use super::sections;
 use crate::chart::Chart;
-use crate::fit::{fill, shorten};
+use crate::fit::shorten;
 use crate::paint::Paint;
-use crate::units::{count, short_size, size, span};
+use crate::units::{count, size, span};
 
 /// The width of the screen; a wider terminal gives more room to places.
 const WIDTH: usize = 100;
 const WIDEST: usize = 160;
 /// The height of the screen.
 const HEIGHT: usize = 40;
-/// Rows of the chart, of sizes, of processes, and of places at the least and at the most.
+/// Rows of the chart, and of places at the least and at the most.
 const CHART: usize = 6;
-const SIZES: usize = 6;
-const PROCESSES: usize = 6;
 const PLACES: (usize, usize) = (4, 8);
-/// Width of a number behind a name, and of all of them.
-const NUMBER: usize = 12;
-const NUMBERS: usize = 5 * NUMBER - 2;
 
 /// The screen as text. `width`: that of the terminal, if there is one; `files`: how a command line names
 /// the traces.
@@ -34,8 +30,8 @@ pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) ->
         _ => lines.extend(chart(report, width, paint)),
     }
     match report.processes.len() {
-        1 => lines.extend(sizes(report, width, paint)),
-        _ => lines.extend(processes(report, width, paint)),
+        1 => lines.extend(sections::sizes(report, width, paint)),
+        _ => lines.extend(sections::processes(report, width, paint)),
     }
     lines.push(String::new());
     let mut end: Vec<String> = report.notes.iter().map(|it| note(it, width, paint)).collect();
@@ -44,7 +40,7 @@ pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) ->
     }
     end.extend(next(report, files, paint));
     let rows = HEIGHT.saturating_sub(lines.len() + 1 + end.len()).clamp(PLACES.0, PLACES.1);
-    lines.extend(places(report, width, rows, paint));
+    lines.extend(sections::places(report, width, rows, paint));
     lines.extend(end);
     lines.push(String::new());
     lines.join("\n")
@@ -104,7 +100,7 @@ fn header(report: &Report, width: usize, paint: Paint) -> Vec<String> {
         }
     };
     let numbers = &report.numbers;
-    let calls = numbers.allocations.saturating_add(numbers.frees);
+    let there = numbers.allocations.saturating_add(numbers.frees).saturating_add(numbers.grown);
     let state = if report.complete {
         paint.good("complete: every event is in the trace")
     } else {
@@ -116,9 +112,9 @@ fn header(report: &Report, width: usize, paint: Paint) -> Vec<String> {
             parts.push(format!("{} places are damaged", count(report.damaged_places)));
         }
         let line = format!(
-            "NOT COMPLETE: {}; figures cover the {} allocations and frees that are there",
+            "NOT COMPLETE: {}; figures cover the {} that are there",
             parts.join(", "),
-            count(calls)
+            count(there)
         );
         paint.bad(&shorten(&line, width))
     };
@@ -229,142 +225,6 @@ fn chart(report: &Report, width: usize, paint: Paint) -> Vec<String> {
     chart.lines(width, CHART, paint)
 }
 
-/// The numbers of a row, each in a column of its own.
-fn numbers(cost: &Cost) -> String {
-    let cells = [
-        short_size(cost.at_peak_bytes),
-        short_size(cost.live_at_end_bytes),
-        count(cost.allocations),
-        short_size(cost.allocated_bytes),
-        count(cost.temporary),
-    ];
-    columns(&cells)
-}
-
-/// Numbers in columns.
-fn columns(cells: &[impl AsRef<str>]) -> String {
-    let cell = |(place, cell): (usize, &str)| {
-        let width = if place == 0 { NUMBER - 2 } else { NUMBER };
-        format!("{cell:>width$}")
-    };
-    cells.iter().map(AsRef::as_ref).enumerate().map(cell).collect()
-}
-
-fn heads(name: &str, width: usize, paint: Paint) -> String {
-    let cells = ["at peak", "never freed", "allocations", "allocated", "temporary"];
-    paint.dim(&format!("{}{}", fill(name, width.saturating_sub(NUMBERS)), columns(&cells)))
-}
-
-/// Sizes in at most [`SIZES`] groups that follow each other, of about as many allocations.
-fn sizes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
-    let mut groups: Vec<(u64, Cost)> =
-        report.sizes.iter().map(|size| (size.up_to, size.cost)).collect();
-    while groups.len() > SIZES {
-        let together = |place: usize| {
-            let weight = |cost: &Cost| (cost.allocations, cost.at_peak_bytes);
-            let (one, other) = (weight(&groups[place].1), weight(&groups[place + 1].1));
-            let of = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
-            of(one.0 + other.0, report.numbers.allocations)
-                + of(one.1 + other.1, report.numbers.peak_bytes)
-        };
-        let least =
-            (0..groups.len() - 1).min_by(|&one, &other| together(one).total_cmp(&together(other)));
-        let Some(least) = least else { break };
-        let (_, small) = groups.remove(least);
-        groups[least].1.add(&small);
-    }
-    let mut lines = vec![heads("size", width, paint)];
-    let mut before = None;
-    let room = width.saturating_sub(NUMBERS);
-    for (up_to, cost) in groups {
-        let name = match before {
-            None => format!("up to {}", size(up_to)),
-            Some(before) => format!("{} to {}", size(before + 1), size(up_to)),
-        };
-        before = Some(up_to);
-        let bar = bar(cost.allocations, report.numbers.allocations, room.saturating_sub(26));
-        lines.push(format!(
-            "{}{}{}",
-            fill(&name, 24),
-            paint.live(&fill(&bar, room - 24)),
-            numbers(&cost)
-        ));
-    }
-    lines
-}
-
-/// A bar for a share.
-fn bar(part: u64, whole: u64, width: usize) -> String {
-    let eighths = (part as f64 * 8.0 * width as f64 / whole.max(1) as f64).round() as usize;
-    let rest = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8];
-    "█".repeat(eighths / 8) + rest
-}
-
-fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
-    let room = width.saturating_sub(NUMBERS + NUMBER);
-    let all = &report.processes;
-    let more = all.len().saturating_sub(PROCESSES);
-    let name = match more {
-        0 => "process".to_owned(),
-        more => format!("process [and {} others]", count(more as u64)),
-    };
-    let cells = ["pid", "peak", "never freed", "allocations", "allocated", "temporary"];
-    let mut lines = vec![paint.dim(&format!("{}{}", fill(&name, room), columns(&cells)))];
-    let row = |name: &str, pid: String, numbers: &Numbers| {
-        let cells = [
-            pid,
-            short_size(numbers.peak_bytes),
-            short_size(numbers.live_at_end_bytes),
-            count(numbers.allocations),
-            short_size(numbers.allocated_bytes),
-            count(numbers.temporary),
-        ];
-        format!("{}{}", fill(name, room.saturating_sub(1)) + " ", columns(&cells))
-    };
-    let largest = all.iter().take(PROCESSES);
-    lines.extend(largest.map(|it| row(&escape(&it.program), it.pid.to_string(), &it.numbers)));
-    lines.push(row("all: peak of the sum", String::new(), &report.numbers));
-    lines
-}
-
-fn places(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<String> {
-    let room = width.saturating_sub(NUMBERS);
-    let all = report.places.len();
-    let mut shown: Vec<usize> = (0..all.min(rows.div_ceil(2))).collect();
-    // The other half are those with the most that was never freed.
-    let mut left: Vec<usize> = (0..all).collect();
-    left.sort_by_key(|&place| std::cmp::Reverse(report.places[place].cost.live_at_end_bytes));
-    let never_freed = |place: &usize| report.places[*place].cost.live_at_end_bytes != 0;
-    for place in left.into_iter().filter(never_freed).chain(0..all) {
-        if shown.len() < rows && !shown.contains(&place) {
-            shown.push(place);
-        }
-    }
-    shown.sort_unstable();
-    let more = (all - shown.len()) as u64 + report.more_places;
-    let name = if report.has_stacks { "who allocates" } else { "size and thread" };
-    let name = match more {
-        0 => name.to_owned(),
-        more => format!("{name} [and {} others]", count(more)),
-    };
-    let mut lines = vec![heads(&name, width, paint)];
-    for &place in &shown {
-        let row = &report.places[place];
-        lines.push(format!("{} {}", label(row, room.saturating_sub(1)), numbers(&row.cost)));
-    }
-    lines
-}
-
-/// Function and line in this width.
-fn label(row: &PlaceRow, width: usize) -> String {
-    let words = row.words();
-    let Some(source) = &row.source else { return fill(&words, width) };
-    let source = escape(source.rsplit('/').next().unwrap_or_default()).into_owned();
-    let source = shorten(&source, width / 2);
-    let room = width.saturating_sub(source.chars().count() + 1);
-    fill(&format!("{} {source}", shorten(&words, room)), width)
-}
-
 /// The commands of the next step: those of the sentences first.
 fn next(report: &Report, files: &str, paint: Paint) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
@@ -402,12 +262,5 @@ mod tests {
         assert_eq!(date(0), "1970-01-01 00:00:00 UTC");
         assert_eq!(date(951_827_696_000_000_000), "2000-02-29 12:34:56 UTC");
         assert_eq!(date(1_795_642_905_999_999_999), "2026-11-25 21:41:45 UTC");
-    }
-
-    #[test]
-    fn bars() {
-        assert_eq!(bar(1, 2, 4), "██");
-        assert_eq!(bar(1, 16, 4), "▎");
-        assert_eq!(bar(0, 0, 4), "");
     }
 }
