@@ -64,6 +64,7 @@ mod oracle;
 mod outputs;
 mod places;
 mod processes;
+mod reports;
 mod resources;
 mod ring;
 mod servers;

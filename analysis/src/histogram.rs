@@ -78,7 +78,7 @@ const POWERS_OF_TEN: [u64; DECADES - 1] = {
 
 /// The number of decimal digits, 0 of the value 0.
 #[inline]
-fn digits(value: u64) -> usize {
+pub fn digits(value: u64) -> usize {
     // Of the number of binary digits, a third at the most are decimal ones: 1233 / 4096 is log10(2).
     let guess = (((64 - value.leading_zeros()) * 1233) >> 12) as usize;
     guess + usize::from(value >= POWERS_OF_TEN[guess])

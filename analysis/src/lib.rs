@@ -47,8 +47,9 @@
 //! change                      births and deaths
 //! replay                      events to changes
 //! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
-//! totals timeline             figures of all, and over time
+//! totals timeline slices      figures of all, and over time
 //! sizes sites crossings       accounts by size, by place, by thread
+//! cells lives                 the same over time; sizes and lifetimes
 //! lifetimes chains functions  further figures
 //! compare stop                two sets of runs; a pass up to a moment
 //! survivors                   what is alive then
@@ -60,6 +61,7 @@
 
 mod account;
 mod amount;
+mod cells;
 mod chains;
 mod change;
 mod compare;
@@ -70,6 +72,7 @@ mod functions;
 mod histogram;
 mod lifetimes;
 mod live;
+mod lives;
 mod pages;
 mod pass;
 mod peak;
@@ -78,6 +81,7 @@ mod replay;
 mod series;
 mod sites;
 mod sizes;
+mod slices;
 mod stop;
 mod survivors;
 mod thread;
@@ -87,6 +91,7 @@ mod tree;
 
 pub use account::Account;
 pub use amount::Amount;
+pub use cells::{Cell, Cells, Key, Slice};
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
 pub use compare::{Comparison, Spread};
@@ -97,6 +102,7 @@ pub use functions::{Calls, Functions};
 pub use histogram::{Powers, Quantiles};
 pub use lifetimes::Lifetimes;
 pub use live::{Block, LiveSet};
+pub use lives::{Lives, SizesOfLives};
 pub use pass::{Figures, Wanted};
 pub use peak::Peak;
 pub use place::{Place, PlaceId, Places};
@@ -104,6 +110,7 @@ pub use replay::Replay;
 pub use series::{Series, Span};
 pub use sites::Sites;
 pub use sizes::Sizes;
+pub use slices::{Slices, Top};
 pub use stop::{PeakEvent, Stop, When};
 pub use survivors::{Example, Group, Survival, Survivors};
 pub use thread::{Thread, ThreadId, Threads};

@@ -2,12 +2,14 @@
 
 use mallook_reader::{Call, Event, MergedEvents, Trace};
 
+use crate::cells::Cells;
 use crate::chains::Chains;
 use crate::change::{Analysis, Birth, Cause, Death, Moment};
 use crate::crossings::Crossings;
 use crate::functions::Functions;
 use crate::lifetimes::Lifetimes;
 use crate::live::Block;
+use crate::lives::SizesOfLives;
 use crate::replay::Replay;
 use crate::sites::Sites;
 use crate::sizes::Sizes;
@@ -37,6 +39,8 @@ pub struct Wanted {
     pub timeline: bool,
     /// Over time, of each trace.
     pub timelines: bool,
+    /// By place, thread and class of sizes over time; sizes and lifetimes together.
+    pub cells: bool,
 }
 
 /// Figures of traces.
@@ -76,6 +80,10 @@ pub struct Figures {
     pub timeline: Option<Timeline>,
     /// Over time, of each trace; empty if it is not wanted.
     pub timelines: Vec<Timeline>,
+    /// By place, thread and class of sizes over time.
+    pub cells: Option<Cells>,
+    /// Sizes and lifetimes together.
+    pub lives: Option<SizesOfLives>,
     /// The Unix time in nanoseconds of the last event.
     pub end_ns: u64,
 }
@@ -118,6 +126,8 @@ impl Figures {
             sites: wanted.sites.then(Sites::default),
             timeline: wanted.timeline.then(|| Timeline::new(start_ns)),
             timelines: timelines.iter().map(|&start_ns| Timeline::new(start_ns)).collect(),
+            cells: wanted.cells.then(|| Cells::new(start_ns)),
+            lives: wanted.cells.then(|| SizesOfLives::new(start_ns)),
             end_ns: 0,
         }
     }
@@ -141,6 +151,9 @@ impl Analysis for Figures {
         }
         if let Some(sites) = &mut self.sites {
             sites.birth(birth, peak);
+        }
+        if let Some(cells) = &mut self.cells {
+            cells.birth(birth, peak);
         }
         let (time_ns, size) = (birth.at.time_ns, birth.block.size);
         let is_grown = birth.from.is_some();
@@ -168,6 +181,12 @@ impl Analysis for Figures {
         }
         if let Some(sites) = &mut self.sites {
             sites.death(death, is_temporary, peak);
+        }
+        if let Some(cells) = &mut self.cells {
+            cells.death(death, is_temporary, peak);
+        }
+        if let Some(lives) = &mut self.lives {
+            lives.death(death, peak);
         }
         let is_over = matches!(death.cause, Cause::Freed(_));
         if let Some(timeline) = &mut self.timeline {
@@ -202,6 +221,12 @@ impl Analysis for Figures {
         }
         if let Some(sites) = &mut self.sites {
             sites.left(block, peak);
+        }
+        if let Some(cells) = &mut self.cells {
+            cells.left(at.time_ns, block, peak);
+        }
+        if let Some(lives) = &mut self.lives {
+            lives.left(block, peak);
         }
         self.chains.left(at, block);
     }

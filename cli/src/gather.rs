@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::Result;
 use clap::Args;
-use mallook_analysis::{Figures, Wanted};
+use mallook_analysis::{Cells, Figures, PlaceId, Replay, Wanted};
 use mallook_reader::{MergedEvents, Stacks, Summary, Trace};
 
 use crate::messages::Messages;
@@ -67,6 +67,20 @@ impl<'a> Gathered<'a> {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let summaries = traces.iter().map(|trace| Summary::on_threads(trace, threads)).collect();
         Ok(Gathered { traces, summaries, stacks, figures })
+    }
+
+    /// Reads all events once more, and tells only these places apart over time.
+    pub fn read_cells(&mut self, places: Vec<PlaceId>) {
+        let starts: Vec<_> = self.traces.iter().map(|it| it.header().realtime_ns).collect();
+        let threshold = self.figures.totals.threshold();
+        let mut figures = Figures::new(&starts, Wanted { threshold, ..Wanted::default() });
+        figures.cells = Some(Cells::of(starts.iter().copied().min().unwrap_or(0), places));
+        thread::scope(|scope| {
+            let mut events =
+                MergedEvents::prefetching_with_stacks(self.traces, &self.stacks, scope);
+            Replay::new(self.traces.len()).run(&mut events, &mut figures);
+        });
+        self.figures.cells = figures.cells;
     }
 
     /// Call moments that are missing from all traces.

@@ -21,6 +21,7 @@
 //! leaks timeline         what is alive, and who has made it; what is alive over time
 //! diff fragmentation     two runs compared; live bytes against the pages that hold them
 //! summary stats          the commands that say what the memory of a program does
+//! report                 the command that writes a page for a browser
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
 //! generate               the command that writes manual pages and completions
@@ -58,6 +59,7 @@ mod plot;
 mod print;
 mod progress;
 mod reading;
+mod report;
 mod run;
 mod selection;
 mod shell;

@@ -11,7 +11,7 @@ use crate::messages::Messages;
 use crate::run::library;
 use crate::{
     check, cut, diff, dump, export, follow, fragmentation, generate, hint, info, input, leaks,
-    mallook_dump, merge, output, run, stats, summary, symbolize, timeline,
+    mallook_dump, merge, output, report, run, stats, summary, symbolize, timeline,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -46,6 +46,8 @@ enum Command {
     Summary(summary::Options),
     /// Say all figures of the memory of a program
     Stats(stats::Options),
+    /// Write a page for a browser: memory over time, who allocates, and what stands out
+    Report(report::Options),
     /// Say what traces are: a summary of one, a table of many
     Info(info::Options),
     /// Print events, in order of time
@@ -91,6 +93,7 @@ impl Command {
             Command::Run(options) => run::run(options, MESSAGES),
             Command::Summary(options) => summary::run(options, MESSAGES),
             Command::Stats(options) => stats::run(options, MESSAGES),
+            Command::Report(options) => report::run(options, MESSAGES),
             Command::Info(options) => info::run(options, MESSAGES),
             Command::Dump(options) => dump::run(options, MESSAGES),
             Command::Follow(options) => follow::run(options, MESSAGES),

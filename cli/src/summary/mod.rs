@@ -33,7 +33,7 @@ use crate::{reading, selection, shell};
 
 pub use places::Cost;
 pub use report::Report;
-pub use screen::head;
+pub use screen::{head, text};
 
 /// More files than this are not repeated in a command line.
 const MOST_FILES: usize = 3;
@@ -149,9 +149,14 @@ fn report(
         ..Wanted::default()
     };
     let gathered = Gathered::of(traces, wanted, symbols, with_bar, messages)?;
-    let mut report = Report::of(&gathered);
+    Ok(of(&gathered, files))
+}
+
+/// The summary of what was gathered, with its notes. `files`: how a command line names the traces.
+pub fn of(gathered: &Gathered, files: &str) -> Report {
+    let mut report = Report::of(gathered);
     report.notes = notes::of(&report, gathered.figures.chains.as_ref(), files);
-    Ok(report)
+    report
 }
 
 fn json(report: &Report) -> Result<String> {

@@ -1,0 +1,176 @@
+// Live bytes over time: the least and the most of each interval, births behind, the peak as a point.
+const Chart = (() => {
+  let plot, choose, interval, current;
+
+  function sizes(max) {
+    const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500];
+    let unit = 1;
+    while (max / unit >= 1000) unit *= 1024;
+    const step = steps.find(it => max / unit / it <= 5 && it * unit >= 1) || 500;
+    const splits = [];
+    for (let at = 0; at <= max; at += step * unit) splits.push(at);
+    return splits;
+  }
+
+  function draw(onChoose) {
+    choose = onChoose;
+    const { report } = Model.content;
+    const { timeline } = report;
+    interval = timeline.interval_ns;
+    const count = timeline.max_bytes.length;
+    const x = Array.from({ length: count }, (_, at) => (at + 0.5) * interval);
+    // Births a second, of so many intervals together that the line is calm.
+    const step = Math.max(1, Math.round(count / 250));
+    const rate = new Array(count);
+    for (let at = 0; at < count; at += step) {
+      const end = Math.min(count, at + step);
+      let births = 0;
+      for (let it = at; it < end; it += 1) births += timeline.births[it];
+      rate.fill(births * 1e9 / ((end - at) * interval), at, end);
+    }
+    const end = Math.max(report.duration_ns, count * interval * 0.5, 1);
+    const most = Math.max(report.peak_bytes, 1);
+    const line = { points: { show: false } };
+    const axis = { stroke: () => color("--dim"), grid: { stroke: () => color("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+    const stepped = uPlot.paths.stepped({ align: 1 });
+    const options = {
+      width: 600, height: 150, legend: { show: false }, padding: [14, 8, 0, 0],
+      cursor: { drag: { x: true, y: false, setScale: false }, points: { show: false }, y: false },
+      scales: { x: { time: false, range: [0, end] }, y: { range: [0, most * 1.06] }, births: { range: (_, low, high) => [0, (high || 1) * 1.02] } },
+      axes: [
+        { ...axis, size: 24, gap: 2, values: (_, splits) => splits.map(it => it === 0 ? "0" : Units.span(it)), splits: (_u, _i, low, high) => times(low, high) },
+        { ...axis, size: 62, gap: 4, values: (_, splits) => splits.map(Units.size), splits: (_u, _i, _l, high) => sizes(high) },
+        { ...axis, scale: "births", side: 1, size: 50, gap: 4, grid: { show: false }, values: (_, splits) => splits.map(it => it ? Units.brief(it) + "/s" : ""), space: 40 },
+      ],
+      series: [
+        {},
+        { ...line, scale: "births", paths: stepped, width: 0, fill: () => color("--births") },
+        { ...line, scale: "y", stroke: () => color("--live"), width: 1.4 },
+        { ...line, scale: "y", stroke: () => color("--live"), width: 0.6, fill: () => `${color("--live")}2c` },
+      ],
+      bands: [{ series: [2, 3], fill: () => color("--band") }],
+      hooks: { drawClear: [], draw: [peak, moments], setSelect: [select], setCursor: [legend] },
+    };
+    const panel = byId("chart");
+    panel.replaceChildren();
+    plot = new uPlot(options, [x, rate, timeline.max_bytes, timeline.min_bytes], panel);
+    plot.over.addEventListener("mousedown", () => { dragged = false; });
+    plot.over.addEventListener("click", click);
+    resize();
+  }
+
+  // Round times.
+  function times(low, high) {
+    const units = [1, 1e3, 1e6, 1e9, 60e9, 3600e9];
+    const unit = units.filter(it => it <= (high - low) / 2).pop() || 1;
+    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find(it => (high - low) / unit / it <= 9) || 1000;
+    const splits = [];
+    for (let at = 0; at <= high; at += step * unit) splits.push(at);
+    return splits;
+  }
+
+  function resize() {
+    const panel = byId("chart");
+    if (plot && panel.clientWidth) {
+      plot.setSize({ width: panel.clientWidth, height: panel.clientHeight });
+      mark(current);
+    }
+  }
+
+  function peak(u) {
+    const { report } = Model.content;
+    if (!report.peak_bytes) return;
+    const { ctx } = u, ratio = devicePixelRatio || 1;
+    const [x, y] = [u.valToPos(report.peak_time_ns, "x", true), u.valToPos(report.peak_bytes, "y", true)];
+    const text = `peak ${Units.size(report.peak_bytes)} after ${Units.span(report.peak_time_ns)}`;
+    ctx.save();
+    ctx.fillStyle = color("--peak");
+    ctx.beginPath();
+    ctx.arc(x, y, 4 * ratio, 0, 7);
+    ctx.fill();
+    ctx.font = `600 ${11.5 * ratio}px system-ui, sans-serif`;
+    const width = ctx.measureText(text).width;
+    const right = x + 8 * ratio + width < u.bbox.left + u.bbox.width;
+    ctx.textBaseline = "middle";
+    ctx.fillText(text, right ? x + 8 * ratio : x - 8 * ratio - width, Math.max(y - 5 * ratio, 8 * ratio));
+    ctx.restore();
+  }
+
+  // The two moments that are compared, or the one that is looked at.
+  function moments(u) {
+    if (!current || current.kind === "all" || current.kind === "range") return;
+    const { ctx } = u, ratio = devicePixelRatio || 1;
+    const line = (slice, name, isTop) => {
+      const x = u.valToPos(timeOf(slice, isTop), "x", true);
+      ctx.save();
+      ctx.strokeStyle = ctx.fillStyle = color("--text");
+      ctx.lineWidth = 1.5 * ratio;
+      ctx.setLineDash([4 * ratio, 3 * ratio]);
+      ctx.beginPath();
+      ctx.moveTo(x, u.bbox.top);
+      ctx.lineTo(x, u.bbox.top + u.bbox.height);
+      ctx.stroke();
+      ctx.font = `700 ${12 * ratio}px system-ui, sans-serif`;
+      if (name) ctx.fillText(name, x - 4 * ratio - ctx.measureText(name).width, u.bbox.top + 14 * ratio);
+      ctx.restore();
+    };
+    if (current.kind === "diff") line(current.base, "A", current.base_series === 6);
+    line(current.at, current.kind === "diff" ? "B" : "", current.kind === "peak");
+  }
+
+  // The time of a slice's end, or of its most.
+  function timeOf(slice, isTop) {
+    const { content } = Model;
+    const end = Math.min((slice + 1) * content.width_ns, content.report.duration_ns);
+    return isTop ? content.tops[slice][1] : end;
+  }
+
+  function mark(view) {
+    current = view;
+    if (!plot) return;
+    const { content } = Model;
+    if (view && view.kind === "range") {
+      const left = plot.valToPos(view.from * content.width_ns, "x");
+      const right = plot.valToPos(Math.min((view.to + 1) * content.width_ns, content.report.duration_ns), "x");
+      plot.setSelect({ left, width: Math.max(2, right - left), top: 0, height: plot.over.clientHeight }, false);
+    } else {
+      plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
+    }
+    plot.redraw(false);
+  }
+
+  const sliceAt = left => {
+    const time = plot.posToVal(left, "x");
+    return Math.min(Model.slices - 1, Math.max(0, Math.floor(time / Model.content.width_ns)));
+  };
+  let dragged = false;
+  function select(u) {
+    if (u.select.width < 3) return;
+    dragged = true;
+    choose(`range:${sliceAt(u.select.left)}-${sliceAt(u.select.left + u.select.width - 1)}`);
+  }
+  function click(event) {
+    if (dragged) { dragged = false; return; }
+    choose(`at:${sliceAt(event.offsetX)}`);
+  }
+
+  function legend(u) {
+    const { timeline } = Model.content.report;
+    const at = u.cursor.idx;
+    const key = name => {
+      const box = element("span", "key");
+      box.style.background = `var(${name})`;
+      return box;
+    };
+    const panel = byId("legend");
+    if (at === null || at === undefined || u.cursor.left < 0) {
+      panel.replaceChildren(key("--live"), "least and most", key("--births"), "allocations a second", " · drag: a range, click: a moment");
+      return;
+    }
+    const least = Units.size(timeline.min_bytes[at]), most = Units.size(timeline.max_bytes[at]);
+    const live = least === most ? most : `${least} to ${most}`;
+    panel.replaceChildren(`${Units.span(at * interval)}: `, key("--live"), live, key("--births"), `${Units.brief(u.data[1][at])} allocations a second`);
+  }
+
+  return { draw, resize, mark, timeOf, legend: () => legend(plot) };
+})();

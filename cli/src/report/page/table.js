@@ -1,0 +1,166 @@
+// The table: a row a site, a size, …; sorted by cost, with a sparkline in every row. Only rows that are
+// seen exist.
+const Table = (() => {
+  const HEIGHT = 24;
+  const COLUMNS = ["peak", "born", "births", "temporary", "left", "age"];
+  let rows = [], state, on, whole = {}, currentRow = 0, printed = 0;
+
+  function start(handlers) {
+    on = handlers;
+    const body = byId("table-rows");
+    body.addEventListener("scroll", render);
+    body.addEventListener("keydown", key);
+    body.addEventListener("click", event => {
+      const row = event.target.closest(".row");
+      if (row) choose(Number(row.dataset.number));
+    });
+  }
+
+  function choose(number) {
+    currentRow = number;
+    if (rows[number]) on.focus(rows[number]);
+  }
+
+  function head(view) {
+    const cells = [element("span", null, ""), element("span", null, "over time")];
+    cells[0].textContent = Model.GROUPS[state.group];
+    for (const cost of COLUMNS) {
+      const name = cost === "peak" ? firstName(view) : Model.COSTS[cost].name;
+      const button = element("button", null, name);
+      button.title = Model.COSTS[cost].title;
+      button.dataset.cost = cost;
+      if (cost === state.cost) button.setAttribute("aria-sort", "descending");
+      button.addEventListener("click", () => on.cost(cost));
+      cells.push(button);
+    }
+    const body = byId("table-rows");
+    byId("table-head").style.paddingRight = `${8 + body.offsetWidth - body.clientWidth}px`;
+    byId("table-head").replaceChildren(...cells);
+  }
+
+  // The name of the first cost in a view.
+  const firstName = view => ({ all: "at peak", range: "at its peak", peak: "at peak", end: "at end", at: "live then", diff: "change" })[view.kind];
+
+  function show(all, sums, newState, view) {
+    state = newState;
+    whole = sums;
+    const isDifference = view.kind === "diff" && state.cost === "peak";
+    const of = row => Model.value(row.costs, state.cost);
+    const order = row => isDifference ? Math.abs(of(row)) : of(row);
+    const words = state.search.toLowerCase();
+    const matches = row => !words || row.label.toLowerCase().includes(words) || row.source.toLowerCase().includes(words)
+      || row.cells.some(cell => state.group !== "function" && cell.text.includes(words));
+    rows = all.filter(row => Object.values(row.costs).some(value => value !== 0) && matches(row));
+    rows.sort((one, other) => order(other) - order(one) || other.costs.born - one.costs.born);
+    // The rest comes last, whatever it is.
+    rows = rows.filter(row => !row.isOthers).concat(rows.filter(row => row.isOthers));
+    currentRow = Math.min(currentRow, Math.max(0, rows.length - 1));
+    const note = `${Units.count(rows.length)} row${rows.length === 1 ? "" : "s"}` + (words && all.length !== rows.length ? ` of ${Units.count(all.length)}` : "");
+    byId("table-note").textContent = note;
+    head(view);
+    state.view_kind = view.kind;
+    byId("table-space").style.height = `${rows.length * HEIGHT}px`;
+    render();
+  }
+
+  function render() {
+    const body = byId("table-rows");
+    const first = printed ? 0 : Math.max(0, Math.floor(body.scrollTop / HEIGHT) - 2);
+    const count = printed || Math.ceil(body.clientHeight / HEIGHT) + 4;
+    const last = Math.min(rows.length, first + count);
+    const made = [];
+    for (let number = first; number < last; number += 1) made.push(rowElement(number));
+    byId("table-space").replaceChildren(...made);
+    for (const row of made) sparkline(row.querySelector("canvas"), rows[Number(row.dataset.number)]);
+  }
+
+  function rowElement(number) {
+    const row = rows[number];
+    const made = element("div", "row");
+    made.setAttribute("role", "row");
+    made.dataset.number = number;
+    made.style.top = `${number * HEIGHT}px`;
+    if (on.isChosen(row)) made.classList.add("chosen");
+    if (number === currentRow) made.classList.add("current");
+    const place = element("div", "place");
+    // A place that is too long is shortened in the middle: its end does not shrink.
+    const label = brief(row.label), end = label.length > 30 ? label.length - 12 : label.length;
+    if (row.isOthers) place.classList.add("others");
+    place.append(element("span", "start", label.slice(0, end)), element("span", "end", label.slice(end)));
+    if (row.source) place.append(element("span", "source", row.source.split("/").pop()));
+    place.title = row.source ? `${row.label}\n${row.source}` : row.label;
+    made.append(place, element("canvas"));
+    for (const cost of COLUMNS) {
+      const value = Model.value(row.costs, cost);
+      const isDifference = state.view_kind === "diff" && cost === "peak";
+      const cell = element("span", "cost", value ? Model.show(value, cost, isDifference) : "–");
+      if (!value) cell.classList.add("zero");
+      if (isDifference) cell.classList.add(value > 0 ? "plus" : "minus");
+      if (cost === state.cost) {
+        cell.classList.add("sorted");
+        const most = cost === "age" ? Math.max(...rows.map(it => Model.value(it.costs, cost))) : isDifference ? Math.max(...rows.map(it => Math.abs(it.costs.peak))) : whole[cost];
+        cell.style.setProperty("--part", `${most ? Math.min(100, 100 * Math.abs(value) / most) : 0}%`);
+      }
+      const share = whole[cost] && cost !== "age" ? `, ${Units.percent(value, whole[cost])}` : "";
+      cell.title = `${cost === "peak" ? firstName({ kind: state.view_kind }) : Model.COSTS[cost].name}: ${Model.exact(value, cost)}${share}`;
+      made.append(cell);
+    }
+    return made;
+  }
+
+  function sparkline(canvas, row) {
+    const width = 96, height = 20;
+    const context = prepare(canvas, width, height);
+    const { live, never, births } = Model.spark(row);
+    const count = live.length;
+    const most = Math.max(...live), mostBirths = Math.max(...births);
+    const x = slice => slice * width / count, step = width / count;
+    context.fillStyle = color("--births");
+    for (let slice = 0; slice < count; slice += 1) {
+      const high = mostBirths ? births[slice] / mostBirths * height * 0.5 : 0;
+      if (high) context.fillRect(x(slice), height - Math.max(1, high), Math.max(step, 0.7), Math.max(1, high));
+    }
+    const area = (series, name) => {
+      context.fillStyle = color(name);
+      context.beginPath();
+      context.moveTo(0, height);
+      for (let slice = 0; slice < count; slice += 1) {
+        const high = series[slice] ? Math.max(0.8, series[slice] / most * (height - 1)) : 0;
+        context.lineTo(x(slice), height - high);
+        context.lineTo(x(slice + 1), height - high);
+      }
+      context.lineTo(width, height);
+      context.fill();
+    };
+    area(live, "--later");
+    area(never, "--never");
+    canvas.title = `own scale, up to ${Units.size(most)}: green is freed later, red never; grey: allocations`;
+  }
+
+  function key(event) {
+    const page = Math.max(1, Math.floor(byId("table-rows").clientHeight / HEIGHT) - 1);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -rows.length, End: rows.length };
+    if (event.key in steps) move(steps[event.key]);
+    else if (event.key === "Enter" || event.key === " ") choose(currentRow);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  function move(by) {
+    currentRow = Math.min(rows.length - 1, Math.max(0, currentRow + by));
+    const body = byId("table-rows"), top = currentRow * HEIGHT;
+    if (top < body.scrollTop) body.scrollTop = top;
+    else if (top + HEIGHT > body.scrollTop + body.clientHeight) body.scrollTop = top + HEIGHT - body.clientHeight;
+    render();
+  }
+
+  // On paper there are the first rows and no scrolling.
+  function print(isPrinted) {
+    printed = isPrinted ? 40 : 0;
+    byId("table-space").style.height = `${(isPrinted ? Math.min(rows.length, 40) : rows.length) * HEIGHT}px`;
+    render();
+  }
+
+  return { start, show, render, move, print, firstName, get rows() { return rows; } };
+})();
