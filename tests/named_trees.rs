@@ -163,6 +163,26 @@ fn separate_debug_information() {
     }
 }
 
+/// Debug information that programs share, as `dwz` puts it into a file of its own.
+#[test]
+fn shared_debug_information() {
+    if !have("shared_debug_information", &["gcc", "dwz"]) {
+        return;
+    }
+    let sandbox = setup("named_shared");
+    let program = build(&sandbox, "-O2");
+    for copy in ["first", "second"] {
+        std::fs::copy(&program, sandbox.path().join(copy)).unwrap();
+    }
+    let mut dwz = Command::new("dwz");
+    dwz.current_dir(sandbox.path()).args(["-m", "shared", "-M", "shared", "first", "second"]);
+    let output = dwz.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(sandbox.path().join("shared").exists());
+    let run = traced(&sandbox, &sandbox.path().join("first"), &[]);
+    assert_stacks(&run, &[], &of_c(true));
+}
+
 #[test]
 fn cpp() {
     if !have("cpp", &["g++"]) {

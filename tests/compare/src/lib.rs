@@ -3,7 +3,7 @@
 //! by frame. Nothing of it is in the recorder.
 //!
 //! `MALLOOK_COMPARED` is the prefix of the files that each process writes: `PREFIX.PID.COUNTER` has
-//! its counts ([`counts`]), also if it is killed, and `….text` the first stacks that differ, with
+//! its counts (`counts.rs`), also if it is killed, and `….text` the first stacks that differ, with
 //! the mappings of that moment.
 //!
 //! ```text

@@ -24,6 +24,14 @@ const CONTEXT: usize = 128;
 
 static FUNCTIONS: OnceLock<Functions> = OnceLock::new();
 
+fn symbol<T>(library: *mut c_void, name: &CStr) -> T {
+    // SAFETY: a handle of `dlopen`.
+    let address = unsafe { libc::dlsym(library, name.as_ptr()) };
+    assert!(!address.is_null(), "libunwind has no {name:?}");
+    // SAFETY: a pointer, to what the header gives this type.
+    unsafe { std::mem::transmute_copy(&address) }
+}
+
 /// Loads it; `false` if it is not installed.
 pub fn load() -> bool {
     // SAFETY: loads a library, whose names nobody else sees.
@@ -31,30 +39,15 @@ pub fn load() -> bool {
     if library.is_null() {
         return false;
     }
-    let symbol = |name: &CStr| {
-        // SAFETY: a handle of `dlopen`.
-        let address = unsafe { libc::dlsym(library, name.as_ptr()) };
-        assert!(!address.is_null(), "libunwind has no {name:?}");
-        address
-    };
-    let space = symbol(c"_ULx86_64_local_addr_space").cast::<usize>();
     // SAFETY: a variable with a pointer.
-    let space = unsafe { space.read() };
-    let registers = symbol(c"_ULx86_64_get_reg");
-    let of_signal = symbol(c"_ULx86_64_is_signal_frame");
+    let space = unsafe { symbol::<*const usize>(library, c"_ULx86_64_local_addr_space").read() };
     let functions = Functions {
-        // SAFETY: the type that the header gives it; likewise below.
-        getcontext: unsafe { std::mem::transmute(symbol(c"_Ux86_64_getcontext")) },
-        // SAFETY: as above.
-        init_local: unsafe { std::mem::transmute(symbol(c"_ULx86_64_init_local")) },
-        // SAFETY: as above.
-        step: unsafe { std::mem::transmute(symbol(c"_ULx86_64_step")) },
-        // SAFETY: as above.
-        get_reg: unsafe { std::mem::transmute(registers) },
-        // SAFETY: as above.
-        is_signal_frame: unsafe { std::mem::transmute(of_signal) },
-        // SAFETY: as above.
-        flush: unsafe { std::mem::transmute(symbol(c"_Ux86_64_flush_cache")) },
+        getcontext: symbol(library, c"_Ux86_64_getcontext"),
+        init_local: symbol(library, c"_ULx86_64_init_local"),
+        step: symbol(library, c"_ULx86_64_step"),
+        get_reg: symbol(library, c"_ULx86_64_get_reg"),
+        is_signal_frame: symbol(library, c"_ULx86_64_is_signal_frame"),
+        flush: symbol(library, c"_Ux86_64_flush_cache"),
         space,
     };
     FUNCTIONS.set(functions).is_ok()
