@@ -32,7 +32,7 @@ fn before_confinement() {
     }
     cold::open();
     let _inside = SlowPath::enter();
-    buffers.prepare(|index| prepare_stacks(Some(index)));
+    buffers.prepare(|buffers| prepare_stacks(Some(buffers)));
     prepare_stacks(None);
     confine(session);
 }

@@ -1,5 +1,7 @@
 //! One call with its call stack.
 
+use core::ops::Range;
+
 use mallook_format::{Kind, SLOT_SIZE, STACK_SHIFT, Slot, Stacks, WIDE_ALIGNMENT};
 use mallook_unwind::{Registers, Site, Turn, hash_of, walk};
 
@@ -73,12 +75,12 @@ impl Call {
     }
 }
 
-/// Makes room for call stacks to come, of the process and of a thread with the buffer `index`, while
+/// Makes room for call stacks to come, of the process and of the threads with these buffers, while
 /// the process still lets us make system calls.
-pub fn prepare_stacks(index: Option<usize>) {
+pub fn prepare_stacks(buffers: Option<Range<usize>>) {
     if has_stacks() {
-        match index {
-            Some(index) => drop(memory::of_buffer(index)),
+        match buffers {
+            Some(buffers) => buffers.for_each(|index| _ = memory::of_buffer(index)),
             None => WIPED.listing.prepare(&WIPED.session),
         }
     }

@@ -1,5 +1,6 @@
 //! The table of thread buffers, and which thread owns which.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_utils::CachePadded;
@@ -113,8 +114,8 @@ impl ThreadBuffers {
     }
 
     /// Makes room for threads to come, while the process still lets us make system calls. `each` gets
-    /// the index of a buffer in each part of the table.
-    pub fn prepare(&'static self, each: impl Fn(usize)) {
+    /// the indices of the buffers in each part of the table.
+    pub fn prepare(&'static self, each: impl Fn(Range<usize>)) {
         let next = NEXT.load(Ordering::Relaxed);
         // No piece of the table is smaller than this.
         for number in (next..=next + PREPARED).step_by(table::FIRST) {
@@ -122,7 +123,7 @@ impl ThreadBuffers {
             if self.at(index).is_none() {
                 table::map(index);
             }
-            each(index);
+            each(index..index + table::FIRST);
         }
     }
 

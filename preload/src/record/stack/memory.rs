@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
 
 use crate::host::confined::is_confined;
 use crate::host::{memory, wiped_memory};
-use crate::record::table::{BUFFERS, FIRST};
+use crate::record::table::BUFFERS;
 
 use mallook_format::MAX_DEPTH;
 use mallook_unwind::{Site, Thread};
@@ -22,6 +22,8 @@ pub struct Kept {
     pub apart: [Site; MAX_DEPTH],
 }
 
+/// Buffers of the first range. Few: a host that locks all its memory locks what is mapped.
+const FIRST: usize = 2;
 /// Ranges: the first for the first buffers of the table, each other one for as many as all before it.
 const RANGES: usize = 1 + (BUFFERS / FIRST).ilog2() as usize;
 
