@@ -46,7 +46,7 @@ enum Command {
     Follow(follow::Options),
     /// Replay traces and print what is impossible in them
     Check(check::Options),
-    /// Write traces in the formats of other programs: pprof, heaptrack, massif, parquet, …
+    /// Write traces in the formats of pprof, heaptrack, massif, Parquet and others
     Export(export::Options),
     /// Write the names of functions into a file beside each trace
     Symbolize(symbolize::Options),
