@@ -56,7 +56,7 @@ enum Command {
     Follow(follow::Options),
     /// Replay traces and print what is impossible in them
     Check(check::Options),
-    /// Write traces in the formats of other programs: pprof, heaptrack, massif, parquet, …
+    /// Write traces in the formats of pprof, heaptrack, massif, Parquet and others
     Export(export::Options),
     /// Say what is alive at the end, and who has made it
     Leaks(leaks::Options),

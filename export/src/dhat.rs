@@ -4,13 +4,15 @@ use std::io::{self, Write};
 
 use mallook_analysis::{Amount, Birth, Block, Figures, Moment, PlaceId, Wanted};
 use mallook_reader::Event;
-use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 
 use super::export::{Export, Source};
 use super::heap::Omitted;
 use super::pass::{Onlooker, Pass};
-use super::path::path;
+use super::path::Paths;
+
+/// The frame with number 0.
+const ROOT: &str = "[root]";
 
 /// Writes an object a place.
 pub struct Dhat<'a> {
@@ -69,8 +71,7 @@ impl<'a> Dhat<'a> {
 
     /// Writes the places; their frames are numbers in the list.
     fn places(&mut self) -> io::Result<Vec<String>> {
-        let mut frames = vec!["[root]".to_owned()];
-        let mut numbers = FxHashMap::<String, usize>::default();
+        let mut paths = Paths::new(self.source);
         let (figures, replay) = (self.pass.figures(), self.pass.replay());
         let peak = figures.totals.peak();
         let mut separator = "";
@@ -79,13 +80,8 @@ impl<'a> Dhat<'a> {
             if account.born.blocks == 0 {
                 continue;
             }
-            let path = path(self.source, replay, place).into_iter().map(|line| {
-                *numbers.entry(line).or_insert_with_key(|line| {
-                    frames.push(line.clone());
-                    frames.len() - 1
-                })
-            });
-            let path: Vec<_> = path.collect();
+            let path = paths.of(replay, place, usize::MAX);
+            let path: Vec<_> = path.into_iter().map(|line| line + 1).collect();
             let life = self.pass.more().of(id);
             let at_peak = account.at_peak(peak);
             let object = json!({
@@ -99,7 +95,8 @@ impl<'a> Dhat<'a> {
             writeln!(self.out, "{separator}{object}")?;
             separator = ",";
         }
-        Ok(frames)
+        let root = [ROOT.to_owned()].into_iter();
+        Ok(root.chain(paths.texts().iter().cloned()).collect())
     }
 }
 

@@ -5,12 +5,11 @@ use std::io::{self, Write};
 
 use mallook_analysis::{Account, PlaceId, Timeline, Wanted};
 use mallook_reader::Event;
-use rustc_hash::FxHashMap;
 
 use super::export::{Export, Source};
 use super::heap::Omitted;
 use super::pass::Pass;
-use super::path::path;
+use super::path::Paths;
 
 /// Snapshots without a tree, about; Massif has 100.
 const PLAIN: usize = 200;
@@ -61,13 +60,6 @@ struct Node {
     children: BTreeMap<u32, Node>,
 }
 
-/// The lines of trees, each once.
-#[derive(Debug, Default)]
-struct Lines {
-    texts: Vec<String>,
-    numbers: FxHashMap<String, u32>,
-}
-
 impl<'a> Massif<'a> {
     /// An export of any number of processes, whose memory is summed up.
     pub fn new(source: Source<'a>, out: &'a mut dyn Write) -> Massif<'a> {
@@ -102,22 +94,22 @@ impl<'a> Massif<'a> {
         self.due_ns = self.due_ns.saturating_add(steps.saturating_mul(self.width_ns));
     }
 
-    fn tree(&self, lines: &mut Lines, places: &[(PlaceId, u64)]) -> Node {
+    fn tree(&self, lines: &mut Paths, places: &[(PlaceId, u64)]) -> Node {
         let mut root = Node::default();
         for &(id, bytes) in places {
             let replay = self.pass.replay();
             let place = replay.places().get(id);
             let mut node = &mut root;
             node.bytes = node.bytes.saturating_add(bytes);
-            for line in path(self.source, replay, place).into_iter().take(DEPTH) {
-                node = node.children.entry(lines.number(line)).or_default();
+            for line in lines.of(replay, place, DEPTH) {
+                node = node.children.entry(line).or_default();
                 node.bytes = node.bytes.saturating_add(bytes);
             }
         }
         root
     }
 
-    fn write(&mut self, number: usize, snapshot: &Snapshot, lines: &mut Lines) -> io::Result<()> {
+    fn write(&mut self, number: usize, snapshot: &Snapshot, lines: &mut Paths) -> io::Result<()> {
         let &Snapshot { time_ns, bytes, ref tree } = snapshot;
         let milliseconds = time_ns.saturating_sub(self.source.start_ns()) / MILLISECOND;
         let kind = tree.as_ref().map_or("empty", |(kind, _)| kind);
@@ -162,7 +154,7 @@ impl Export for Massif<'_> {
         all.sort_by_key(|snapshot| snapshot.time_ns);
         let program = line_of(&self.source.program(0));
         writeln!(self.out, "desc: (from mallook)\ncmd: {program}\ntime_unit: ms")?;
-        let mut lines = Lines::default();
+        let mut lines = Paths::new(self.source);
         for (number, snapshot) in all.iter().enumerate() {
             self.write(number, snapshot, &mut lines)?;
         }
@@ -194,7 +186,7 @@ impl Node {
         depth: usize,
         line: &str,
         total: u64,
-        lines: &Lines,
+        lines: &Paths,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let is_small = |node: &Node| node.bytes.saturating_mul(THRESHOLD) < total;
@@ -204,7 +196,8 @@ impl Node {
         let count = large.len() + usize::from(!small.is_empty());
         writeln!(out, "{:depth$}n{count}: {} {line}", "", self.bytes)?;
         for (&line, node) in large {
-            node.write(depth + 1, lines.get(line), total, lines, out)?;
+            let text = lines.texts().get(line as usize).map_or("", String::as_str);
+            node.write(depth + 1, &line_of(text), total, lines, out)?;
         }
         if !small.is_empty() {
             let bytes: u64 = small.iter().fold(0, |sum: u64, it| sum.saturating_add(it.bytes));
@@ -219,22 +212,6 @@ impl Node {
             )?;
         }
         Ok(())
-    }
-}
-
-impl Lines {
-    fn number(&mut self, line: String) -> u32 {
-        let next = self.texts.len() as u32;
-        if let Some(&known) = self.numbers.get(&line) {
-            return known;
-        }
-        self.texts.push(line_of(&line));
-        self.numbers.insert(line, next);
-        next
-    }
-
-    fn get(&self, number: u32) -> &str {
-        self.texts.get(number as usize).map_or("", String::as_str)
     }
 }
 
