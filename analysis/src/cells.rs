@@ -3,6 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
+use crate::cell::{Cell, Key};
 use crate::change::{Birth, Cause, Death};
 use crate::histogram::class;
 use crate::live::Block;
@@ -13,123 +14,6 @@ use crate::thread::ThreadId;
 
 /// Cells that are told apart: 16 thousand take 120 MiB if all are in use all the time.
 const MOST: usize = 1 << 14;
-
-/// What blocks of a cell have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Where they come from.
-    pub place: PlaceId,
-    /// The thread that has made them.
-    pub thread: ThreadId,
-    /// Their sizes are up to this power of two, and above half of it: its number as in
-    /// [`Powers`](crate::Powers).
-    pub class: u8,
-}
-
-/// A cell in a slice of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Slice {
-    /// Births.
-    pub births: u64,
-    /// Their bytes.
-    pub born_bytes: u64,
-    /// The bytes of those that were never freed.
-    pub left_bytes: u64,
-    /// Deaths.
-    pub deaths: u64,
-    /// The sum of their lifetimes, in nanoseconds.
-    pub age_ns: u64,
-    /// Deaths of temporary blocks.
-    pub temporary: u64,
-    /// Live bytes when the most bytes lived in the slice, of all cells together.
-    pub at_top: u64,
-    /// Live bytes at its end.
-    pub at_end: u64,
-}
-
-/// What a cell has cost over time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// What its blocks have in common.
-    pub key: Key,
-    /// The number of its first slice.
-    pub first: usize,
-    /// Its slices from then on.
-    pub slices: Vec<Slice>,
-    live: u64,
-    /// What lived before the last change.
-    then: u64,
-    /// The number of that change.
-    changed: u64,
-    /// What was alive when processes ended in the present slice.
-    gone: u64,
-}
-
-impl Cell {
-    fn new(key: Key, first: usize) -> Cell {
-        let slices = vec![Slice::default()];
-        Cell { key, first, slices, live: 0, then: 0, changed: 0, gone: 0 }
-    }
-
-    /// Says what lived in the slices up to the last one.
-    fn settle(&mut self, time: &Slices) {
-        let (seen, current) = (self.first + self.slices.len() - 1, time.current());
-        let at_top = match time.tops().get(seen) {
-            Some(top) if self.changed > top.change => self.then,
-            _ => self.live,
-        };
-        if seen < current {
-            self.gone = 0;
-        }
-        if let Some(slice) = self.slices.last_mut() {
-            (slice.at_top, slice.at_end) = (at_top, self.live.saturating_add(self.gone));
-        }
-        let later = Slice { at_top: self.live, at_end: self.live, ..Slice::default() };
-        self.slices.resize(self.slices.len() + current.saturating_sub(seen), later);
-    }
-
-    /// The slice of a change that `peak` and `time` have counted.
-    #[inline]
-    fn touch(&mut self, time: &Slices, peak: &Peak) -> &mut Slice {
-        let current = time.current();
-        if self.first + self.slices.len() <= current {
-            self.settle(time);
-        }
-        // The most that this change may have made is overwritten by the next change, as in accounts.
-        if self.changed <= time.tops()[current].change {
-            self.then = self.live;
-        }
-        self.changed = peak.changes();
-        let place = current.saturating_sub(self.first).min(self.slices.len() - 1);
-        &mut self.slices[place]
-    }
-
-    /// Joins slices in pairs; what lived at the most of each is that of the second one, or the first.
-    fn widen(&mut self, time: &Slices, second: &[bool]) {
-        self.settle(time);
-        if self.first % 2 == 1 {
-            self.slices.insert(0, Slice::default());
-        }
-        self.first /= 2;
-        let second = second.get(self.first..).unwrap_or_default();
-        let join = |(pair, &second): (&[Slice], &bool)| {
-            let (one, other) = (pair[0], pair.get(1).copied());
-            let Some(other) = other else { return one };
-            Slice {
-                births: one.births + other.births,
-                born_bytes: one.born_bytes.saturating_add(other.born_bytes),
-                left_bytes: one.left_bytes.saturating_add(other.left_bytes),
-                deaths: one.deaths + other.deaths,
-                age_ns: one.age_ns.saturating_add(other.age_ns),
-                temporary: one.temporary + other.temporary,
-                at_top: if second { other.at_top } else { one.at_top },
-                at_end: other.at_end,
-            }
-        };
-        self.slices = self.slices.chunks(2).zip(second).map(join).collect();
-        self.then = self.slices.last().map_or(0, |slice| slice.at_top);
-    }
-}
 
 /// What cells have cost over time. Slices double their width as time goes on: their number is bounded,
 /// and what a slice says is exact.
@@ -292,6 +176,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cell::Slice;
     use crate::pass::{Figures, Wanted};
     use crate::replay::Replay;
 

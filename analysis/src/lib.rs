@@ -49,7 +49,7 @@
 //! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
 //! totals timeline slices      figures of all, and over time
 //! sizes sites crossings       accounts by size, by place, by thread
-//! cells lives                 the same over time; sizes and lifetimes
+//! cell cells lives            the same over time; sizes and lifetimes
 //! lifetimes chains functions  further figures
 //! compare stop                two sets of runs; a pass up to a moment
 //! survivors                   what is alive then
@@ -61,6 +61,7 @@
 
 mod account;
 mod amount;
+mod cell;
 mod cells;
 mod chains;
 mod change;
@@ -91,7 +92,8 @@ mod tree;
 
 pub use account::Account;
 pub use amount::Amount;
-pub use cells::{Cell, Cells, Key, Slice};
+pub use cell::{Cell, Key, Slice};
+pub use cells::Cells;
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
 pub use compare::{Comparison, Spread};
