@@ -13,13 +13,13 @@ use mallook_reader::{MergedEvents, Stacks, Trace};
 use serde_json::{Value, json};
 
 use crate::escape::pretty_json;
-use crate::gather::Symbols;
 use crate::messages::Messages;
 use crate::moment::{self, At};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::stacks::Naming;
 use crate::units::{count, size, span};
-use crate::{place, plot, reading, selection, stacks};
+use crate::{place, plot, reading, selection};
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
@@ -70,7 +70,7 @@ pub struct Options {
 
     /// Where names come from.
     #[command(flatten)]
-    pub symbols: Symbols,
+    pub naming: Naming,
 
     /// Where to.
     #[command(flatten)]
@@ -95,9 +95,8 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         };
         let stop = Stop::at(when);
         let (figures, replay) = read(traces, &all, &stop, threshold);
-        if !options.symbols.no_symbols && !all.is_empty() {
-            let symbols = &options.symbols;
-            stacks::name(&all, &symbols.names, &symbols.names_files, messages)?;
+        if !all.is_empty() {
+            options.naming.name(&all, messages)?;
         }
         let seen = Seen { figures: &figures, start_ns: moment::start_ns(traces), options };
         let name = |id: PlaceId| place::line(&all, &replay, id);

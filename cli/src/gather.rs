@@ -1,37 +1,17 @@
 //! Traces to figures: the frame of the commands that analyse.
 
-use std::path::PathBuf;
 use std::thread;
 
 use anyhow::Result;
-use clap::Args;
 use mallook_analysis::{Cells, Figures, PlaceId, Replay, Wanted};
 use mallook_reader::{MergedEvents, Stacks, Summary, Trace};
 
 use crate::messages::Messages;
 use crate::progress;
-use crate::stacks::{self, Names};
+use crate::stacks::Naming;
 
 /// Events after which the bar moves.
 const STEP: u64 = 1 << 14;
-
-/// Where the names of functions come from.
-#[derive(Args, Clone, Debug, Default)]
-#[group(skip)]
-pub struct Symbols {
-    /// Take names of functions from this file, which mallook symbolize has written; those beside the
-    /// traces are used without asking (may be repeated)
-    #[arg(long = "names", value_name = "PATH")]
-    pub names_files: Vec<PathBuf>,
-
-    /// Print modules and offsets, and no names of functions
-    #[arg(long, conflicts_with_all = ["names_files", "debug_dirs", "sysroot", "debuginfod"])]
-    pub no_symbols: bool,
-
-    /// Where to look.
-    #[command(flatten)]
-    pub names: Names,
-}
 
 /// What traces have in them.
 pub struct Gathered<'a> {
@@ -51,7 +31,7 @@ impl<'a> Gathered<'a> {
     pub fn of(
         traces: &'a [Trace<'a>],
         wanted: Wanted,
-        symbols: &Symbols,
+        naming: &Naming,
         with_bar: bool,
         messages: Messages,
     ) -> Result<Gathered<'a>> {
@@ -61,8 +41,8 @@ impl<'a> Gathered<'a> {
             false => Vec::new(),
         };
         let figures = read(traces, &stacks, wanted, with_bar);
-        if !symbols.no_symbols && !stacks.is_empty() {
-            stacks::name(&stacks, &symbols.names, &symbols.names_files, messages)?;
+        if !stacks.is_empty() {
+            naming.name(&stacks, messages)?;
         }
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let summaries = traces.iter().map(|trace| Summary::counted(trace, threads)).collect();

@@ -111,7 +111,7 @@ pub fn of<'a>(traces: &'a [Trace<'a>], messages: Messages) -> Vec<Stacks<'a>> {
 
 /// Names the frames of stacks, by these files of names, by those beside the traces, and by the modules
 /// themselves.
-pub fn name(stacks: &[Stacks], from: &Names, files: &[PathBuf], messages: Messages) -> Result<()> {
+fn name(stacks: &[Stacks], from: &Names, files: &[PathBuf], messages: Messages) -> Result<()> {
     let mut given = files.iter().map(|path| read(path, messages)).collect::<Result<Vec<_>>>()?;
     let symbolizer = from.symbolizer();
     let mut nameless = Nameless { said: Vec::new(), more: 0 };

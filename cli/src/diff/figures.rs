@@ -9,10 +9,10 @@ use mallook_analysis::{Account, Function, Peak, Place, Replay, Wanted};
 use mallook_format::Stacks as Mode;
 use mallook_reader::{MergedEvents, Stacks, Trace};
 
-use crate::gather::Symbols;
 use crate::messages::Messages;
 use crate::moment;
-use crate::stacks;
+
+use crate::stacks::Naming;
 use crate::value::Time;
 
 /// What memory is told apart by.
@@ -96,7 +96,7 @@ pub fn read(
     at: Option<Time>,
     by: By,
     cost: Cost,
-    symbols: &Symbols,
+    naming: &Naming,
     messages: Messages,
 ) -> Result<Figures> {
     let start_ns = moment::start_ns(traces);
@@ -112,8 +112,8 @@ pub fn read(
             event.time_ns <= until_ns
         })
     });
-    if !stacks.is_empty() && !symbols.no_symbols {
-        stacks::name(&stacks, &symbols.names, &symbols.names_files, messages)?;
+    if !stacks.is_empty() {
+        naming.name(&stacks, messages)?;
     }
     let peak = figures.totals.peak();
     let mut places = HashMap::new();

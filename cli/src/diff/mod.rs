@@ -20,12 +20,12 @@ use clap::Args;
 use mallook_reader::Trace;
 
 use crate::escape::pretty_json;
-use crate::gather::Symbols;
 use crate::input::{self, Opened};
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
 use crate::plot;
+use crate::stacks::Naming;
 use crate::verdict::{Metric, Verdict};
 
 use figures::{By, Cost, Figures};
@@ -91,7 +91,7 @@ pub struct Options {
 
     /// Where names come from.
     #[command(flatten)]
-    pub symbols: Symbols,
+    pub naming: Naming,
 
     /// Where to.
     #[command(flatten)]
@@ -130,7 +130,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let cost = options.cost.unwrap_or(if is_moment { Cost::Live } else { Cost::Peak });
     let read = |runs: &Runs, traces: &[Vec<Trace<'static>>]| {
         let read = |(moment, traces): (&spec::Moment, &Vec<Trace<'static>>)| {
-            figures::read(traces, moment.at, by, cost, &options.symbols, messages)
+            figures::read(traces, moment.at, by, cost, &options.naming, messages)
         };
         runs.moments.iter().zip(traces).map(read).collect::<Result<Vec<Figures>>>()
     };

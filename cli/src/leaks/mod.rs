@@ -25,14 +25,14 @@ use mallook_format::Stacks as Mode;
 use mallook_reader::{MergedEvents, Missing, Shown, Stacks, Trace, escape};
 
 use crate::escape::pretty_json;
-use crate::gather::Symbols;
 use crate::messages::Messages;
 use crate::moment::{self, At};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::stacks::Naming;
 use crate::value::{self, Time};
 use crate::verdict::{Metric, Verdict};
-use crate::{plot, reading, selection, stacks};
+use crate::{plot, reading, selection};
 
 use pattern::parse;
 use report::Report;
@@ -100,7 +100,7 @@ pub struct Options {
 
     /// Where names come from.
     #[command(flatten)]
-    pub symbols: Symbols,
+    pub naming: Naming,
 
     /// Where to.
     #[command(flatten)]
@@ -183,8 +183,8 @@ fn gather(
         let mut events = MergedEvents::prefetching_with_stacks(traces, &all, scope);
         stop.run(traces.len(), &mut events, &mut survivors)
     });
-    if !options.symbols.no_symbols && !all.is_empty() {
-        stacks::name(&all, &options.symbols.names, &options.symbols.names_files, messages)?;
+    if !all.is_empty() {
+        options.naming.name(&all, messages)?;
     }
     let mut report = report::of(traces, &all, &replay, &survivors.groups(), rules);
     let is_whole = |trace: &Trace| Missing::of(trace).is_none() && trace.damage().0.is_empty();

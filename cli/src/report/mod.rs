@@ -21,10 +21,11 @@ use clap::Args;
 use mallook_analysis::Wanted;
 use mallook_reader::Trace;
 
-use crate::gather::{Gathered, Symbols};
+use crate::gather::Gathered;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::stacks::Naming;
 use crate::{reading, selection, shell, summary};
 
 use data::Data;
@@ -63,7 +64,7 @@ pub struct Options {
 
     /// Where names come from.
     #[command(flatten)]
-    pub symbols: Symbols,
+    pub naming: Naming,
 
     /// Where to.
     #[command(flatten)]
@@ -91,7 +92,7 @@ fn page(traces: &[Trace], options: &Options, files: &str, messages: Messages) ->
         cells: true,
         ..Wanted::default()
     };
-    let mut gathered = Gathered::of(traces, wanted, &options.symbols, true, messages)?;
+    let mut gathered = Gathered::of(traces, wanted, &options.naming, true, messages)?;
     if gathered.figures.cells.as_ref().is_some_and(|cells| cells.beyond() != 0) {
         let places = rows::largest_places(&gathered, options.cells);
         gathered.read_cells(places);

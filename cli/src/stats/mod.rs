@@ -19,10 +19,11 @@ use clap::Args;
 use mallook_analysis::Wanted;
 use mallook_reader::{Trace, escape_json};
 
-use crate::gather::{Gathered, Symbols};
+use crate::gather::Gathered;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::stacks::Naming;
 use crate::{reading, selection, summary};
 
 use data::Stats;
@@ -80,7 +81,7 @@ pub struct Options {
 
     /// Where names come from.
     #[command(flatten)]
-    pub symbols: Symbols,
+    pub naming: Naming,
 
     /// Where to.
     #[command(flatten)]
@@ -108,7 +109,7 @@ fn text_of(traces: &[Trace], options: &Options, messages: Messages) -> Result<St
         timeline: true,
         ..Wanted::default()
     };
-    let gathered = Gathered::of(traces, wanted, &options.symbols, true, messages)?;
+    let gathered = Gathered::of(traces, wanted, &options.naming, true, messages)?;
     let report = summary::Report::of(&gathered);
     if options.json {
         let text = serde_json::to_string(&Stats::of(&gathered, report))?;

@@ -24,10 +24,11 @@ use clap::Args;
 use mallook_analysis::Wanted;
 use mallook_reader::{Trace, escape_json};
 
-use crate::gather::{Gathered, Symbols};
+use crate::gather::Gathered;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::stacks::Naming;
 use crate::verdict::{Metric, Verdict};
 use crate::{reading, selection, shell};
 
@@ -74,7 +75,7 @@ pub struct Options {
 
     /// Where names come from.
     #[command(flatten)]
-    pub symbols: Symbols,
+    pub naming: Naming,
 
     /// Where to.
     #[command(flatten)]
@@ -94,7 +95,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         let files = if files.len() > MOST_FILES { "FILE...".to_owned() } else { files.join(" ") };
         let with_bar =
             options.output.path.is_some() || !options.json || !io::stdout().is_terminal();
-        let report = report(traces, &options.symbols, &files, with_bar, messages)?;
+        let report = report(traces, &options.naming, &files, with_bar, messages)?;
         let text = match options.json {
             true => json(&report)?,
             false => {
@@ -120,7 +121,7 @@ pub fn of_run(
     with_screen: bool,
     messages: Messages,
 ) -> Result<Option<ExitCode>> {
-    let report = report(traces, &Symbols::default(), files, true, messages)?;
+    let report = report(traces, &Naming::default(), files, true, messages)?;
     if with_screen {
         let paint = Paint::on(&io::stderr());
         let text = screen::text(&report, files, columns(io::stderr()), paint);
@@ -133,7 +134,7 @@ pub fn of_run(
 /// The summary with its notes.
 fn report(
     traces: &[Trace],
-    symbols: &Symbols,
+    naming: &Naming,
     files: &str,
     with_bar: bool,
     messages: Messages,
@@ -148,7 +149,7 @@ fn report(
         timeline: true,
         ..Wanted::default()
     };
-    let gathered = Gathered::of(traces, wanted, symbols, with_bar, messages)?;
+    let gathered = Gathered::of(traces, wanted, naming, with_bar, messages)?;
     Ok(of(&gathered, files))
 }
 
