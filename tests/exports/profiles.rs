@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::truth::Truth;
-use super::{export, export_as, recorded, said_by, special, text};
+use super::{export, export_as, recorded, run_export, said_by, special, text};
 use crate::sandbox::{Sandbox, have, setup};
 
 /// The sums of the columns of `go tool pprof -raw`.
@@ -191,4 +191,32 @@ fn firefox() {
     assert_eq!(said["places"]["churn"], 600 * 101 + 74 * 28 + 12);
     assert_eq!(said["tracks"], serde_json::json!([truth.peak_bytes as f64]));
     assert_eq!(said["processes"][0][0], "exported");
+}
+
+/// The number of samples that a flame graph of folded stacks says it has.
+fn samples(folded: &[u8]) -> u64 {
+    let (mut options, mut picture) = (inferno::flamegraph::Options::default(), Vec::new());
+    options.count_name = "units".to_owned();
+    inferno::flamegraph::from_reader(&mut options, folded, &mut picture).unwrap();
+    let picture = String::from_utf8(picture).unwrap();
+    assert!(picture.contains("leak_here"), "{picture}");
+    let all = picture.split_once("<title>all (").unwrap().1.split_once(" units").unwrap().0;
+    all.replace(',', "").parse().unwrap()
+}
+
+#[test]
+fn folded() {
+    let sandbox = setup("folded");
+    let run = recorded(&sandbox);
+    let truth = Truth::of(run.trace());
+    let path = export(&sandbox, "folded", &[run.trace().path()]);
+    assert_eq!(samples(&std::fs::read(path).unwrap()), truth.births);
+    for (cost, expected) in
+        [("bytes", truth.bytes), ("peak", truth.peak_bytes), ("live", truth.live_bytes)]
+    {
+        let path = sandbox.path().join(cost);
+        let output = run_export("folded", &["--cost", cost], &[run.trace().path()], &path);
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(samples(&std::fs::read(path).unwrap()), expected, "{cost}");
+    }
 }
