@@ -21,6 +21,8 @@ pub struct CellRow {
     pub thread: usize,
     /// The number of the first slice of time.
     pub first: usize,
+    /// What the series of bytes are multiples of: blocks of one size make small numbers.
+    pub unit: u64,
     /// Series over time, in the order of [`SERIES`].
     pub series: [Vec<u64>; SERIES],
 }
@@ -118,7 +120,7 @@ impl CellRow {
         });
         let mut row = CellRow { stack, size, is_class, thread, ..CellRow::default() };
         row.first = cell.first;
-        row.series = series(&cell.slices);
+        (row.unit, row.series) = series(&cell.slices);
         row
     }
 
@@ -138,7 +140,8 @@ impl CellRow {
                 add(&mut sum.at_end, slice.at_end);
             }
         }
-        CellRow { series: series(&all), ..CellRow::default() }
+        let (unit, series) = series(&all);
+        CellRow { unit, series, ..CellRow::default() }
     }
 }
 
@@ -150,8 +153,34 @@ fn limit(class: u8) -> u64 {
     }
 }
 
-/// The series of slices; zeros at their ends are left out.
-fn series(slices: &[Slice]) -> [Vec<u64>; SERIES] {
+/// The largest number that both are multiples of.
+fn common(one: u64, other: u64) -> u64 {
+    let (mut one, mut other) = (one, other);
+    while other != 0 {
+        (one, other) = (other, one % other);
+    }
+    one
+}
+
+/// The number with four significant digits.
+fn rounded(number: u64) -> u64 {
+    let step = 10u64.pow(number.checked_ilog10().unwrap_or(0).saturating_sub(3));
+    number / step * step
+}
+
+/// What series of bytes are multiples of, and the series of slices; zeros at their ends are left out.
+fn series(slices: &[Slice]) -> (u64, [Vec<u64>; SERIES]) {
+    let bytes = |it: &Slice| [it.born_bytes, it.left_bytes, it.at_top, it.at_end];
+    let unit = slices.iter().flat_map(bytes).fold(0, common).max(1);
+    let slice = |it: &Slice| Slice {
+        born_bytes: it.born_bytes / unit,
+        left_bytes: it.left_bytes / unit,
+        at_top: it.at_top / unit,
+        at_end: it.at_end / unit,
+        age_ns: rounded(it.age_ns),
+        ..*it
+    };
+    let slices: Vec<_> = slices.iter().map(slice).collect();
     let of: [fn(&Slice) -> u64; SERIES] = [
         |it| it.births,
         |it| it.born_bytes,
@@ -162,7 +191,7 @@ fn series(slices: &[Slice]) -> [Vec<u64>; SERIES] {
         |it| it.at_top,
         |it| it.at_end,
     ];
-    of.map(|of| without_zeros(slices.iter().map(of).collect()))
+    (unit, of.map(|of| without_zeros(slices.iter().map(of).collect())))
 }
 
 fn without_zeros(mut values: Vec<u64>) -> Vec<u64> {
@@ -187,4 +216,25 @@ pub fn lives(lives: &mut SizesOfLives, width_ns: u64, gathered: &Gathered) -> Ve
         }
     };
     lives.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_of_one_size_are_small() {
+        let slice = |blocks: u64| Slice {
+            births: blocks,
+            born_bytes: 48 * blocks,
+            at_top: 96,
+            age_ns: 123_456,
+            ..Slice::default()
+        };
+        let (unit, series) = series(&[slice(2), slice(7), Slice::default()]);
+        assert_eq!(unit, 48);
+        assert_eq!((&series[0], &series[1], &series[6]), (&vec![2, 7], &vec![2, 7], &vec![2, 2]));
+        assert_eq!((&series[4], series[7].len()), (&vec![123_400, 123_400], 0));
+        assert_eq!([rounded(0), rounded(9), rounded(9999)], [0, 9, 9999]);
+    }
 }

@@ -60,13 +60,12 @@ const Chart = (() => {
   }
 
   // Round times.
+  const STEPS = [];
+  for (let unit = 1; unit < 60e9; unit *= 10) STEPS.push(...[1, 2, 5].map(it => it * unit).filter(it => it < 60e9));
+  STEPS.push(...[1, 2, 5, 10, 20, 30, 60, 120, 360, 720, 1440, 2880, 10080].map(it => it * 60e9));
   function times(low, high) {
-    const units = [1, 1e3, 1e6, 1e9, 60e9, 3600e9];
-    const unit = units.filter(it => it <= (high - low) / 2).pop() || 1;
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find(it => (high - low) / unit / it <= 9) || 1000;
-    const splits = [];
-    for (let at = 0; at <= high; at += step * unit) splits.push(at);
-    return splits;
+    const step = STEPS.find(it => (high - low) / it <= 9) || high;
+    return Array.from({ length: Math.floor(high / step) + 1 }, (_, at) => at * step);
   }
 
   function resize() {

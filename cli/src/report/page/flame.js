@@ -92,6 +92,17 @@ const Flame = (() => {
     return it === root ? null : it;
   }
 
+  // The functions that nearly everything goes through, one after the other.
+  function stemOf(tree) {
+    const stem = [];
+    for (let it = tree; ;) {
+      const [largest] = [...it.children.values()].sort((one, other) => weight(other) - weight(one));
+      if (!largest || weight(largest) < 0.97 * weight(tree)) return stem;
+      stem.push(largest);
+      it = largest;
+    }
+  }
+
   // Boxes of this tree, `direction` rows apart, from `left` on.
   function place(tree, left, width, row, direction, all) {
     let x = left;
@@ -118,7 +129,13 @@ const Flame = (() => {
       place(zoomed, 0, width, path.length + 1, 1, all);
     } else if (state.filters.function === undefined) {
       all.push({ node: root, x: 0, width, row: 0 });
-      place(root, 0, width, 1, 1, all);
+      const stem = state.fold ? stemOf(root) : [];
+      const last = stem.length > 3 ? stem[stem.length - 1] : root;
+      if (last !== root) {
+        const label = `${brief(stem[0].name)} › ${stem.length - 2} functions › ${brief(last.name)}`;
+        all.push({ node: last, x: 0, width, row: 1, label });
+      }
+      place(last, 0, width, last === root ? 1 : 2, 1, all);
     } else {
       place(root, 0, width, 0, 1, all);
       const callers = [];
@@ -202,7 +219,7 @@ const Flame = (() => {
       if (wide > 26) {
         context.fillStyle = it === root || it.isFolded ? dim : ink;
         const more = it.count > 1 ? ` … ${it.count} functions` : "";
-        const name = it === root ? `${viewName()}: ${text(weight(root))}` : brief(it.name) + more;
+        const name = it === root ? `${viewName()}: ${text(weight(root))}` : box.label || brief(it.name) + more;
         context.fillText(cut(context, name, wide - 8), x + 4, y + high / 2 + 0.5);
       }
     }

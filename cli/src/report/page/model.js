@@ -26,9 +26,10 @@ const Model = (() => {
   const STARTS = new Set(["_start", "clone", "clone3", "start_thread", "__libc_start_main", "_dl_start_user"]);
   const isFoldable = number => { const [text, , , folded] = content.functions[number]; return Boolean(folded) || STARTS.has(content.texts[text]); };
 
-  const spread = row => row.series.map(values => {
-    const all = new Float64Array(slices);
-    all.set(values.slice(0, slices - row.first), row.first);
+  // Bytes are multiples of the unit of their cell.
+  const spread = row => row.series.map((values, place) => {
+    const all = new Float64Array(slices), unit = [BORN, LEFT, TOP, END].includes(place) ? row.unit : 1;
+    values.slice(0, slices - row.first).forEach((value, slice) => { all[row.first + slice] = value * unit; });
     return all;
   });
 

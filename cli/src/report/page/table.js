@@ -84,7 +84,7 @@ const Table = (() => {
     if (number === currentRow) made.classList.add("current");
     const place = element("div", "place");
     // A place that is too long is shortened in the middle: its end does not shrink.
-    const label = brief(row.label), end = label.length > 30 ? label.length - 12 : label.length;
+    const label = brief(row.label), end = label.length > 26 ? label.length - 16 : label.length;
     if (row.isOthers) place.classList.add("others");
     place.append(element("span", "start", label.slice(0, end)), element("span", "end", label.slice(end)));
     if (row.source) place.append(element("span", "source", row.source.split("/").pop()));
