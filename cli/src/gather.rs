@@ -65,7 +65,7 @@ impl<'a> Gathered<'a> {
             stacks::name(&stacks, &symbols.names, &symbols.names_files, messages)?;
         }
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        let summaries = traces.iter().map(|trace| Summary::on_threads(trace, threads)).collect();
+        let summaries = traces.iter().map(|trace| Summary::counted(trace, threads)).collect();
         Ok(Gathered { traces, summaries, stacks, figures })
     }
 

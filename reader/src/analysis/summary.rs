@@ -194,9 +194,18 @@ impl Summary {
 
     /// Reads the whole trace once, on at most `threads` threads.
     pub fn on_threads(trace: &Trace, threads: usize) -> Summary {
+        Summary::with(trace, threads, MOST_REPLAYED)
+    }
+
+    /// The same without a replay of a small trace: releases of memory never seen are not exact.
+    pub fn counted(trace: &Trace, threads: usize) -> Summary {
+        Summary::with(trace, threads, 0)
+    }
+
+    fn with(trace: &Trace, threads: usize, most_replayed: u64) -> Summary {
         let counts = Counts::of(trace, threads);
         let header = trace.header();
-        let unseen_releases_exact = counts.present <= MOST_REPLAYED;
+        let unseen_releases_exact = counts.present <= most_replayed;
         let unseen_releases = match unseen_releases_exact {
             true => trace.again(|| Check::without_stacks(trace)).unknown_frees,
             false => counts.deaths.saturating_sub(counts.births),
