@@ -40,6 +40,7 @@ fn a_page_for_each_command_and_the_variables() {
         "leaks",
         "library",
         "merge",
+        "report",
         "run",
         "stats",
         "summary",

@@ -41,7 +41,7 @@ const MOST_FILES: usize = 3;
 
 const HELP: &str = "\
 Examples:
-  mallook mallook.out.4711.1700000000.0          the same as mallook summary …
+  mallook mallook.out.4711.1700000000.0          the same as mallook summary ...
   mallook summary mallook.out                    all traces of a run: a row a process, and their sum
   mallook summary --json mallook.out | jq .peak_bytes
   mallook summary --fail-if 'peak>32M' --fail-if 'leaked>0' mallook.out
