@@ -108,7 +108,7 @@ pub use event::{
     Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, follow,
 };
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
-pub use source::{Mapped, Source};
+pub use source::{Mapped, OwnedBytes, Source};
 #[cfg(feature = "symbols")]
 pub use stack::ModuleNames;
 pub use stack::{Frame, FrameKind, FrameName, Frames, Module, StackId, Stacks};

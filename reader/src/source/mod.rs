@@ -36,27 +36,27 @@ pub enum Source<'a> {
     /// Bytes that do not change.
     Bytes(&'a [u8]),
     /// The same, owned: what came through a pipe, or was compressed.
-    Owned(Owned),
+    Owned(OwnedBytes),
     /// A file, which a traced process may be writing to.
     Mapped(Mapped),
 }
 
 /// Bytes that do not change, or a part of them.
 #[derive(Clone, Debug)]
-pub struct Owned {
+pub struct OwnedBytes {
     bytes: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
-impl From<Vec<u8>> for Owned {
-    fn from(bytes: Vec<u8>) -> Owned {
-        Owned { range: 0..bytes.len(), bytes: Arc::new(bytes) }
+impl From<Vec<u8>> for OwnedBytes {
+    fn from(bytes: Vec<u8>) -> OwnedBytes {
+        OwnedBytes { range: 0..bytes.len(), bytes: Arc::new(bytes) }
     }
 }
 
-impl Owned {
-    fn part(&self, range: Range<usize>) -> Owned {
-        Owned { bytes: Arc::clone(&self.bytes), range }
+impl OwnedBytes {
+    fn part(&self, range: Range<usize>) -> OwnedBytes {
+        OwnedBytes { bytes: Arc::clone(&self.bytes), range }
     }
 }
 
@@ -99,7 +99,7 @@ impl Source<'_> {
     fn bytes(&self) -> &[u8] {
         match self {
             Source::Bytes(bytes) => bytes,
-            Source::Owned(Owned { bytes, range }) => &bytes[range.clone()],
+            Source::Owned(OwnedBytes { bytes, range }) => &bytes[range.clone()],
             Source::Mapped(_) => &[],
         }
     }
