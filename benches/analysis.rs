@@ -84,7 +84,7 @@ fn against_heaptrack() -> Result<()> {
     }
     let directory = TempDir::new()?;
     let pairs: u64 = scale::amount("MALLOOK_BENCH_PAIRS", 5_000_000, 10_000);
-    let churn = [env!("CARGO_BIN_EXE_churn"), "sizes", "1", &pairs.to_string()].map(str::to_owned);
+    let churn = [env!("CARGO_BIN_EXE_churn"), "random", "1", &pairs.to_string()].map(str::to_owned);
     let recorded = |tool: &mut Command| -> Result<()> {
         let status = tool
             .args(&churn)
@@ -108,7 +108,7 @@ fn against_heaptrack() -> Result<()> {
     };
     let (plain, stacks, heaptrack) = (file("plain.")?, file("stacks.")?, file("heaptrack.")?);
     println!(
-        "\nchurn sizes, {pairs} pairs of malloc and free: million events a second, peak memory in MiB"
+        "\nchurn random, {pairs} pairs of malloc and free: million events a second, peak memory in MiB"
     );
     let line = |name: &str, usage: Usage| {
         let rate = 2.0 * pairs as f64 / MILLION / usage.wall.as_secs_f64();
