@@ -224,12 +224,12 @@ fn write_hotly(call: &Call, encoder: &mut Encoder, sites: &[Site]) -> bool {
             buffer,
             &next,
             slots,
+            |cursor| _ = coded.write(sites, cursor, next.parity_bits),
             Slot::word0(call.kind, aux, 0),
             call.address,
             call.size,
         );
     if is_done {
-        coded.write(sites, next.cursor, next.parity_bits);
         encoder.confirm(coded, depth);
     }
     is_done

@@ -42,15 +42,17 @@ pub fn write_hot(
     address: usize,
     size: usize,
 ) -> bool {
-    write_hot_behind(buffer, next, 0, head, address, size)
+    write_hot_behind(buffer, next, 0, |_| (), head, address, size)
 }
 
-/// As [`write_hot`], behind so many slots that are the caller's to write, if it is `true`.
+/// As [`write_hot`], behind so many slots, which `before` writes from this address on: whoever sees the
+/// moment sees them, wherever the process is killed.
 #[inline(always)]
 pub fn write_hot_behind(
     buffer: &ThreadBuffer,
     next: &NextSlot,
     slots: usize,
+    before: impl FnOnce(usize),
     head: u64,
     address: usize,
     size: usize,
@@ -61,6 +63,7 @@ pub fn write_hot_behind(
     }
     // Fields that fit need no mask.
     let word0 = head | address as u64 | next.parity_bits;
+    before(next.cursor);
     let place = next.cursor + slots * SLOT_SIZE;
     slot_at(place).commit(word0, Slot::word1(0, delta as u32) | size as u64);
     true
