@@ -49,7 +49,8 @@ fn births(trace: &Trace, symbols: &Symbols) -> Vec<Birth> {
     let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let births = rows.filter(|row| {
         let op = row["op"].as_str().unwrap_or_default();
-        row["size"].is_u64() && !op.starts_with("free")
+        // A reallocation that a kill has come into has no birth yet.
+        row["size"].is_u64() && !op.starts_with("free") && !row["address"].is_null()
     });
     let frame = |frame: &serde_json::Value| {
         let Some(module) = frame["module"].as_str() else { return "?".to_owned() };
