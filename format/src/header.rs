@@ -16,6 +16,9 @@ pub const FLAG_OTHER_MALLOC: u32 = 2;
 /// Bit of [`FileHeader::flags`]: a tool has written the trace, which is a time range of another one.
 pub const FLAG_CUT: u32 = 4;
 
+/// Bit of [`FileHeader::flags`]: a tool has made the trace from a damaged one, so events may be missing.
+pub const FLAG_OF_DAMAGED: u32 = 8;
+
 /// The largest number of events of a thread that share one read of [`Clock::Coarse`].
 pub const COARSE_EVENTS: u64 = 16;
 
@@ -90,7 +93,7 @@ pub struct FileHeader {
     pub parent_pid: u32,
     /// Page size in bytes.
     pub page_size: u32,
-    /// [`FLAG_RESTART`], [`FLAG_OTHER_MALLOC`], [`FLAG_CUT`].
+    /// [`FLAG_RESTART`], [`FLAG_OTHER_MALLOC`], [`FLAG_CUT`], [`FLAG_OF_DAMAGED`].
     pub flags: u32,
     /// Unix seconds, as in the file's name.
     pub epoch: u64,

@@ -78,6 +78,13 @@ raw_enum! {
         /// field is the PID of the caller, which differs from the header's in a `vfork` child, and
         /// is 0 in a process that may not ask for it; the size is the exit code.
         Exit = 38,
+        /// Recording pauses: from here to the next [`Kind::Resumed`], any event may be missing.
+        Paused = 39,
+        /// Recording goes on. Without a [`Kind::Paused`] before it, that was overwritten.
+        Resumed = 40,
+        /// Nothing writes slots of this kind: readers make a marker of each [mark](crate::Mark), whose
+        /// address is its place.
+        Mark = 41,
         /// Prefix: absolute ticks, the new base of the slots after it.
         Ticks = 48,
         /// Prefix: `CLOCK_MONOTONIC` nanoseconds of the `Ticks` before it.
@@ -206,6 +213,9 @@ impl Kind {
             Kind::Exec => "exec",
             Kind::End => "end",
             Kind::Exit => "exit",
+            Kind::Paused => "paused",
+            Kind::Resumed => "resumed",
+            Kind::Mark => "mark",
             Kind::Ticks => "ticks",
             Kind::Nanos => "nanos",
             Kind::WideSize => "wide_size",

@@ -32,8 +32,14 @@ pub const CURSOR_OFFSET: usize = 2048;
 pub const OPENED_OFFSET: usize = 2056;
 /// Offset of the number of threads that write.
 pub const WRITERS_OFFSET: usize = 2064;
-/// Offset of the control word, alone in its 128 bytes.
+/// Offset of the control word, alone in its 128 bytes but for the next three.
 pub const CONTROL_OFFSET: usize = 2176;
+/// Offset of the time since which recording pauses.
+pub const PAUSED_OFFSET: usize = 2184;
+/// Offset of the number of pauses.
+pub const PAUSES_OFFSET: usize = 2192;
+/// Offset of the number of marks.
+pub const MARKS_OFFSET: usize = 2200;
 /// Offset of the first stripe of loss counters.
 pub const LOSS_OFFSET: usize = 2304;
 /// Number of stripes of loss counters; threads spread over them.
@@ -45,6 +51,17 @@ pub const STRIPES_IN_USE: usize = (4096 - LOSS_OFFSET) / STRIPE_SIZE;
 pub const STRIPE_SIZE: usize = 128;
 /// Number of counters in a stripe.
 pub const STRIPE_WORDS: usize = STRIPE_SIZE / 8;
+
+/// Offset of the first [mark](crate::Mark).
+pub const MARK_OFFSET: usize = LOSS_OFFSET + LOSS_STRIPES * STRIPE_SIZE;
+/// Number of marks that a trace has room for.
+pub const MARKS: usize = (BLOCK_SIZE - MARK_OFFSET) / MARK_SIZE;
+/// Size of a mark.
+pub const MARK_SIZE: usize = 128;
+
+/// The fewest ticks between a marker of a pause and an event that is skipped in it: the clock of a
+/// thread may be read so much too early.
+pub const PAUSE_MARGIN: u64 = 1 << 16;
 
 /// A string that is padded with zeros: the bytes up to the first one.
 pub(crate) fn until_zero(bytes: &[u8]) -> &[u8] {

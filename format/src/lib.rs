@@ -25,7 +25,7 @@
 //! | 48..56, 56..64, 64..72 | `ticks`, `monotonic_ns`, `realtime_ns` | one moment on three clocks |
 //! | 72..76, 76..80 | `pid`, `parent_pid` | in the PID namespace of the process |
 //! | 80..84 | `page_size` | bytes |
-//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's; bit 2: a cut |
+//! | 84..88 | `flags` | bit 0: a forked child that goes on without exec; bit 1: its `malloc` is not the recorder's; bit 2: a cut; bit 3: made from a damaged trace |
 //! | 88..96 | `epoch` | Unix seconds, as in the file's name |
 //! | 96..100, 100..104 | `site_start`, `site_blocks` | the blocks behind a ring that may hold sites: the first one, their number; 0 in full mode |
 //! | 104..108 | `stacks` | how call stacks were taken ([`Stacks`]) |
@@ -38,8 +38,11 @@
 //! | 2056..2064 | opened | blocks opened so far, by any number of uses each |
 //! | 2064..2072 | writers | threads that have written so far, or are about to; 0: not known |
 //! | 2176..2184 | control word | [`Control`] |
+//! | 2184..2192 | paused | `CLOCK_MONOTONIC` nanoseconds since which recording pauses, 0 while it does not |
+//! | 2192..2200 | pauses | pauses so far |
+//! | 2200..2208 | marks | places for marks that were taken, or asked for when there was none left |
 //! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]); the last two stay 0 |
-//! | 4352..16384 | reserved | |
+//! | 4352..16384 | marks | 94 [marks](Mark) of 128 bytes, from the first one on |
 //!
 //! # Block
 //!
@@ -92,7 +95,7 @@
 //!   [`DELETE_SIZED`] where an `operator delete` is given a size. An address of 0 is a failed
 //!   allocation. The size is the requested one, saturated at `u64::MAX` for an
 //!   overflowing `calloc`.
-//! * *markers*: start, fork, exec, exit, end of the process. The address field holds a PID where
+//! * *markers*: start, fork, exec, exit, end of the process; pauses of the recording. The address field holds a PID where
 //!   there is one: that of the caller, which is not the process's in a child that shares its memory
 //!   (`vfork`). An exit has its code in the size; handlers may record after it. What follows an exec
 //!   of the process itself says that it failed.
@@ -142,6 +145,30 @@
 //!   causality, a moment of an address that has overtaken one of another thread. If threads hand
 //!   the same addresses to and fro within a burst, it cannot know the true order.
 //!
+//! # Pauses
+//!
+//! Whoever may write to the file sets and clears bit 4 of the control word, atomically, through a shared
+//! mapping of the header's first page. The process sees it when a thread looks, which is with each event
+//! of a thread that does not record, or reads another clock than the counter for each event, and else
+//! with the first event after 2^22 ticks. The first thread that sees that a pause begins or ends writes
+//! the marker, [`Kind::Paused`] or [`Kind::Resumed`]. They take turns, and
+//!
+//! * every event that is skipped is at least [`PAUSE_MARGIN`] ticks behind the one and before the other;
+//! * events between the two may be there: of threads that have not looked yet;
+//! * markers are not skipped.
+//!
+//! So after a pause a block may have died unseen, if it was born before the end of the pause. A process
+//! that starts paused has a [`Kind::Paused`] behind its [`Kind::Start`] and no event before a
+//! [`Kind::Resumed`]. A forked child starts paused if its parent is paused at that moment; a program
+//! that finds a file `PREFIX.control` starts as the first word of that says, `paused` or `running`.
+//!
+//! # Marks
+//!
+//! A [mark](Mark) is a text with a time, by the process itself or by any program that may write to
+//! the file. It takes the next place by adding 1 to the count of marks; beyond the last one it is
+//! refused. Then it writes time and text, and at last the state. They stand in the header, so
+//! that no ring overwrites them, and a process that does not allocate can have them.
+//!
 //! # Cuts
 //!
 //! A trace with bit 2 of `flags` is a time range of another one, which a tool has written in full mode.
@@ -170,7 +197,7 @@
 //! sync                  the atomics: core's, or loom's
 //! kind loss error      kinds of slots; causes of losses; errors of headers
 //! header live          block 0: written once; changing while the process runs
-//! slot block           a slot; the header of a block
+//! slot block mark      a slot; the header of a block; a mark in block 0
 //! stack                call stacks, sites and modules
 //! ring                  the protocol of a block, both halves
 //! ```
@@ -183,6 +210,7 @@ mod kind;
 mod layout;
 mod live;
 mod loss;
+mod mark;
 mod raw;
 pub mod ring;
 mod size;
@@ -193,15 +221,18 @@ mod sync;
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
 pub use error::HeaderError;
 pub use header::{
-    COARSE_EVENTS, Clock, FLAG_CUT, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Mode, Stacks,
+    COARSE_EVENTS, Clock, FLAG_CUT, FLAG_OF_DAMAGED, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader,
+    Mode, Stacks,
 };
 pub use kind::Kind;
 pub use layout::{
     BLOCK_HEADER_SIZE, BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET,
-    LOSS_STRIPES, MAGIC, OPENED_OFFSET, SLOT_SIZE, SLOTS, TRACE_SIZES, VERSION, WRITERS_OFFSET,
+    LOSS_STRIPES, MAGIC, MARK_OFFSET, MARK_SIZE, MARKS, MARKS_OFFSET, OPENED_OFFSET, PAUSE_MARGIN,
+    PAUSED_OFFSET, PAUSES_OFFSET, SLOT_SIZE, SLOTS, TRACE_SIZES, VERSION, WRITERS_OFFSET,
 };
 pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
+pub use mark::{MARK_TEXT, Mark, MarkCell};
 pub use raw::raw_enum;
 pub use size::parse_size;
 pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};

@@ -2,7 +2,8 @@
 
 use crate::layout::{
     BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET, LOSS_STRIPES,
-    OPENED_OFFSET, STRIPE_WORDS, STRIPES_IN_USE, WRITERS_OFFSET,
+    MARKS_OFFSET, OPENED_OFFSET, PAUSED_OFFSET, PAUSES_OFFSET, STRIPE_WORDS, STRIPES_IN_USE,
+    WRITERS_OFFSET,
 };
 use crate::loss::Loss;
 use crate::sync::{AtomicU64, Ordering};
@@ -24,6 +25,8 @@ pub struct Control {
     pub exited: Option<u8>,
     /// Bit 3: it called an exec function, and there was no room for the marker.
     pub execed: bool,
+    /// Bit 4: a pause is wanted. Set and cleared by anyone who may write to the file.
+    pub pause: bool,
     /// Bits 8..16, cause + 1: recording stopped before the end of the process.
     pub stopped: Option<Loss>,
 }
@@ -37,6 +40,9 @@ impl Control {
 
     /// Bit for an exec without a marker.
     pub const EXECED: u64 = 8;
+
+    /// Bit for a pause that is wanted.
+    pub const PAUSE: u64 = 16;
 
     /// The bits for an exit without a marker.
     pub const EXITED_BITS: u64 = 4 | 0xff << 16;
@@ -59,6 +65,7 @@ impl Control {
             unloaded: word & Control::UNLOADED != 0,
             exited: (word & 4 != 0).then_some((word >> 16) as u8),
             execed: word & Control::EXECED != 0,
+            pause: word & Control::PAUSE != 0,
             stopped: cause.checked_sub(1).and_then(Loss::from_raw),
         }
     }
@@ -68,6 +75,7 @@ impl Control {
 ///
 /// Each is a counter or a set of flags that publishes nothing else, so all accesses are `Relaxed`.
 /// The state word of a block says who may use it, not the claim number ([`crate::ring`]).
+#[derive(Debug)]
 #[repr(C)]
 pub struct LiveWords {
     /// Blocks claimed so far, with [`CURSOR_CLOSED`]. Written by every thread that needs a block.
@@ -81,7 +89,14 @@ pub struct LiveWords {
     pad0: [u64; STRIPE_WORDS - 3],
     /// [`Control`].
     pub control: AtomicU64,
-    pad1: [u64; STRIPE_WORDS - 1],
+    /// `CLOCK_MONOTONIC` nanoseconds of the marker since which recording pauses, 0 while it does not.
+    /// Written by the thread that has written the marker.
+    pub paused_ns: AtomicU64,
+    /// Pauses so far. As `paused_ns`.
+    pub pauses: AtomicU64,
+    /// Places for [marks](crate::Mark) that were taken or asked for, by anyone.
+    pub marks: AtomicU64,
+    pad1: [u64; STRIPE_WORDS - 4],
     losses: [[AtomicU64; STRIPE_WORDS]; LOSS_STRIPES],
 }
 
@@ -90,6 +105,9 @@ const _: () = {
     assert!(core::mem::offset_of!(LiveWords, opened) + CURSOR_OFFSET == OPENED_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, writers) + CURSOR_OFFSET == WRITERS_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, control) + CURSOR_OFFSET == CONTROL_OFFSET);
+    assert!(core::mem::offset_of!(LiveWords, paused_ns) + CURSOR_OFFSET == PAUSED_OFFSET);
+    assert!(core::mem::offset_of!(LiveWords, pauses) + CURSOR_OFFSET == PAUSES_OFFSET);
+    assert!(core::mem::offset_of!(LiveWords, marks) + CURSOR_OFFSET == MARKS_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, losses) + CURSOR_OFFSET == LOSS_OFFSET);
     assert!(size_of::<LiveWords>() + CURSOR_OFFSET <= BLOCK_SIZE);
 };
@@ -120,6 +138,12 @@ pub struct LiveSnapshot {
     pub writers: u64,
     /// How the process ended, if it did.
     pub control: Control,
+    /// `CLOCK_MONOTONIC` nanoseconds since which recording pauses, 0 while it does not.
+    pub paused_ns: u64,
+    /// Pauses so far.
+    pub pauses: u64,
+    /// Places for marks that were taken or asked for.
+    pub marks: u64,
     /// Events that could not be recorded, by cause: `lost[cause as usize]`.
     pub lost: [u64; Loss::ALL.len()],
 }
@@ -133,6 +157,9 @@ impl LiveSnapshot {
             opened: words[OPENED_OFFSET / 8],
             writers: words[WRITERS_OFFSET / 8],
             control: Control::from_word(words[CONTROL_OFFSET / 8]),
+            paused_ns: words[PAUSED_OFFSET / 8],
+            pauses: words[PAUSES_OFFSET / 8],
+            marks: words[MARKS_OFFSET / 8],
             lost: Loss::ALL.map(|cause| {
                 stripes().fold(0u64, |sum, stripe| sum.wrapping_add(stripe[cause as usize]))
             }),

@@ -42,6 +42,7 @@ use crate::sync::{AtomicU64, Ordering, fence};
 const SNAPSHOT_TRIES: usize = 16;
 
 /// A slot in the shared mapping.
+#[derive(Debug)]
 #[repr(C)]
 pub struct SlotCell {
     /// Publishes the slot: a kind, and the parity of the present use.
@@ -68,6 +69,7 @@ impl SlotCell {
 }
 
 /// A block in the shared mapping: a [`BlockHeader`] and its slots.
+#[derive(Debug)]
 #[repr(C)]
 pub struct BlockCell {
     /// [`State`]. Moves from closed to preparing by compare-and-swap, otherwise written by the

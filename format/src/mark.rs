@@ -1,0 +1,85 @@
+//! Marks: texts with a time, in block 0.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::layout::{BLOCK_SIZE, MARK_OFFSET, MARK_SIZE, MARKS, until_zero};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The longest text of a mark, in bytes.
+pub const MARK_TEXT: usize = MARK_SIZE - 16;
+
+/// A mark: a moment of the run that somebody has named.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Mark {
+    /// 1 once time and text are there; anything else: nothing is.
+    pub state: u64,
+    /// `CLOCK_MONOTONIC` nanoseconds.
+    pub monotonic_ns: u64,
+    /// The text, any bytes but zeros, padded with zeros.
+    pub text: [u8; MARK_TEXT],
+}
+
+const _: () = assert!(size_of::<Mark>() == MARK_SIZE, "as specified");
+const _: () = assert!(MARK_OFFSET + MARKS * MARK_SIZE == BLOCK_SIZE, "they fill the header");
+
+impl Mark {
+    /// A mark with the first bytes of a text, up to a zero.
+    pub fn new(monotonic_ns: u64, text: &[u8]) -> Mark {
+        let mut mark = Mark { state: 1, monotonic_ns, text: [0; MARK_TEXT] };
+        mark.text.iter_mut().zip(until_zero(text)).for_each(|(place, byte)| *place = *byte);
+        mark
+    }
+
+    /// It was written to its end.
+    pub fn is_there(&self) -> bool {
+        self.state == 1
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        until_zero(&self.text)
+    }
+}
+
+/// A mark in the shared mapping.
+#[derive(Debug)]
+#[repr(C)]
+pub struct MarkCell([AtomicU64; MARK_SIZE / 8]);
+
+impl MarkCell {
+    /// Writes the mark, by whoever has taken its place.
+    pub fn write(&self, mark: &Mark) {
+        let words: &[u64; MARK_SIZE / 8] = bytemuck::cast_ref(mark);
+        for (place, word) in self.0.iter().zip(words).skip(1) {
+            // Relaxed: published by the store below.
+            place.store(*word, Ordering::Relaxed);
+        }
+        if let (Some(place), Some(word)) = (self.0.first(), words.first()) {
+            // Release: pairs with the Acquire fence of a reader that copies the header.
+            place.store(*word, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_its_end_or_at_a_zero() {
+        assert_eq!(Mark::new(7, b"deploy").text(), b"deploy");
+        assert_eq!(Mark::new(7, b"a\0b").text(), b"a");
+        assert_eq!(Mark::new(7, &[b'x'; 200]).text(), [b'x'; MARK_TEXT]);
+        assert!(Mark::new(7, b"").is_there() && !Mark::zeroed().is_there());
+    }
+
+    #[test]
+    fn a_mark_in_a_mapping_is_the_mark() {
+        let cell = MarkCell([const { AtomicU64::new(0) }; MARK_SIZE / 8]);
+        let mark = Mark::new(1 << 40, b"end of warm-up");
+        cell.write(&mark);
+        let words = cell.0.each_ref().map(|word| word.load(Ordering::Relaxed));
+        assert_eq!(bytemuck::bytes_of(&words), bytemuck::bytes_of(&mark));
+    }
+}
