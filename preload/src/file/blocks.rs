@@ -4,14 +4,17 @@ use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use mallook_format::ring::BlockCell;
-use mallook_format::{BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, Mode, State};
+use mallook_format::{
+    BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, MARK_OFFSET, MARK_SIZE, MARKS, Mark,
+    MarkCell, Mode, State,
+};
 
 use crate::host::memory::PAGE;
 
 use super::growth::Growth;
 use super::inherited;
 use super::lap::Lap;
-use super::reserve::{BY_PAGE, Place, Reserved, offset};
+use super::reserve::{BY_PAGE, BlockMapping, Reserved, offset};
 use super::windows::{FIRST_MAPPING, Windows};
 
 /// Blocks for call sites that are reserved before a process confines itself: four thousand sites.
@@ -132,10 +135,36 @@ impl TraceFile {
     pub fn live(&self) -> Option<&'static LiveWords> {
         // Relaxed: the stage of the session was read before, or only the counters are needed.
         let base = self.base.load(Relaxed);
-        let words = base.checked_add(CURSOR_OFFSET)? as *const LiveWords;
-        // SAFETY: `base` is the header's mapping, which stays for the life of the process; the
-        // words are atomics at a properly aligned offset of it.
-        (base != 0).then(|| unsafe { &*words })
+        // SAFETY: `base` is the header's mapping, which stays for the life of the process.
+        (base != 0).then(|| unsafe { TraceFile::live_at(base) })
+    }
+
+    /// The changing words of a header.
+    ///
+    /// # Safety
+    /// It is mapped here, for the life of the process.
+    #[inline]
+    pub unsafe fn live_at(header: usize) -> &'static LiveWords {
+        let words = header.wrapping_add(CURSOR_OFFSET) as *const LiveWords;
+        // SAFETY: by contract; the words are atomics at a properly aligned offset of it.
+        unsafe { &*words }
+    }
+
+    /// Puts a mark into the header; `false` if there is no room.
+    pub fn mark(&self, mark: &Mark) -> bool {
+        let (Some(live), base) = (self.live(), self.base.load(Relaxed)) else { return false };
+        // The place is the entitlement.
+        let place = live.marks.fetch_add(1, Relaxed) as usize;
+        let start = MARK_OFFSET + place.min(MARKS) * MARK_SIZE;
+        if place >= MARKS
+            || self.reserved.of_header(&self.growth.name, base, start, MARK_SIZE).is_err()
+        {
+            return false;
+        }
+        // SAFETY: a place in the header's mapping, which stays for the life of the process, and has its
+        // space. Marks are atomics.
+        unsafe { &*((base + start) as *const MarkCell) }.write(mark);
+        true
     }
 
     /// Claims the next block for the calling thread. `kept` is what its last claim left. `evict` is
@@ -165,18 +194,18 @@ impl TraceFile {
 
     /// The block of a claim in full mode.
     fn back(&self, sequence: u64) -> Result<Claimed, Loss> {
-        self.growth.reach(offset(sequence + 1))?;
+        self.growth.extend_to(offset(sequence + 1))?;
         let (name, header) = (&self.growth.name, self.base.load(Relaxed));
-        let place = self.windows.block(name, header, sequence)?;
+        let mapping = self.windows.block(name, header, sequence)?;
         let length = self.growth.length();
-        let taken = (self.reserved.next(name, sequence, place, 0, length))
-            .and_then(|reserved| Ok((reserved, take(place.address, sequence)?)));
+        let taken = (self.reserved.next(name, sequence, mapping, 0, length))
+            .and_then(|reserved| Ok((reserved, take(mapping.address, sequence)?)));
         match taken {
             Ok((reserved, state)) => {
-                Ok(Claimed { block: block_at(place.address), state, reserved })
+                Ok(Claimed { block: block_at(mapping.address), state, reserved })
             }
             Err(cause) => {
-                self.windows.release(sequence, place.address);
+                self.windows.release(sequence, mapping.address);
                 Err(cause)
             }
         }
@@ -301,9 +330,10 @@ impl TraceFile {
             return;
         }
         for block in 0..BY_PAGE {
-            let place = Place { address: header + offset(block) as usize, is_alone: false };
+            let mapping =
+                BlockMapping { address: header + offset(block) as usize, is_alone: false };
             if offset(block) < self.used() {
-                reserve_whole(&self.reserved, self, block, place, self.growth.length());
+                reserve_whole(&self.reserved, self, block, mapping, self.growth.length());
             }
         }
         self.growth.prepare(self.used(), 2 * ahead);
@@ -313,10 +343,10 @@ impl TraceFile {
         self.windows.map_ahead(name, header, from, to);
         let mut next = from;
         while next < to {
-            let Ok(place) = self.windows.block(name, header, next) else { break };
-            let reserved = reserve_whole(&self.reserved, self, next, place, length);
-            self.windows.release(next, place.address);
-            if !reserved || place.is_alone {
+            let Ok(mapping) = self.windows.block(name, header, next) else { break };
+            let reserved = reserve_whole(&self.reserved, self, next, mapping, length);
+            self.windows.release(next, mapping.address);
+            if !reserved || mapping.is_alone {
                 break;
             }
             next += 1;
@@ -335,12 +365,12 @@ fn reserve_whole(
     reserved: &Reserved,
     file: &TraceFile,
     block: u64,
-    place: Place,
+    mapping: BlockMapping,
     length: u64,
 ) -> bool {
     let mut have = 0;
     while have < BLOCK_SIZE {
-        match reserved.next(&file.growth.name, block, place, have, length) {
+        match reserved.next(&file.growth.name, block, mapping, have, length) {
             Ok(more) => have = more,
             Err(_) => return false,
         }

@@ -95,7 +95,7 @@ impl Growth {
     ///
     /// # Errors
     /// It may not or cannot be.
-    pub fn reach(&self, end: u64) -> Result<(), Loss> {
+    pub fn extend_to(&self, end: u64) -> Result<(), Loss> {
         while end > self.length() {
             if is_confined() {
                 return Err(Loss::Confined);
@@ -111,7 +111,7 @@ impl Growth {
             }
         }
         if end > self.in_advance_from.load(Relaxed) {
-            self.reach_in_advance(end);
+            self.extend_in_advance(end);
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Growth {
     }
 
     /// Makes the file longer before that is needed; a failure is no loss yet.
-    fn reach_in_advance(&self, end: u64) {
+    fn extend_in_advance(&self, end: u64) {
         let Some(busy) = self.try_busy().filter(|_| !is_confined()) else { return };
         let length = self.length();
         if self.advance(length) < end && self.lengthen(&busy, self.next_length(length)).is_err() {

@@ -4,7 +4,7 @@
 //! in its row.
 //!
 //! ```text
-//! path create       the path of the trace; a new file
+//! path create control  the path of the trace; a new file; the file that says who starts paused
 //! by_name           the file under its name, without a descriptor
 //! inherited         the mappings of the parent's trace in a forked child
 //! mapping           mappings between pages that nobody may touch
@@ -16,6 +16,7 @@
 
 pub mod blocks;
 pub mod by_name;
+pub mod control;
 pub mod create;
 pub mod growth;
 pub mod inherited;

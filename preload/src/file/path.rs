@@ -30,7 +30,7 @@ unsafe impl Sync for Shared {}
 static PATH: Shared =
     Shared(UnsafeCell::new(Path { bytes: [0; PATH_BYTES + NUMBER_BYTES], prefix: 0 }));
 
-/// The directory of the traces, with a slash and a zero.
+/// The directory of the traces, with a slash and a zero, or another path beside them.
 struct Directory(UnsafeCell<[u8; PATH_BYTES + 1]>);
 
 // SAFETY: only the thread that opens the process's session uses it.
@@ -109,6 +109,28 @@ pub unsafe fn with_new_path<T>(
             result => return result,
         }
     }
+}
+
+/// Calls `work` with the prefix of the traces and this behind it.
+///
+/// # Safety
+/// The caller is the thread that opens the session.
+pub unsafe fn beside<T>(
+    suffix: &[u8],
+    work: impl FnOnce(&CStr) -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    // SAFETY: by contract nobody else uses it now.
+    let path = unsafe { &*PATH.0.get() };
+    // SAFETY: likewise.
+    let copy = unsafe { &mut *DIRECTORY.0.get() };
+    let mut length = 0;
+    append(copy, &mut length, path.bytes.get(..path.prefix).unwrap_or_default());
+    append(copy, &mut length, suffix);
+    if length >= PATH_BYTES {
+        return Err(Errno(libc::ENAMETOOLONG));
+    }
+    append(copy, &mut length, b"\0");
+    work(CStr::from_bytes_until_nul(copy).unwrap_or_default())
 }
 
 /// Calls `work` with the directory of the traces. A copy of it: a child may be forked meanwhile, and

@@ -20,7 +20,8 @@ pub const GROUP: u64 = 4;
 /// Groups that are remembered.
 const GROUPS: usize = 64;
 
-const PAGES: u64 = (BLOCK_SIZE / PAGE) as u64;
+const HEADER_PAGES: usize = BLOCK_SIZE / PAGE;
+const PAGES: u64 = HEADER_PAGES as u64;
 const _: () = assert!(BY_PAGE * PAGES <= 64, "a bit for each page");
 
 /// What is known to be reserved. All zero: nothing.
@@ -30,6 +31,8 @@ pub struct Reserved {
     pages: AtomicU64,
     /// The kernel does not populate (before Linux 5.14): space is allocated by the file's name.
     by_name: AtomicU32,
+    /// A bit for each page of the header that was reserved after the first one.
+    header_pages: AtomicU32,
     /// How often space was given back: what was reserved ahead of the claims is gone since.
     given_back: AtomicU32,
     /// The blocks that were reserved before the process confined itself: the first one, and the one
@@ -42,7 +45,7 @@ pub struct Reserved {
 
 /// Where a block is mapped.
 #[derive(Clone, Copy)]
-pub struct Place {
+pub struct BlockMapping {
     pub address: usize,
     /// The block is mapped alone, without the rest of its group.
     pub is_alone: bool,
@@ -90,6 +93,29 @@ impl Reserved {
         }
     }
 
+    /// Reserves the pages of a part of the header, which is mapped at this address.
+    ///
+    /// # Errors
+    /// As [`Reserved::next`].
+    pub fn of_header(
+        &self,
+        name: &ByName,
+        address: usize,
+        start: usize,
+        length: usize,
+    ) -> Result<(), Loss> {
+        let bit = |page: usize| 1u32 << (page % HEADER_PAGES);
+        let (first, end) = (start / PAGE, (start + length).div_ceil(PAGE));
+        for page in first.max(1)..end {
+            // Relaxed: a hint that the page is there; the kernel has it.
+            if self.header_pages.load(Relaxed) & bit(page) == 0 {
+                self.part(name, address + page * PAGE, (page * PAGE) as u64, PAGE)?;
+                self.header_pages.fetch_or(bit(page), Relaxed);
+            }
+        }
+        Ok(())
+    }
+
     /// Reserves space of a block, `have` bytes of which are reserved; at least one page, and all of
     /// it if that is cheap. `length` is that of the file. Returns the number of bytes that are
     /// reserved now.
@@ -100,12 +126,12 @@ impl Reserved {
         &self,
         name: &ByName,
         block: u64,
-        place: Place,
+        mapping: BlockMapping,
         have: usize,
         length: u64,
     ) -> Result<usize, Loss> {
         if block < BY_PAGE {
-            return self.page(name, block, place.address, have);
+            return self.page(name, block, mapping.address, have);
         }
         let group = block / GROUP;
         if self.has_group(group) || self.is_ahead(block) {
@@ -113,13 +139,13 @@ impl Reserved {
         }
         let all = match have {
             // Threads that take others of the group meanwhile would wait for each other's pages.
-            0 if block.is_multiple_of(GROUP) && !place.is_alone => {
-                self.group(name, group, place.address, length)
+            0 if block.is_multiple_of(GROUP) && !mapping.is_alone => {
+                self.group(name, group, mapping.address, length)
             }
-            0 => self.part(name, place.address, offset(block), BLOCK_SIZE),
+            0 => self.part(name, mapping.address, offset(block), BLOCK_SIZE),
             _ => Err(Loss::Space),
         };
-        all.map(|()| BLOCK_SIZE).or_else(|_| self.page(name, block, place.address, have))
+        all.map(|()| BLOCK_SIZE).or_else(|_| self.page(name, block, mapping.address, have))
     }
 
     /// Reserves the next page of a block, and those after it that are reserved already.

@@ -37,7 +37,7 @@ const NUMBER: u32 = 32;
 const PAGES: u32 = 4;
 
 impl SiteLog {
-    /// Writes so many slots one behind the other. `opening` is what a new block begins with.
+    /// Writes this number of slots one behind the other. `opening` is what a new block begins with.
     ///
     /// # Errors
     /// There is no space for them now, or the caller is a signal handler that has interrupted the

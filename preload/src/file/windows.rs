@@ -17,7 +17,7 @@ use crate::host::syscall::Errno;
 
 use super::by_name::ByName;
 use super::mapping;
-use super::reserve::{Place, offset};
+use super::reserve::{BlockMapping, offset};
 
 const FIRST_BLOCKS: u64 = 4;
 const DOUBLINGS: u32 = 9;
@@ -114,9 +114,10 @@ impl Windows {
     ///
     /// # Errors
     /// It cannot be mapped.
-    pub fn block(&self, name: &ByName, header: usize, block: u64) -> Result<Place, Loss> {
+    pub fn block(&self, name: &ByName, header: usize, block: u64) -> Result<BlockMapping, Loss> {
         let window = Geometry::of_block(block);
-        let within = |start| Place { address: start + window.distance(block), is_alone: false };
+        let within =
+            |start| BlockMapping { address: start + window.distance(block), is_alone: false };
         if let Some(start) = self.use_window(window.number) {
             return Ok(within(start));
         }
@@ -131,7 +132,7 @@ impl Windows {
             return Ok(within(start));
         }
         let alone = self.map(name, header, offset(block), BLOCK_SIZE);
-        alone.map(|address| Place { address, is_alone: true }).map_err(|_| Loss::Mapping)
+        alone.map(|address| BlockMapping { address, is_alone: true }).map_err(|_| Loss::Mapping)
     }
 
     /// Maps all windows up to the one that holds this block, as far as that goes.

@@ -15,10 +15,11 @@
 //! unloaded             programs that are started without us
 //! process              start, fork, exec and the end
 //! departure            the process gives up rights, or its view of the file system
-//! control              how a process restricts itself; names of threads
+//! control asked        how a process restricts itself; names of threads; what a program asks for
 //! ```
 
 mod aside;
+mod asked;
 mod closing;
 mod control;
 mod deepbind;

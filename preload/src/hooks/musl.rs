@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::host::elf::Object;
 use crate::host::errno;
+use crate::host::memory::PAGE;
 
 type Pointer = *mut c_void;
 
@@ -17,7 +18,6 @@ static ALIGNED_ALLOC: AtomicUsize = AtomicUsize::new(0);
 
 /// Memory is compared before it is cleared, in pieces of this size: fresh pages stay untouched.
 const PIECE: usize = 4096;
-const PAGE: usize = 4096;
 
 /// The object is musl's libc.
 pub fn is_musl(object: &Object) -> bool {

@@ -3,10 +3,8 @@
 use core::sync::atomic::{AtomicU64, Ordering::Release};
 
 use crate::host::elf::Symbol;
-use crate::host::memory;
+use crate::host::memory::{self, PAGE};
 use crate::host::syscall::Result;
-
-const PAGE: usize = 4096;
 
 /// Runs `change` while the range, which lies in a symbol table, can be written to.
 ///

@@ -5,6 +5,8 @@
 
 use core::ffi::{CStr, c_char};
 
+use super::memory::PAGE;
+
 type Header = libc::Elf64_Phdr;
 pub type Symbol = libc::Elf64_Sym;
 
@@ -23,7 +25,6 @@ const DT_VERSYM: i64 = 0x6fff_fff0;
 /// Bit of a symbol's version: it is for programs of old, which ask for it.
 const VERSION_HIDDEN: u16 = 0x8000;
 const DT_GNU_HASH: i64 = 0x6fff_fef5;
-const PAGE: u64 = 4096;
 /// The symbol that every copy of this library defines, and nothing else does.
 pub const MARK: &CStr = c"mallook_recorder";
 /// More entries than this are no dynamic section.
@@ -53,7 +54,7 @@ pub unsafe fn read<T: Copy>(address: u64) -> T {
 /// The first program header of a type.
 ///
 /// # Safety
-/// So many headers are at this address.
+/// `count` headers are at this address.
 unsafe fn segment(headers: u64, count: u64, kind: u32) -> Option<Header> {
     let step = size_of::<Header>() as u64;
     // SAFETY: by contract.
@@ -71,7 +72,7 @@ unsafe fn headers_of(start: u64) -> Option<(u64, u64)> {
     let count = u64::from(header.e_phnum);
     let end = header.e_phoff.checked_add(count * size_of::<Header>() as u64)?;
     let is_elf = header.e_ident.starts_with(b"\x7fELF\x02");
-    (is_elf && end <= PAGE).then_some((start + header.e_phoff, count))
+    (is_elf && end <= PAGE as u64).then_some((start + header.e_phoff, count))
 }
 
 /// What was added to the addresses of the file that begins at an address.
@@ -169,7 +170,7 @@ impl Object {
     /// The object that has its program headers at this address, if that is not 0.
     ///
     /// # Safety
-    /// There are so many, and the object is loaded.
+    /// `count` headers are there, and the object is loaded.
     pub unsafe fn of_headers(headers: u64, count: u64) -> Option<Object> {
         // SAFETY: by contract.
         let find = |kind| unsafe { segment(headers, count, kind) };
@@ -184,7 +185,7 @@ impl Object {
         // musl's loader, started as a program, does not say where its headers lie: behind the
         // header of the file.
         let start = headers.wrapping_sub(size_of::<libc::Elf64_Ehdr>() as u64);
-        if !start.is_multiple_of(PAGE) {
+        if !start.is_multiple_of(PAGE as u64) {
             return None;
         }
         // SAFETY: within the page that the headers are in.

@@ -113,6 +113,13 @@ fn status(fd: Fd) -> Result<libc::stat> {
     Ok(unsafe { stat.assume_init() })
 }
 
+/// Whether this is a regular file of the user who owns the other one, or of root.
+pub fn is_of_owner_of(fd: Fd, other: Fd) -> bool {
+    let (Ok(stat), Ok(other)) = (status(fd), status(other)) else { return false };
+    let is_regular = stat.st_mode & libc::S_IFMT == libc::S_IFREG;
+    is_regular && (stat.st_uid == other.st_uid || stat.st_uid == 0)
+}
+
 /// Fills the buffer as far as the file goes; returns the number of bytes that were read.
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     let args = [fd.0 as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];

@@ -1,12 +1,15 @@
 //! The loaded module that holds an address of code, which is on a stack of this process.
 
 use core::ffi::{CStr, c_char, c_void};
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use mallook_unwind::{FindObject, FoundObject};
 
 use super::elf;
 use super::mapped_file::MappedFile;
+use super::memory::PAGE;
+use super::objects::auxiliary;
 
 /// A loaded module.
 pub struct Loaded {
@@ -45,6 +48,29 @@ pub fn find_object() -> Option<FindObject> {
     unsafe { core::mem::transmute::<usize, Option<FindObject>>(address) }
 }
 
+/// The range of the whole program, if this part is its: where there are gaps between its segments,
+/// the loader tells each apart.
+fn program(bias: usize, part: Range<usize>) -> Option<Range<usize>> {
+    type Header = libc::Elf64_Phdr;
+    let (headers, count) = (auxiliary(libc::AT_PHDR), auxiliary(libc::AT_PHNUM));
+    if headers == 0 {
+        return None;
+    }
+    // SAFETY: the kernel says where the program headers are, and how many.
+    let header =
+        |index| unsafe { elf::read::<Header>(headers + index * size_of::<Header>() as u64) };
+    let loaded = (0..count).map(header).filter(|header| header.p_type == libc::PT_LOAD);
+    let (mut start, mut end) = (usize::MAX, 0);
+    for Header { p_vaddr, p_memsz, .. } in loaded {
+        let first = bias.wrapping_add(p_vaddr as usize);
+        start = start.min(first & !(PAGE - 1));
+        end = end.max(first.wrapping_add(p_memsz as usize));
+    }
+    // A loader that was started as a program may not have told the kernel's word.
+    let is_its = |place: &usize| (start..end).contains(place);
+    [headers as usize, part.start, part.end - 1].iter().all(is_its).then_some(start..end)
+}
+
 impl Loaded {
     /// The module that holds an address; `None` if none does. `may_ask`: system calls are allowed.
     pub fn at(address: usize, may_ask: bool) -> Option<Loaded> {
@@ -57,6 +83,10 @@ impl Loaded {
             // stack, so it stays.
             let [bias, name] = unsafe { elf::read::<[usize; 2]>(found.link_map as u64) };
             let FoundObject { start, end, .. } = found;
+            // SAFETY: as above: the loader's string.
+            let is_program = unsafe { CStr::from_ptr(name as *const c_char) }.is_empty();
+            let whole = if is_program { program(bias, start..end) } else { None };
+            let Range { start, end } = whole.unwrap_or(start..end);
             return Some(Loaded { start, end, bias, path: Path::Name(name) });
         }
         let file = may_ask.then(|| MappedFile::at(address)).flatten()?;

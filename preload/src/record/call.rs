@@ -10,6 +10,7 @@ use crate::session::stacks;
 use super::cold::{self, record_odd_alignment};
 use super::hot::{record, write_hot, write_hot_behind};
 use super::moment::Moment;
+use super::pause;
 use super::refill::refill;
 use super::stack::encoder::{Coded, Encoder};
 use super::stack::listing::Lister;
@@ -144,9 +145,21 @@ fn record_plainly(call: &Call) {
 
 /// Records a call with its stack; `false` if that cannot be had.
 fn record_with_stack(stacks: Stacks, call: &Call, caller: Caller) -> bool {
+    if pause::rests() {
+        return true;
+    }
     let Wiped { buffers, session, listing } = &WIPED;
-    if !buffers.current().has_owner() && refill(buffers, session, wipe_on_fork, 1).is_err() {
-        return false;
+    if !buffers.current().has_owner() {
+        if pause::is_skipped() {
+            return true;
+        }
+        if refill(buffers, session, wipe_on_fork, 1).is_err() {
+            return false;
+        }
+        // Asked again: the trace may have been opened meanwhile, for a process that starts paused.
+        if pause::is_skipped() {
+            return true;
+        }
     }
     let Some(kept) = memory::of_buffer(buffers.current().index()) else { return false };
     let lister = Lister { listing, session };
@@ -210,13 +223,13 @@ fn in_turn(
 #[inline(always)]
 fn write_hotly(call: &Call, encoder: &mut Encoder, sites: &[Site]) -> bool {
     let buffer = WIPED.buffers.current();
-    let Some((next, place)) = buffer.hot_slot_and_place() else { return false };
+    let Some((next, segment)) = buffer.hot_slot_and_segment() else { return false };
     let depth = sites.len();
-    if let Some(number) = encoder.current(place, depth) {
+    if let Some(number) = encoder.current(segment, depth) {
         let aux = call.aux | number << STACK_SHIFT;
         return write_hot(buffer, &next, Slot::word0(call.kind, aux, 0), call.address, call.size);
     }
-    let coded = encoder.code(place, depth);
+    let coded = encoder.code(segment);
     let slots = coded.slots(depth);
     let aux = call.aux | coded.number() << STACK_SHIFT;
     let is_done = buffer.has_hot_room(&next, slots + 1)
@@ -238,7 +251,7 @@ fn write_hotly(call: &Call, encoder: &mut Encoder, sites: &[Site]) -> bool {
 /// Writes the slots of a call and of its stack.
 #[inline(never)]
 fn write_coded(call: &Call, encoder: &mut Encoder, sites: &[Site]) -> bool {
-    let code = || encoder.code(WIPED.buffers.current().place(), sites.len());
+    let code = || encoder.code(WIPED.buffers.current().segment());
     let coded = write(call, sites, code);
     if let Some(coded) = coded {
         encoder.confirm(coded, sites.len());
@@ -277,6 +290,9 @@ fn apart(
 fn write(call: &Call, sites: &[Site], mut code: impl FnMut() -> Coded) -> Option<Coded> {
     let session = &WIPED.session;
     for _ in 0..ATTEMPTS {
+        if pause::is_skipped() {
+            return None;
+        }
         let buffer = WIPED.buffers.current();
         let cursor = buffer.cursor();
         // What is coded belongs to the cursor, if that is still the same when slots are reserved.

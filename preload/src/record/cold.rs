@@ -9,9 +9,11 @@ use crate::host::task;
 use crate::session::lifecycle::Stage;
 
 use super::moment::{Moment, fits};
+use super::pause;
 use super::refill::refill;
-use super::thread_buffer::{Timed, slot_at};
-use super::wiped::{WIPED, Wiped, wipe_on_fork};
+use super::slow;
+use super::thread_buffer::slot_at;
+use super::wiped::{WIPED, wipe_on_fork};
 
 /// Records a moment that the hot path could not. `head` is word 0 without address and parity.
 #[cold]
@@ -79,7 +81,13 @@ pub fn mark(kind: Kind, aux: u8, pid: u32, number: u32) -> bool {
     // A marker is not part of a burst.
     WIPED.buffers.current().end_burst();
     let (head, address, size) = (Slot::word0(kind, aux, 0), pid.into(), number.into());
-    record_slowly(&Moment { head, address, size, alignment: 0 })
+    let is_done = record_slowly(&Moment { head, address, size, alignment: 0 });
+    let buffer = WIPED.buffers.current();
+    if pause::is_skipped() && buffer.has_owner() {
+        // The marker may have begun a burst.
+        buffer.rest();
+    }
+    is_done
 }
 
 /// Records a marker with the PID of the caller, 0 in a process that may not ask for it.
@@ -89,25 +97,12 @@ pub fn mark_self(kind: Kind, number: u32) -> bool {
 
 /// `false`: there was no room.
 fn record_slowly(moment: &Moment) -> bool {
-    let Wiped { buffers, session, .. } = &WIPED;
-    let slots = moment.slots();
-    loop {
-        let buffer = buffers.current();
-        if let Some(next) = buffer.next_slot(slots) {
-            match buffer.reserve_in_time(&next, slots, session.clock()) {
-                Timed::At(ticks) => {
-                    moment.write(slots, next.cursor, next.parity_bits, ticks);
-                    return true;
-                }
-                Timed::Interrupted => continue,
-                Timed::Late => {}
-            }
-        }
-        if let Err(cause) = refill(buffers, session, wipe_on_fork, slots) {
-            if moment.head().kind().is_some_and(Kind::is_moment) {
-                session.lose(cause);
-            }
-            return false;
-        }
+    let is_moment = moment.head().kind().is_some_and(Kind::is_moment);
+    let written = slow::write(moment, || is_moment && pause::is_skipped());
+    if let Err(cause) = written
+        && is_moment
+    {
+        WIPED.session.lose(cause);
     }
+    written.is_ok()
 }

@@ -45,7 +45,7 @@ pub fn write_hot(
     write_hot_behind(buffer, next, 0, |_| (), head, address, size)
 }
 
-/// As [`write_hot`], behind so many slots, which `before` writes from this address on: whoever sees the
+/// As [`write_hot`], behind `slots` slots, which `before` writes from this address on: whoever sees the
 /// moment sees them, wherever the process is killed.
 #[inline(always)]
 pub fn write_hot_behind(

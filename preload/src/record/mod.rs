@@ -12,7 +12,8 @@
 //! moment refill   the slots of an event; where the next block comes from
 //! stack           what a thread and its process keep of call stacks
 //! wiped           all memory of a process, which the kernel zeroes in a forked child
-//! since           what a thread has recorded since a moment
+//! since slow      what a thread has recorded since a moment; one event by the slow side
+//! pause           whether it records at all
 //! cold hot        one event: what is rare, and what is frequent
 //! call            one event with its call stack
 //! ```
@@ -24,9 +25,11 @@ pub mod hot;
 pub mod moment;
 pub mod names;
 pub mod owner;
+pub mod pause;
 pub mod reclaim;
 pub mod refill;
 pub mod since;
+mod slow;
 pub mod stack;
 pub mod table;
 pub mod thread_buffer;

@@ -144,7 +144,7 @@ impl ThreadBuffers {
         if let Some(live) = session.file.live() {
             live.writers.fetch_add(1, Ordering::Relaxed);
         }
-        buffer.index.store(index as u32, Ordering::Relaxed);
+        buffer.index.store(index as u16, Ordering::Relaxed);
         buffer.forget_name();
         clock::inherit();
         if clock::is_counter_forbidden() {

@@ -117,7 +117,7 @@ fn waiting(deferred: usize) -> (usize, usize) {
     (deferred & !SLOTS_OF_DEFERRED, deferred & SLOTS_OF_DEFERRED)
 }
 
-/// Closes a block of the caller's. `false` if one of so many slots is not written yet.
+/// Closes a block of the caller's. `false` if one of its first `slots` slots is not written yet.
 fn close(file: &TraceFile, address: usize, slots: usize) -> bool {
     let block = block_at(address);
     let sequence = block.own_state().map_or(0, |state| state.sequence);

@@ -10,6 +10,7 @@ use crate::host::own_stack;
 use crate::host::slow_path::SlowPath;
 use crate::session::lifecycle::{Session, Stage};
 use crate::session::open::{self, Opened};
+use crate::session::pause::Stance;
 
 use super::owner::ThreadBuffers;
 use super::thread_buffer::ThreadBuffer;
@@ -21,8 +22,8 @@ const BASE_SLOTS: usize = 2;
 /// Slots of a new owner.
 const OWNER_SLOTS: usize = 3;
 
-/// Makes room for an event of the calling thread, which takes so many slots, and opens the trace if need be. `wipe_on_fork` is
-/// as in [`Session::identify`].
+/// Makes room for an event of the calling thread, which takes `slots` slots, and opens the trace if need
+/// be. `wipe_on_fork` is as in [`Session::identify`].
 ///
 /// # Errors
 /// The event cannot be recorded, for this cause.
@@ -56,11 +57,35 @@ pub fn refill(
         Stage::Stopped if session.file.live().is_none() => return Err(session.stopped_by()),
         _ => {}
     }
+    let begun = begin(buffers, session, slots, opened);
+    if let Opened::Now { .. } = opened
+        && session.pause.stance() == Stance::Starting
+    {
+        // Without the marker, a later event writes it.
+        session.pause.set(if begun.is_ok() { Stance::Paused } else { Stance::Recording });
+    }
+    begun
+}
+
+/// Makes room, and writes the markers of a trace that was just opened.
+fn begin(
+    buffers: &'static ThreadBuffers,
+    session: &Session,
+    slots: usize,
+    opened: Opened,
+) -> Result<(), Loss> {
     let (buffer, adopted) = buffers.own(session)?;
     make_room(buffers, session, buffer, adopted, slots)?;
     if let Opened::Now { parent } = opened {
         let kind = if parent.is_some() { Kind::Restart } else { Kind::Start };
         buffer.push(Slot { word0: Slot::word0(kind, 0, parent.unwrap_or(0).into()), word1: 0 });
+        if session.pause.stance() == Stance::Starting {
+            buffer.push(Slot { word0: Slot::word0(Kind::Paused, 0, 0), word1: 0 });
+            if let Some(live) = session.file.live() {
+                session.pause.note(live, true);
+            }
+            buffer.rest();
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::thread_buffer::ThreadBuffer;
 
 /// Buffers at most, the one that belongs to no thread included.
 pub const BUFFERS: usize = 1 << 16;
+const _: () = assert!(BUFFERS - 1 <= u16::MAX as usize, "a buffer knows its number");
 /// Buffers that are there from the start.
 pub const FIRST: usize = 32;
 const PIECES: usize = (BUFFERS / FIRST).ilog2() as usize;

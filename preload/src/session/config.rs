@@ -27,6 +27,8 @@ pub struct Config {
     pub stacks: Stacks,
     /// Whether releases have call stacks as well.
     pub stacks_of_frees: bool,
+    /// Whether the process starts paused.
+    pub paused: bool,
 }
 
 /// The prefix of the trace's name.
@@ -40,7 +42,7 @@ pub fn prefix(environment: &Environment) -> &'static [u8] {
 /// A variable that was not understood: its name, its value, and the values that it may have.
 type Bad = Option<(&'static [u8], &'static [u8], &'static [u8])>;
 /// Variables that may not be understood.
-const SETTINGS: usize = 7;
+const SETTINGS: usize = 8;
 
 impl Config {
     /// The size of the file in this mode.
@@ -70,7 +72,8 @@ impl Config {
     }
 
     fn parse(value: impl Fn(&[u8]) -> Option<&'static [u8]>, bad: &mut [Bad; SETTINGS]) -> Config {
-        let [bad_mode, bad_size, bad_max, bad_clock, bad_line, bad_stacks, bad_frees] = bad;
+        let [bad_mode, bad_size, bad_max, bad_clock, bad_line, bad_stacks, bad_frees, bad_start] =
+            bad;
         // Not asked for where it does not matter.
         let tsc = value(b"MALLOOK_CLOCK") != Some(b"monotonic") && clock::tsc_is_usable();
         let clocks: &[u8] = match tsc {
@@ -111,6 +114,18 @@ impl Config {
             .unwrap_or(Stacks::Off),
             stacks_of_frees: choose(&value, b"MALLOOK_STACK_FREE", b"0 or 1", bad_frees, is_on)
                 .unwrap_or(false),
+            paused: choose(
+                &value,
+                b"MALLOOK_START",
+                b"running or paused",
+                bad_start,
+                |v| match v {
+                    b"running" => Some(false),
+                    b"paused" => Some(true),
+                    _ => None,
+                },
+            )
+            .unwrap_or(false),
         }
     }
 }
@@ -183,6 +198,7 @@ mod tests {
                 command_line: false,
                 stacks: Stacks::Off,
                 stacks_of_frees: false,
+                paused: false,
             }
         );
         let names: Vec<_> = bad.iter().flatten().map(|&(name, ..)| name).collect();

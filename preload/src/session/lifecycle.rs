@@ -11,6 +11,8 @@ use crate::host::patience::Patience;
 use crate::host::signals::SignalsBlocked;
 use crate::host::{stderr, task};
 
+use super::pause::Pause;
+
 /// Events to lose before the next try after a failure, and the most after several in a row.
 const FIRST_BACK_OFF: u32 = 256;
 const LAST_BACK_OFF: u32 = 1 << 16;
@@ -64,6 +66,8 @@ pub struct Session {
     patience: Patience,
     /// Events lost before there was a header to count them in, by cause.
     lost_early: [AtomicU64; Loss::ALL.len()],
+    /// Whether it pauses.
+    pub pause: Pause,
     /// The file. Last, for the order of its own fields.
     pub file: TraceFile,
 }

@@ -6,8 +6,8 @@
 //! ```text
 //! environment config   the environment, and the settings in it
 //! other_malloc stacks  whether the process has another `malloc`; whether calls have call stacks
-//! other_copy           whether another copy of this library records it
-//! fork                 the settings and ancestry that forked children inherit
+//! other_copy pause     whether another copy of this library records it; whether it pauses
+//! fork start           the settings and ancestry that forked children inherit; who starts paused
 //! lifecycle            the stages of a session, from the first event to the end
 //! open close confine   how it begins and ends, and goes on in a closed world
 //! ```
@@ -21,4 +21,6 @@ pub mod lifecycle;
 pub mod open;
 pub mod other_copy;
 pub mod other_malloc;
+pub mod pause;
 pub mod stacks;
+pub mod start;

@@ -1,12 +1,14 @@
 //! Opens the session of a process: settings, file, header.
 
+use core::sync::atomic::Ordering::Relaxed;
+
 use bytemuck::Zeroable;
 use mallook_format::{
-    BLOCK_SIZE, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE, Stacks,
-    VERSION,
+    BLOCK_SIZE, Control, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader, Loss, MAGIC, SLOT_SIZE,
+    Stacks, VERSION,
 };
 
-use crate::file::blocks::Shape;
+use crate::file::blocks::{Shape, TraceFile};
 use crate::file::create::{self, Created, Way};
 use crate::file::growth::FIRST_LENGTH;
 use crate::file::{inherited, mapping, path};
@@ -20,9 +22,12 @@ use super::config::{self, Config};
 use super::environment::{self, Environment};
 use super::fork;
 use super::lifecycle::{Session, Stage};
+use super::pause::Stance;
+use super::start::Start;
 use super::{other_copy, other_malloc, stacks};
 
 /// The result of an attempt to open a session.
+#[derive(Clone, Copy)]
 pub enum Opened {
     /// This thread has opened the session: a marker is due. In a forked child, with its parent or
     /// an ancestor.
@@ -127,10 +132,11 @@ fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
 /// Creates the file and enters it into the session. A file without a name that cannot be given one
 /// is followed by one that has its name from the start.
 fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(), Failure> {
+    let start = Start::look(config, parent);
     inherited::release();
     let config = &Config { clock: clock::choose(config.clock), ..*config };
-    create_in(Way::Unnamed, session, config, parent)
-        .or_else(|_| create_in(Way::Named, session, config, parent))
+    create_in(Way::Unnamed, session, config, parent, start)
+        .or_else(|_| create_in(Way::Named, session, config, parent, start))
 }
 
 /// Creates and maps the file, and fills the header and the session.
@@ -139,6 +145,7 @@ fn create_in(
     session: &Session,
     config: &Config,
     parent: Option<u32>,
+    start: Start,
 ) -> Result<(), Failure> {
     let realtime_ns = clock::nanoseconds(libc::CLOCK_REALTIME);
     let sync = clock::sync(config.clock);
@@ -195,10 +202,19 @@ fn create_in(
         read_command_line(&mut header.command_line[..]);
     }
     // SAFETY: as above.
+    let starts_paused = unsafe { start.is_paused(created.file) };
+    if starts_paused {
+        // Before anyone can see the trace, and ask for something else.
+        // SAFETY: the header's mapping, which stays unless this fails.
+        let live = unsafe { TraceFile::live_at(mapped) };
+        live.control.store(Control::PAUSE, Relaxed);
+    }
+    // SAFETY: as above.
     unsafe { created.give_name(pid, epoch) }
         .map_err(failed(b"cannot be given its name"))
         .inspect_err(|_| discard(&created, Some(mapped)))?;
     session.set_clock(config.clock);
+    session.pause.set(if starts_paused { Stance::Starting } else { Stance::Recording });
     session.file.enter(mapped, shape, files::copies_on_write(created.file));
     files::close(created.file);
     fork::set_last_pid(pid);

@@ -11,7 +11,7 @@ use mallook_format::{
 };
 use mallook_unwind::Site;
 
-use crate::record::thread_buffer::{Place, slot_at};
+use crate::record::thread_buffer::{Segment, slot_at};
 
 /// Buckets of the table from hashes to numbers.
 const BUCKETS: usize = 512;
@@ -19,15 +19,15 @@ const BUCKETS: usize = 512;
 /// The state of one thread. All zero: of no block.
 #[repr(C)]
 pub struct Encoder {
-    /// The block that it is about.
-    place: Place,
+    /// The part of a block that it is about.
+    segment: Segment,
     /// Outer frames of the thread's last stack that the last one of the block has as well.
     same: usize,
     /// Frames of the last stack of the block.
     depth: usize,
     /// The number that was given last.
     last: u8,
-    /// The number of the last stack of the block; 0 for none.
+    /// The number of the last stack of the block; 0 for none, which has no frames.
     current: u8,
     /// The number of a stack, by its hash; a hint.
     by_hash: [u8; BUCKETS],
@@ -64,34 +64,35 @@ impl Coded {
         }
     }
 
-    /// Writes those slots, from this place on, with these parity bits; returns the place after them.
+    /// Writes those slots, from this address on, with these parity bits; returns the address after them.
     pub fn write(self, sites: &[Site], cursor: usize, parity_bits: u64) -> usize {
         let Coded::New { number, keep } = self else { return cursor };
         let new = sites.get(keep..).unwrap_or_default();
         let more = self.slots(sites.len()) - 1;
         let (outer, inner) = new.split_at(new.len().min(more * MORE_SITES));
-        let mut place = cursor;
+        let mut address = cursor;
         let mut put = |slot: Slot| {
-            slot_at(place).commit(slot.word0 | parity_bits, slot.word1);
-            place += SLOT_SIZE;
+            slot_at(address).commit(slot.word0 | parity_bits, slot.word1);
+            address += SLOT_SIZE;
         };
         for piece in outer.chunks(MORE_SITES) {
             put(stack_more(&padded(piece)));
         }
         put(StackSlot { number, keep: keep as u16, sites: padded(inner) }.slot());
-        place
+        address
     }
 }
 
 /// The sites, with none behind the last.
 fn padded<const COUNT: usize>(sites: &[Site]) -> [mallook_format::Site; COUNT] {
     let mut padded = [mallook_format::Site::NONE; COUNT];
-    padded.iter_mut().zip(sites).for_each(|(place, site)| place.0 = site.0);
+    padded.iter_mut().zip(sites).for_each(|(into, site)| into.0 = site.0);
     padded
 }
 
 impl Encoder {
-    /// Takes notice of the thread's last stack, which has so many outer frames of the one before.
+    /// Takes notice of the thread's last stack, which has `kept` outer frames of the one before: no more
+    /// than it has frames.
     #[inline(always)]
     pub fn see(&mut self, hash: u64, kept: usize) {
         self.hash = hash;
@@ -106,23 +107,23 @@ impl Encoder {
 
     /// The number of the thread's last stack in a block, if it is that of the block as well.
     #[inline(always)]
-    pub fn current(&self, place: Place, depth: usize) -> Option<u8> {
-        let stands = self.same == depth && self.depth == depth && self.place == place;
-        (stands && self.current != 0).then_some(self.current)
+    pub fn current(&self, segment: Segment, depth: usize) -> Option<u8> {
+        let stands = self.same == depth && self.depth == depth && self.segment == segment;
+        stands.then_some(self.current)
     }
 
-    /// How the thread's last stack, of this depth, stands in a block.
+    /// How the thread's last stack stands in a block.
     #[inline]
-    pub fn code(&mut self, place: Place, depth: usize) -> Coded {
-        if self.place != place {
-            self.begin(place);
+    pub fn code(&mut self, segment: Segment) -> Coded {
+        if self.segment != segment {
+            self.begin(segment);
         }
         let hash = self.hash;
         let number = self.by_hash[hash as usize % BUCKETS];
         if self.numbers.get(usize::from(number)) == Some(&hash) {
             return Coded::Known(number);
         }
-        Coded::New { number: self.last % MAX_STACK + 1, keep: self.same.min(depth).min(MAX_KEEP) }
+        Coded::New { number: self.last % MAX_STACK + 1, keep: self.same.min(MAX_KEEP) }
     }
 
     /// The block has the stack of this depth, as it was coded.
@@ -143,7 +144,7 @@ impl Encoder {
 
     /// Begins a block, or one with a new owner.
     #[cold]
-    fn begin(&mut self, place: Place) {
+    fn begin(&mut self, segment: Segment) {
         self.same = 0;
         self.depth = 0;
         self.last = 0;
@@ -151,7 +152,7 @@ impl Encoder {
         self.numbers.fill(0);
         // A handler may interrupt this and leave by `longjmp`: then it is begun again.
         compiler_fence(Ordering::SeqCst);
-        self.place = place;
+        self.segment = segment;
     }
 }
 
@@ -171,15 +172,15 @@ mod tests {
     }
 
     /// Codes and confirms a stack.
-    fn put(encoder: &mut Encoder, place: Place, stack: &[Site], kept: usize) -> Coded {
+    fn put(encoder: &mut Encoder, segment: Segment, stack: &[Site], kept: usize) -> Coded {
         encoder.see(hash_of(stack), kept);
-        let coded = encoder.code(place, stack.len());
+        let coded = encoder.code(segment);
         encoder.confirm(coded, stack.len());
         coded
     }
 
-    const FIRST: Place = Place { block: 1 << 14, base: 5, owner: 7 };
-    const SECOND: Place = Place { base: 6, ..FIRST };
+    const FIRST: Segment = Segment { block: 1 << 14, base: 5, owner: 7 };
+    const SECOND: Segment = Segment { base: 6, ..FIRST };
 
     #[test]
     fn a_stack_is_defined_once_in_a_block() {
@@ -228,6 +229,17 @@ mod tests {
             }
         }
         assert_eq!(put(encoder, FIRST, &sites(&[17]), 0), Coded::New { number: 1, keep: 0 });
+    }
+
+    #[test]
+    fn what_is_kept_fits_its_field() {
+        let encoder = &mut *encoder();
+        let deep: Vec<_> = (16..16 + MAX_KEEP as u32 + 1).map(Site).collect();
+        put(encoder, FIRST, &deep, 0);
+        // Of a stack that is no longer known, all frames are those of the last one.
+        encoder.numbers.fill(0);
+        let again = put(encoder, FIRST, &deep, deep.len());
+        assert_eq!(again, Coded::New { number: 2, keep: MAX_KEEP });
     }
 
     #[test]

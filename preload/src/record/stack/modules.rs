@@ -92,7 +92,7 @@ fn record(
         None if index == 0 => ModuleSlot {
             module: number,
             start: module.start as u64,
-            pages: ((module.end - module.start) >> PAGE_BITS) as u32,
+            pages: (module.end - module.start).div_ceil(1 << PAGE_BITS) as u32,
             more: more as u8,
         }
         .slot(),

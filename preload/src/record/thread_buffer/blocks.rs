@@ -11,7 +11,7 @@ use crate::file::blocks::Claimed;
 use crate::host::clock::{self, ClockSync};
 use crate::record::names;
 
-use super::{FIRST_MAX_DELTA, LAST_MAX_DELTA, ThreadBuffer, slot_at};
+use super::{LOOK, MOST_REBASED, ThreadBuffer, slot_at};
 
 impl ThreadBuffer {
     /// Writes a slot. For the owner, with signals blocked and room for the slot.
@@ -27,8 +27,9 @@ impl ThreadBuffer {
         self.push(Slot::prefix(Kind::Ticks, 0, sync.ticks));
         self.push(Slot::prefix(Kind::Nanos, 0, sync.monotonic_ns));
         self.base.store(sync.ticks, Ordering::Relaxed);
-        let max_delta = self.max_delta.load(Ordering::Relaxed);
-        self.max_delta.store((max_delta * 16).min(LAST_MAX_DELTA), Ordering::Relaxed);
+        let rebased = self.rebased.load(Ordering::Relaxed);
+        self.rebased.store((rebased + 1).min(MOST_REBASED), Ordering::Relaxed);
+        self.look_later();
         self.end_burst();
     }
 
@@ -76,13 +77,13 @@ impl ThreadBuffer {
                 kind: BlockKind::Events,
                 base_ticks: sync.ticks,
                 base_ns: sync.monotonic_ns,
-                owner: u64::from(self.tid()) | u64::from(self.index.load(Ordering::Relaxed)) << 32,
+                owner: u64::from(self.tid()) | (self.index() as u64) << 32,
                 name: self.name(),
             },
         );
         self.block.store(address, Ordering::Relaxed);
         self.base.store(sync.ticks, Ordering::Relaxed);
-        self.max_delta.fetch_max(FIRST_MAX_DELTA, Ordering::Relaxed);
+        self.look_later();
         self.parity_bits.store(claimed.state.parity << PARITY_SHIFT, Ordering::Relaxed);
         self.cursor.store(address + BLOCK_HEADER_SIZE, Ordering::Relaxed);
         self.end_burst();
@@ -100,9 +101,19 @@ impl ThreadBuffer {
     pub fn set_reserved(&self, bytes: usize, clock: Clock) {
         let limit = self.block.load(Ordering::Relaxed) + bytes;
         self.limit.store(limit, Ordering::Relaxed);
-        let is_hot = clock == Clock::Tsc && !clock::is_counter_forbidden();
-        let hot_limit = if is_hot { limit } else { 0 };
+        self.set_hot(clock);
+    }
+
+    /// Lets the hot path use what is reserved, if it may.
+    pub(super) fn set_hot(&self, clock: Clock) {
+        let is_hot = clock == Clock::Tsc && !clock::is_counter_forbidden() && !self.rests();
+        let hot_limit = if is_hot { self.limit.load(Ordering::Relaxed) } else { 0 };
         self.hot_limit.store(hot_limit, Ordering::Relaxed);
+    }
+
+    /// The base is of now: the next look is that much later.
+    fn look_later(&self) {
+        self.max_delta.store(LOOK.min(self.longest()), Ordering::Relaxed);
     }
 
     /// The number that was claimed and could not be had.

@@ -29,7 +29,9 @@
 
 mod blocks;
 
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use core::sync::atomic::{
+    AtomicU8, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
+};
 
 use mallook_format::ring::SlotCell;
 use mallook_format::{Clock, SLOT_SIZE};
@@ -43,6 +45,11 @@ use super::burst::Burst;
 /// apart.
 const FIRST_MAX_DELTA: u64 = 1 << 16;
 const LAST_MAX_DELTA: u64 = u32::MAX as u64;
+/// The number of times that it grows.
+const MOST_REBASED: u8 = 4;
+/// Ticks after which a thread leaves the hot path to look whether a pause is wanted: 1.4 ms at 3 GHz,
+/// 5.2 ms for the slow counters of small processors, at 0.8 GHz, and 10 ms at 420 MHz.
+const LOOK: u64 = 1 << 22;
 /// Blocks that wait for a slot of an interrupted hook. A hook whose signal handler jumped out of it
 /// (`siglongjmp`) never fills its slot: if more blocks wait, the oldest one is given up.
 const DEFERRED: usize = 2;
@@ -59,7 +66,8 @@ pub struct ThreadBuffer {
     hot_limit: AtomicUsize,
     /// The base of the next slot's ticks.
     base: AtomicU64,
-    /// The largest number of ticks since the base that the next slot may have.
+    /// The largest number of ticks since the base that the hot path may give to the next slot: up to
+    /// the next look, and no more than [`ThreadBuffer::longest`].
     max_delta: AtomicU64,
     /// The parity of the block's use, as bits of word 0 of a slot.
     parity_bits: AtomicU64,
@@ -81,7 +89,11 @@ pub struct ThreadBuffer {
     /// The number of times that any buffer was taken when this one was.
     pub(super) taken: AtomicU64,
     /// The number of the buffer in the table.
-    pub(super) index: AtomicU32,
+    pub(super) index: AtomicU16,
+    /// How often the base was set anew, up to [`MOST_REBASED`].
+    rebased: AtomicU8,
+    /// 1: the owner has seen that recording pauses, and makes no slots on the hot path.
+    rests: AtomicU8,
     /// The state of all names when this one was asked for ([`names`]).
     named: AtomicU32,
 }
@@ -92,17 +104,17 @@ pub struct NextSlot {
     pub cursor: usize,
     /// The base of its ticks.
     pub base: u64,
-    /// The largest number of ticks since the base.
+    /// The largest number of ticks since the base, on the hot path.
     pub max_delta: u64,
     /// The parity of the block's use, as bits of word 0.
     pub parity_bits: u64,
 }
 
-/// A block of a thread. Another use of the block, another owner and another base of its ticks are
-/// another place.
+/// A part of a block, of one owner and one base of its ticks. Another use of the block is another
+/// segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Place {
+pub struct Segment {
     pub block: usize,
     pub base: u64,
     pub owner: u64,
@@ -110,7 +122,7 @@ pub struct Place {
 
 /// Slots that were to be reserved for an event of now.
 pub enum Timed {
-    /// They are, at so many ticks since the base.
+    /// They are, at this number of ticks since the base.
     At(u32),
     /// A signal handler came between.
     Interrupted,
@@ -121,12 +133,12 @@ pub enum Timed {
 impl ThreadBuffer {
     /// The next slot, if the hot path may use one, and the block that it is in.
     #[inline(always)]
-    pub fn hot_slot_and_place(&self) -> Option<(NextSlot, Place)> {
+    pub fn hot_slot_and_segment(&self) -> Option<(NextSlot, Segment)> {
         let next = self.hot_slot()?;
         let (block, owner) =
             (self.block.load(Ordering::Relaxed), self.owner.load(Ordering::Relaxed));
-        let place = Place { block, base: next.base, owner };
-        Some((next, place))
+        let segment = Segment { block, base: next.base, owner };
+        Some((next, segment))
     }
 
     /// The next slot, if the hot path may use one.
@@ -159,8 +171,8 @@ impl ThreadBuffer {
 
     /// The block that the next slot is in, and who owns it.
     #[inline(always)]
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn segment(&self) -> Segment {
+        Segment {
             block: self.block.load(Ordering::Relaxed),
             base: self.base.load(Ordering::Relaxed),
             owner: self.owner.load(Ordering::Relaxed),
@@ -169,7 +181,7 @@ impl ThreadBuffer {
 
     /// The number of the buffer in the table.
     pub fn index(&self) -> usize {
-        self.index.load(Ordering::Relaxed) as usize
+        self.index.load(Ordering::Relaxed).into()
     }
 
     /// As [`ThreadBuffer::next_slot`], for a cursor that was loaded before.
@@ -243,11 +255,18 @@ impl ThreadBuffer {
         let in_burst = burst.covers(next.cursor);
         let ticks =
             if in_burst { burst.ticks() } else { clock::now(clock).wrapping_sub(next.base) };
-        if ticks > next.max_delta {
+        let longest = self.longest();
+        if ticks > longest {
             return Timed::Late;
         }
         if !self.reserve(next.cursor, slots) {
             return Timed::Interrupted;
+        }
+        if ticks > next.max_delta {
+            // Whoever comes here has looked. The exchange fails if a signal handler has done so since.
+            let until = (ticks + LOOK).min(longest);
+            // SAFETY: a word of the thread's own.
+            unsafe { exchange(self.max_delta.as_ptr(), next.max_delta, until) };
         }
         if clock == Clock::Coarse && !in_burst {
             self.renew_burst(burst, ticks, next.cursor + slots * SLOT_SIZE);
@@ -263,8 +282,34 @@ impl ThreadBuffer {
 
     /// Whether the next slot can have this time, in ticks.
     pub fn can_hold(&self, now: u64) -> bool {
-        now.wrapping_sub(self.base.load(Ordering::Relaxed))
-            <= self.max_delta.load(Ordering::Relaxed)
+        now.wrapping_sub(self.base.load(Ordering::Relaxed)) <= self.longest()
+    }
+
+    /// The largest number of ticks since the base that a slot may have.
+    #[inline]
+    fn longest(&self) -> u64 {
+        let rebased = self.rebased.load(Ordering::Relaxed).min(MOST_REBASED);
+        (FIRST_MAX_DELTA << (4 * rebased)).min(LAST_MAX_DELTA)
+    }
+
+    /// Whether the owner has seen that recording pauses.
+    #[inline]
+    pub fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed) != 0
+    }
+
+    /// Leaves the hot path until [`ThreadBuffer::go_on`]. For the owner.
+    pub fn rest(&self) {
+        // In this order, for handlers that interrupt it: who rests goes the cold path in any case.
+        self.hot_limit.store(0, Ordering::Relaxed);
+        self.rests.store(1, Ordering::Relaxed);
+        self.end_burst();
+    }
+
+    /// Ends the rest. For the owner, in the slow path.
+    pub fn go_on(&self, clock: Clock) {
+        self.rests.store(0, Ordering::Relaxed);
+        self.set_hot(clock);
     }
 
     /// The thread that the buffer belongs to, 0 for none.
@@ -308,3 +353,6 @@ pub fn slot_at(address: usize) -> &'static SlotCell {
     // that waits for slots that were handed out. Slots are atomics.
     unsafe { &*(address as *const SlotCell) }
 }
+
+#[cfg(test)]
+mod tests;

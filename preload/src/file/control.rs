@@ -1,0 +1,28 @@
+//! The file `PREFIX.control`, which tells programs that start whether they pause.
+
+use crate::host::files::{self, Fd};
+
+use super::path;
+
+/// What it says; `None` if there is none, or if it is not the user's. `trace` is a trace that this
+/// process has made.
+///
+/// # Safety
+/// The caller is the thread that opens the session.
+pub unsafe fn is_paused(trace: Fd) -> Option<bool> {
+    // A link, or a pipe that waits, may be anyone's.
+    let flags =
+        libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+    // SAFETY: by contract.
+    let file = unsafe { path::beside(b".control", |path| files::open(path, flags, 0)) }.ok()?;
+    let mut text = [0; 16];
+    let length =
+        if files::is_of_owner_of(file, trace) { files::read(file, &mut text) } else { Ok(0) };
+    files::close(file);
+    let text = text.get(..length.ok()?)?;
+    match text.split(u8::is_ascii_whitespace).next()? {
+        b"paused" => Some(true),
+        b"running" => Some(false),
+        _ => None,
+    }
+}
