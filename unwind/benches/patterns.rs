@@ -83,7 +83,7 @@ extern "C" fn theirs(_: usize, _: usize, _: usize) {
     let measured = measured();
     let Some(backtrace) = measured.backtrace else { return };
     let mut frames = [const { std::mem::MaybeUninit::<*mut c_void>::uninit() }; 512];
-    // SAFETY: fills at most so many.
+    // SAFETY: fills no more than there are.
     let count = unsafe { backtrace(frames.as_mut_ptr().cast(), 512) };
     measured.frames += count as usize;
 }
@@ -113,7 +113,7 @@ impl Random {
     }
 }
 
-/// A script of so many events at about this depth below the start.
+/// A script of this number of events at about this depth below the start.
 fn script(pattern: char, depth: usize, events: usize) -> Vec<u8> {
     let mut random = Random(7);
     let mut script = Vec::new();

@@ -63,7 +63,7 @@ impl<'a> Memory<'a> {
         inside.then_some(Cursor { memory: Memory { start: address, ..*self } })
     }
 
-    /// A cursor over so many bytes at an address.
+    /// A cursor over this number of bytes at an address.
     pub fn part(&self, address: usize, length: usize) -> Option<Cursor<'a>> {
         let mut cursor = self.from(address)?;
         let end = address.checked_add(length)?;

@@ -17,6 +17,7 @@ pub struct Range {
     pub file: usize,
 }
 
+#[derive(Debug)]
 struct Entry {
     /// Generation + 1 and a count of writes; 0 in the upper half while it is being written.
     stamp: AtomicU64,
@@ -34,9 +35,28 @@ impl Entry {
             file: AtomicUsize::new(0),
         }
     }
+
+    /// The range, if it is of this generation and was not written meanwhile. `meanwhile` is called in the
+    /// middle of it.
+    #[inline(always)]
+    fn read(&self, generation: u32, meanwhile: impl Fn()) -> Option<Range> {
+        // Acquire: with the release in `add`, so that the fields are those of the stamp.
+        let stamp = self.stamp.load(Ordering::Acquire);
+        let start = self.start.load(Ordering::Relaxed);
+        meanwhile();
+        let end = self.end.load(Ordering::Relaxed);
+        let file = self.file.load(Ordering::Relaxed);
+        // Acquire: the fields were read before the stamp is looked at again; a writer's fence
+        // of `add` is before its fields.
+        fence(Ordering::Acquire);
+        let whole = self.stamp.load(Ordering::Relaxed) == stamp
+            && stamp >> COUNT == u64::from(generation) + 1;
+        whole.then_some(Range { start, end, file })
+    }
 }
 
 /// The ranges of the present generation, the last ones if there are many. All zero is empty.
+#[derive(Debug)]
 pub struct Ranges {
     next: AtomicUsize,
     entries: [Entry; RANGES],
@@ -51,20 +71,10 @@ impl Ranges {
     /// The range that holds an address.
     pub fn find(&self, address: usize, generation: u32) -> Option<Range> {
         let used = self.next.load(Ordering::Relaxed).min(RANGES);
-        self.entries.iter().take(used).find_map(|entry| {
-            // Acquire: with the release in `add`, so that the fields are those of the stamp.
-            let stamp = entry.stamp.load(Ordering::Acquire);
-            let range = Range {
-                start: entry.start.load(Ordering::Relaxed),
-                end: entry.end.load(Ordering::Relaxed),
-                file: entry.file.load(Ordering::Relaxed),
-            };
-            // Acquire: the fields were read before the stamp is looked at again; a writer's fence
-            // of `add` is before its fields.
-            fence(Ordering::Acquire);
-            let whole = entry.stamp.load(Ordering::Relaxed) == stamp
-                && stamp >> COUNT == u64::from(generation) + 1;
-            (whole && range.start <= address && address < range.end).then_some(range)
+        let mut all = self.entries.iter().take(used);
+        all.find_map(|entry| {
+            let range = entry.read(generation, || ())?;
+            (range.start <= address && address < range.end).then_some(range)
         })
     }
 
@@ -113,5 +123,37 @@ mod tests {
         }
         assert_eq!(ranges.find(150, 3), None);
         assert!((0..RANGES).all(|index| ranges.find(1000 + index, 4).is_some()));
+    }
+
+    /// A range around 1000 whose fields tell whether they belong together.
+    fn around(by: usize) -> Range {
+        Range { start: 1000 - by, end: 1000 + by, file: by }
+    }
+
+    #[test]
+    fn fields_belong_together() {
+        let ranges = Ranges::new();
+        ranges.add(around(1), 0);
+        let entry = &ranges.entries[0];
+        assert_eq!(entry.read(0, || ()), Some(around(1)));
+        let write = || {
+            ranges.next.store(0, Ordering::Relaxed);
+            ranges.add(around(2), 0);
+        };
+        assert_eq!(entry.read(0, write), None);
+        assert_eq!(entry.read(0, || ()), Some(around(2)));
+    }
+
+    #[test]
+    fn what_somebody_writes_is_left_alone() {
+        let ranges = Ranges::new();
+        ranges.add(around(1), 0);
+        // Interrupted for ever.
+        let stamp = ranges.entries[0].stamp.fetch_and(u64::from(u32::MAX), Ordering::Relaxed);
+        ranges.next.store(0, Ordering::Relaxed);
+        ranges.add(around(2), 0);
+        assert_eq!(ranges.find(1000, 0), None);
+        ranges.entries[0].stamp.store(stamp, Ordering::Relaxed);
+        assert_eq!(ranges.find(1000, 0), Some(around(1)));
     }
 }

@@ -37,7 +37,7 @@ pub enum Step {
     Done,
     /// There is no caller.
     End,
-    /// The step cannot be.
+    /// The step cannot be; the registers may be anything.
     Broken,
 }
 
@@ -122,14 +122,9 @@ pub unsafe fn rare<H: Host, const N: usize>(
             let cfa = unsafe { load(place) }.wrapping_add(rule.add());
             // SAFETY: likewise.
             let outer = if is_linked { unsafe { load(at.bp) } } else { at.bp };
-            let old = at.bp;
             at.bp = outer;
             // SAFETY: by contract.
-            let result = unsafe { to(cfa, rule.slot(), at, high) };
-            if result == Step::Broken {
-                at.bp = old;
-            }
-            result
+            unsafe { to(cfa, rule.slot(), at, high) }
         }
         kind::GUESS => {
             if at.bp == 0 {

@@ -49,7 +49,7 @@ impl File {
     pub fn read(&self, into: &mut [u8]) -> usize {
         loop {
             let args = [self.0, into.as_mut_ptr() as usize, into.len(), 0, 0, 0];
-            // SAFETY: the kernel writes at most so many bytes into the buffer.
+            // SAFETY: the kernel writes no more bytes than the buffer has.
             let result = unsafe { call(READ, args) };
             if result != EINTR {
                 return usize::try_from(result).unwrap_or(0).min(into.len());
@@ -82,7 +82,7 @@ pub fn read_words<const N: usize>(address: usize) -> Option<[usize; N]> {
     // SAFETY: asks for a number.
     let own = unsafe { call(GETPID, [0; 6]) };
     let (local, remote) = (local.as_ptr() as usize, remote.as_ptr() as usize);
-    // SAFETY: the kernel writes at most so many bytes into `words`.
+    // SAFETY: the kernel writes no more bytes than `words` has.
     let result = unsafe { call(PROCESS_VM_READV, [own as usize, local, 1, remote, 1, 0]) };
     (result == bytes as isize).then_some(words)
 }

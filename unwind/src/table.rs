@@ -16,7 +16,7 @@
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bits of an address in the lower half of the address space.
-const ADDRESS_BITS: u32 = 47;
+pub const ADDRESS_BITS: u32 = 47;
 /// Bits above an address in a word.
 const REST: u32 = 64 - ADDRESS_BITS;
 const DISTANCE_BITS: u32 = 4;
@@ -49,6 +49,7 @@ impl Entry {
 }
 
 /// The table. All zero is one without slots.
+#[derive(Debug)]
 pub struct Table {
     /// The address of the slots and, in its low bits, the logarithm of their number.
     published: AtomicUsize,
@@ -64,7 +65,7 @@ pub struct View {
 
 /// What addresses of a generation are multiplied by. An address of another one matches an entry
 /// that was added too late only by chance.
-fn factor(generation: u32) -> u64 {
+pub fn factor(generation: u32) -> u64 {
     (FACTOR ^ u64::from(generation).wrapping_mul(0xd1b5_4a32_d192_ed02)) << REST
 }
 

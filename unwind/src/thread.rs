@@ -13,6 +13,7 @@ use crate::unwinder::{Resolved, Unwinder};
 
 /// What a thread keeps of its last stack. All zero is new; about 190 KiB, of which only pages are
 /// touched that the depth of the stack needs. It must not move.
+#[derive(Debug)]
 #[repr(C)]
 pub struct Thread {
     /// The stack pointer of the event under way; 0 if there is none.
@@ -21,6 +22,7 @@ pub struct Thread {
 }
 
 /// The right to a thread's last stack; events that interrupt it do without.
+#[derive(Debug)]
 pub struct Turn<'a> {
     thread: &'a Thread,
 }
@@ -113,7 +115,7 @@ unsafe fn capture<H: Host>(kept: &mut Kept, unwinder: &Unwinder, host: &H, at: R
     let generation = unwinder.generation();
     let mut failed = UNCHECKED;
     let mut near = 0;
-    if kept.is_of(generation) && kept.stacks.current.holds(at.sp) {
+    if kept.is_of(generation) {
         let stands;
         (near, stands) = kept.seek(kept.length(), at);
         if stands {
@@ -209,7 +211,6 @@ unsafe fn go_on<H: Host, const LEAVE: bool>(
     let mut stack = kept.stacks.current;
     if !stack.holds(at.sp) {
         stack = kept.stacks.switch(host, at.sp);
-        (near, failed) = (kept.length(), UNCHECKED);
     }
     let mut top = DEPTH + 1;
     // What is inside of the first frame is not known: its own address tells as much.

@@ -1,8 +1,8 @@
-//! What was kept is given up in part: its outer half, or what is outside of a check that failed.
+//! Frames that were kept are given up: the outer half of them, or those outside of a check that failed.
 
 use core::ops::RangeInclusive;
 
-use super::{ABOVE, ANEW, BLOCK, CUT, DEPTH, FLAG_BITS, Frame, Kept, NONE, Seam};
+use super::{ABOVE, BLOCK, CUT, DEPTH, FLAG_BITS, Frame, Kept, NONE, Seam};
 use crate::rule::{Rule, kind};
 use crate::site::Site;
 use crate::step::{Registers, load};
@@ -70,6 +70,9 @@ impl Kept {
     /// check. `at` is where that step starts from then; its rule is returned. `None` where that
     /// cannot be told: then nothing stands.
     ///
+    /// A step that is to be done anew has a check that never holds, if any: only that of the outermost
+    /// one of these frames is such a one, and whoever goes on with it marks it again.
+    ///
     /// # Safety
     /// All checks inside of it hold.
     #[cold]
@@ -105,9 +108,6 @@ impl Kept {
             let site = *self.sites.get(number)?;
             seam.top -= 1;
             self.lay(seam.top, *at, rule, site);
-            if frame.checks & ANEW != 0 {
-                self.mark_anew(seam.top);
-            }
             if number > outermost && rule.loads_bp() {
                 let is_linked = rule.kind() == kind::AT_BP_LINKED;
                 let cfa = if outer.sp == ABOVE { return None } else { outer.sp };

@@ -112,7 +112,7 @@ pub struct Kept {
     /// return address is being loaded.
     guesses: [Guess; GUESSES],
     sites: [Site; DEPTH + 1],
-    /// Of so many outer sites.
+    /// Those of the outer sites, by their number.
     hashes: [u64; DEPTH + 1],
     frames: [Frame; DEPTH + 1],
     checks: [Check; DEPTH * CHECKS + BLOCK],
@@ -173,7 +173,7 @@ impl Kept {
         self.length
     }
 
-    /// Leaves only so many outer frames.
+    /// Leaves only this number of outer frames.
     #[inline(always)]
     pub fn shorten(&mut self, to: usize) {
         self.length = to;
@@ -300,7 +300,7 @@ impl Kept {
         }
     }
 
-    /// Leaves only so many outer frames as the stack. How many of them are those of the last one.
+    /// Leaves only this number of outer frames as the stack; returns how many are those of the last one.
     #[inline(always)]
     pub fn leave(&mut self, near: usize) -> usize {
         self.length = near;

@@ -40,5 +40,8 @@ impl Host for Confined {
     }
 }
 
+mod generations;
 mod hostile;
 mod rows;
+mod steps;
+mod synthetic;

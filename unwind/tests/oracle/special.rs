@@ -57,14 +57,14 @@ fn a_stack_that_comes_again_without_its_outer_end() {
 
 #[test]
 fn signals_on_the_own_stack() {
-    let (events, .., outermost) = record("special.c", Against::All, c"signals", 5, 0);
+    let (events, .., outermost) = record("signals.c", Against::All, c"signals", 5, 0);
     assert!(events > 200 && outermost == Some(Kind::End));
 }
 
 #[test]
 fn signals_on_another_stack() {
     let (events, kept, frames, outermost) =
-        record("special.c", Against::All, c"signals", 5, 1 << 20);
+        record("signals.c", Against::All, c"signals", 5, 1 << 20);
     assert!(events > 200 && outermost == Some(Kind::End));
     assert!(kept * 100 > frames * 70, "{kept} of {frames}");
 }
@@ -72,21 +72,21 @@ fn signals_on_another_stack() {
 #[test]
 fn signals_without_events_between_them() {
     let (events, kept, frames, outermost) =
-        record("special.c", Against::All, c"signals_only", 12, 1 << 20);
+        record("signals.c", Against::All, c"signals_only", 12, 1 << 20);
     assert!(events > 200 && outermost == Some(Kind::End));
     assert!(kept * 100 > frames * 60, "{kept} of {frames}");
 }
 
 #[test]
 fn signals_on_a_stack_above() {
-    let (events, ..) = record("special.c", Against::All, c"signals_above", 5, 1 << 20);
+    let (events, ..) = record("signals.c", Against::All, c"signals_above", 5, 1 << 20);
     assert!(events > 100);
 }
 
 #[test]
 fn every_instruction() {
     let work = || {
-        let program = Program::new("special.c", &["-O2", "-Wl,-z,now"]);
+        let program = Program::new("signals.c", &["-O2", "-Wl,-z,now"]);
         Recorder::new(Against::Interrupted).record(|| _ = program.call(c"stepping", 3, 0))
     };
     let (events, incomplete) = thread::spawn(move || {
@@ -160,7 +160,7 @@ fn what_was_dropped_is_found_again() {
 
 #[test]
 fn code_without_tables() {
-    let (events, .., outermost) = record("special.c", Against::Fresh, c"guesses", 4, 1);
+    let (events, .., outermost) = record("tables.c", Against::Fresh, c"guesses", 4, 1);
     assert!(events > 20);
     assert_eq!(outermost, Some(Kind::End));
 }
@@ -168,7 +168,7 @@ fn code_without_tables() {
 #[test]
 fn guesses_that_are_wrong() {
     let work = || {
-        let program = Program::new("special.c", &["-O2"]);
+        let program = Program::new("tables.c", &["-O2"]);
         Recorder::new(Against::Fresh).record(|| _ = program.call(c"guesses", 2, 0)).stacks
     };
     let stacks = thread::spawn(work).join().unwrap();
@@ -183,7 +183,7 @@ fn tables_that_lie() {
         [0, 8, 1337, u64::MAX, u64::MAX - 8, 1 << 63, stack.as_ptr() as u64, 0x7fff_ffff_f000]
     {
         let work = move || {
-            let program = Program::new("special.c", &["-O2"]);
+            let program = Program::new("tables.c", &["-O2"]);
             Recorder::new(Against::Fresh).record(|| _ = program.call(c"lies", value, 0)).stacks
         };
         let stacks = thread::spawn(work).join().unwrap();
@@ -196,7 +196,7 @@ fn tables_that_lie() {
 fn return_addresses_have_47_bits() {
     for bit in [47, 48, 55, 63] {
         let work = move || {
-            let program = Program::new("special.c", &["-O2"]);
+            let program = Program::new("tables.c", &["-O2"]);
             Recorder::new(Against::None).record(|| _ = program.call(c"far", bit, 0)).stacks
         };
         let stacks = thread::spawn(work).join().unwrap();
@@ -207,7 +207,7 @@ fn return_addresses_have_47_bits() {
 #[test]
 fn a_guess_into_a_stack_that_has_gone() {
     let work = || {
-        let program = Program::new("special.c", &["-O2"]);
+        let program = Program::new("tables.c", &["-O2"]);
         Recorder::new(Against::None).record(|| _ = program.call(c"misled", 3, 0)).stacks
     };
     let stacks = thread::spawn(work).join().unwrap();
@@ -217,7 +217,7 @@ fn a_guess_into_a_stack_that_has_gone() {
 
 #[test]
 fn the_frame_pointer_matters_again() {
-    let (events, ..) = record("special.c", Against::All, c"meetings", 40, 0);
+    let (events, ..) = record("tables.c", Against::All, c"meetings", 40, 0);
     assert_eq!(events, 120);
 }
 
@@ -245,12 +245,19 @@ fn each_register_of_a_signal_tells() {
 #[test]
 fn functions_without_an_entry() {
     // What they were called from keeps a frame pointer, so the guess leads on.
-    let (events, _, frames, outermost) = record("special.c", Against::Fresh, c"untold", 1, 2);
+    let (events, _, frames, outermost) = record("tables.c", Against::Fresh, c"untold", 1, 2);
     assert!(events == 1 && frames > 3 && outermost == Some(Kind::End), "{frames} {outermost:?}");
 }
 
 #[test]
 fn another_module_at_the_same_address() {
+    // Where another test maps memory meanwhile, the loader may choose other addresses.
+    let is_one = (0..50).any(|_| modules_that_follow_each_other());
+    assert!(is_one, "the loader chose other addresses");
+}
+
+/// Whether all modules were loaded at one address.
+fn modules_that_follow_each_other() -> bool {
     let directory = tempfile::tempdir().unwrap();
     let one =
         compile(directory.path(), "plugin.c", &["-O2", "-DOUTER=40", "-DINNER=104"], "one.so");
@@ -270,8 +277,7 @@ fn another_module_at_the_same_address() {
         }
     });
     assert_eq!(heard.events, 2 * (2 + 4 + 6));
-    let places = places.take();
-    assert!(places.windows(2).all(|pair| pair[0] == pair[1]), "the loader chose other addresses");
+    places.take().windows(2).all(|pair| pair[0] == pair[1])
 }
 
 #[test]
@@ -293,106 +299,4 @@ fn frame_pointers() {
         assert!(count >= 1 && guessed.len() >= count);
         assert_eq!(whole[..count], guessed[..count]);
     }
-}
-
-#[test]
-fn a_host_without_memory_and_without_the_kernel() {
-    use mallook_unwind::{Host, Unwinder, walk};
-    struct Nothing;
-    impl Host for Nothing {
-        fn memory(&self, _: usize) -> *mut u8 {
-            std::ptr::null_mut()
-        }
-        fn site(&self, _: Site, _: usize, _: Kind, _: u32) -> bool {
-            false
-        }
-        fn find_object(&self) -> Option<mallook_unwind::FindObject> {
-            crate::host::find_object()
-        }
-        fn system_calls(&self) -> bool {
-            false
-        }
-    }
-    let program = Program::new("special.c", &["-O2"]);
-    let unwinder = Unwinder::new();
-    let thread = crate::recorder::thread();
-    let count = std::rc::Rc::new(std::cell::Cell::new(0));
-    let events = count.clone();
-    let listener = move |at: mallook_unwind::Registers| {
-        let mut into = [Site(0); 8];
-        // SAFETY: the registers of the caller.
-        let length = unsafe { walk(&unwinder, &Nothing, at, &mut into) };
-        assert_eq!(into[..length], [Site::UNLISTED, Site::BROKEN]);
-        // SAFETY: this thread's.
-        let mut turn = unsafe { thread.turn(&Nothing, at.sp) }.unwrap();
-        // SAFETY: the registers of the caller.
-        unsafe { turn.capture(&unwinder, &Nothing, at) };
-        assert_eq!(turn.sites(), [Site::BROKEN, Site::UNLISTED]);
-        events.set(events.get() + 1);
-    };
-    crate::event::listen(listener, || program.call(c"recurse", 20, 2));
-    assert!(count.get() > 10);
-}
-
-#[test]
-fn events_within_events() {
-    use mallook_unwind::{Unwinder, walk};
-    let program = Program::new("special.c", &["-O2"]);
-    let (unwinder, sites) = (Unwinder::new(), crate::host::Sites::default());
-    let thread = crate::recorder::thread();
-    let count = std::rc::Rc::new(std::cell::Cell::new(0));
-    let events = count.clone();
-    let listener = move |at: mallook_unwind::Registers| {
-        // SAFETY: this thread's.
-        let mut turn = unsafe { thread.turn(&sites, at.sp) }.unwrap();
-        // SAFETY: the registers of the caller.
-        unsafe { turn.capture(&unwinder, &sites, at) };
-        let before = turn.sites().to_vec();
-        // An event of a signal handler is below.
-        // SAFETY: this thread's.
-        assert!(unsafe { thread.turn(&sites, at.sp - 512) }.is_none());
-        let mut into = [Site(0); 256];
-        // SAFETY: the registers of the caller.
-        let length = unsafe { walk(&unwinder, &sites, at, &mut into) };
-        assert!(into[..length].iter().rev().eq(&before));
-        assert_eq!(turn.sites(), before);
-        if events.get() % 2 == 1 {
-            // A handler has left by `longjmp`: the next event is where this one was, or above.
-            std::mem::forget(turn);
-            // SAFETY: this thread's.
-            let mut turn = unsafe { thread.turn(&sites, at.sp) }.unwrap();
-            // SAFETY: the registers of the caller.
-            let kept = unsafe { turn.capture(&unwinder, &sites, at) };
-            assert_eq!((kept, turn.sites()), (0, &before[..]));
-        }
-        events.set(events.get() + 1);
-    };
-    crate::event::listen(listener, || program.call(c"recurse", 20, 2));
-    assert!(count.get() > 10);
-}
-
-#[test]
-fn a_handler_above_what_it_interrupts() {
-    let program = Program::new("special.c", &["-O2"]);
-    let (unwinder, sites) = (mallook_unwind::Unwinder::new(), crate::host::Sites::default());
-    let thread = crate::recorder::thread();
-    let held = std::cell::RefCell::new(None);
-    let refused = std::rc::Rc::new(std::cell::Cell::new(0));
-    let count = refused.clone();
-    let listener = move |at: mallook_unwind::Registers| {
-        let mut held = held.borrow_mut();
-        // SAFETY: this thread's.
-        match unsafe { thread.turn(&sites, at.sp) } {
-            Some(mut turn) => {
-                // SAFETY: the registers of the caller.
-                unsafe { turn.capture(&unwinder, &sites, at) };
-                // The first event of the function that will be interrupted is still under way.
-                *held = Some(turn);
-            }
-            None => count.set(count.get() + 1),
-        }
-    };
-    crate::event::listen(listener, || program.call(c"signals_above", 0, 1 << 20));
-    // The handlers' events all come while it is.
-    assert!(refused.get() >= 10, "{}", refused.get());
 }
