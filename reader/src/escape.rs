@@ -47,6 +47,20 @@ fn is_control(character: char) -> bool {
     character.is_control() || turns
 }
 
+/// Text as a field of csv: harmless, and in quotes if it has to be.
+///
+/// ```
+/// assert_eq!(mallook_reader::escape_csv("a \"b\"\n"), r#""a ""b""\n""#);
+/// assert_eq!(mallook_reader::escape_csv("main"), "main");
+/// ```
+pub fn escape_csv(text: &str) -> String {
+    let text = escape(text);
+    match text.contains([',', '"', ' ']) || text.is_empty() {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.into_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

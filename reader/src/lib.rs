@@ -34,6 +34,7 @@
 //! | export events | [`export`] |
 //! | cut a time range out | [`Range`] |
 //! | put several traces into one file | [`merge`] |
+//! | copy a trace that is being written | [`snapshot`] |
 //! | find who allocates | [`Events::with_stacks`], [`Stacks`], [`Costs`] |
 //!
 //! With the feature `serde`, a [`Summary`] can be serialized; with `symbols`, the module `symbol`
@@ -81,7 +82,7 @@
 //! order               the moments of all threads in one possible order
 //! event               events of one process, of several, of a running one; filter
 //! analysis            summary, check
-//! write               a time range of a trace; several traces in one file
+//! write               a time range of a trace; several traces in one file; a copy of one
 //! export              output formats
 //! ```
 
@@ -103,14 +104,14 @@ pub use analysis::{
     Check, Cost, Costs, Ending, Missing, StackEnd, StackSummary, Summary, ThreadSummary, Violation,
 };
 pub use error::Error;
-pub use escape::{Shown, escape, escape_json};
+pub use escape::{Shown, escape, escape_csv, escape_json};
 pub use event::{
-    Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, follow,
+    Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, Step, follow,
 };
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
 pub use source::{Mapped, OwnedBytes, Source};
 #[cfg(feature = "symbols")]
 pub use stack::ModuleNames;
-pub use stack::{Frame, FrameKind, FrameName, Frames, Module, StackId, Stacks};
-pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Range, Trace};
-pub use write::{Cut, merge};
+pub use stack::{Frame, FrameKind, FrameName, Frames, Module, SiteNames, StackId, Stacks, Trie};
+pub use trace::{Block, Blocks, ClockMap, Damage, DamageKind, Liveness, Mark, Range, Trace};
+pub use write::{Cut, Snapshot, merge, snapshot};

@@ -16,7 +16,8 @@ pub fn read(bytes: &[u8], formats: &[Format]) -> usize {
     let mut text = TextBuffer::new();
     let mut exporters: Vec<_> = formats.iter().map(|&it| Exporter::new(it, &traces)).collect();
     exporters.iter_mut().for_each(|exporter| exporter.begin(&mut text));
-    let slots = Blocks::of(&traces[0]).count() * mallook_format::SLOTS;
+    // Marks stand in the header.
+    let slots = Blocks::of(&traces[0]).count() * mallook_format::SLOTS + traces[0].marks().len();
     let mut last = 0;
     let mut events = 0;
     for event in MergedEvents::of(&traces) {

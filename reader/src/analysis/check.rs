@@ -28,7 +28,10 @@ pub enum Violation {
 /// ```
 ///
 /// The free of an unknown address is no violation: the memory was born before recording began, in
-/// the parent before a fork, or in an allocator that was called directly.
+/// the parent before a fork, in an allocator that was called directly, or in a pause. Nor is the birth
+/// at an address that lived before the end of a pause, nor anything in the 2^16 ticks after that, in which
+/// clocks may have been read early. Of a ring with pauses, and of the coarse clock with pauses, nothing is
+/// impossible: their markers may be overwritten, and times may be older.
 #[derive(Clone, Debug)]
 pub struct Check {
     live: LiveSet,
@@ -63,6 +66,7 @@ impl Check {
         mut found: impl FnMut(Violation, &Event),
     ) -> Check {
         let mut check = Check::new(trace.is_coarse());
+        check.live = check.live.with_pauses_of(trace);
         while let Some(Paired { moment, event }) = events.next_paired() {
             check.calls +=
                 u64::from(event.is_some_and(|event| matches!(event.kind, EventKind::Call(_))));
@@ -81,6 +85,11 @@ impl Check {
     /// Number of blocks of memory that live at the end.
     pub fn alive(&self) -> u64 {
         self.live.alive()
+    }
+
+    /// Number of births at addresses that lived: these died in pauses of the recording.
+    pub fn unseen_deaths(&self) -> u64 {
+        self.live.unseen_deaths()
     }
 
     fn replay(&mut self, moment: &Moment) -> Option<Violation> {

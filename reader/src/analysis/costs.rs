@@ -16,7 +16,8 @@ pub enum Cost {
     Peak,
     /// The bytes of them that live at the end.
     Live,
-    /// The number of those that the next call of their thread has released.
+    /// The number of those that their thread has freed before its next allocation. What was reallocated is
+    /// none of them.
     Temporary,
 }
 
@@ -46,8 +47,10 @@ pub struct Costs {
     sums: Vec<Sum>,
     /// Blocks of memory by trace and address: their size, and the place of their stack.
     live: FxHashMap<(u32, u64), (u64, u32)>,
-    /// The last call of each thread, if that was an allocation: its address, and the place of its stack.
+    /// The last allocation of each thread that lives: its address, and the place of its stack.
     last: FxHashMap<(u32, u32), (u64, u32)>,
+    /// The thread that has made the last block of such an address.
+    makers: FxHashMap<(u32, u64), u32>,
     /// Number of changes of what lives, and of those up to the peak.
     changes: u64,
     peak_change: u64,
@@ -77,6 +80,7 @@ impl Costs {
             sums: Vec::new(),
             live: FxHashMap::default(),
             last: FxHashMap::default(),
+            makers: FxHashMap::default(),
             changes: 0,
             peak_change: 0,
             all: 0,
@@ -143,18 +147,28 @@ impl Costs {
     }
 
     fn add_temporary(&mut self, event: &Event, call: &Call, is_born: bool) {
-        let thread = (event.trace, event.tid);
-        let last = self.last.remove(&thread);
-        if let Some((address, place)) = last
-            && released(call) == Some(address)
+        let (trace, tid) = (event.trace, event.tid);
+        if let Some(address) = released(call)
+            && let Some(maker) = self.makers.remove(&(trace, address))
+            && let Some((_, place)) = self.last.remove(&(trace, maker))
         {
-            self.sums[place as usize].now += 1;
+            // A reallocation to nothing frees.
+            let is_freed = call.kind.is_death() || call.address() == Some(0);
+            let is_temporary = maker == tid && is_freed;
+            self.sums[place as usize].now += u64::from(is_temporary);
         }
-        if let Some(address) = call.address().filter(|_| is_born)
-            && self.last.len() < MOST_THREADS
-        {
-            let place = self.place((event.trace, event.stack));
-            self.last.insert(thread, (address, place));
+        let new = call.address().filter(|&address| call.kind.is_birth() && address != 0);
+        let Some(address) = new else { return };
+        // Only the last allocation of each thread may be one.
+        if let Some((before, _)) = self.last.remove(&(trace, tid)) {
+            self.makers.remove(&(trace, before));
+        }
+        if is_born && self.last.len() < MOST_THREADS {
+            let place = self.place((trace, event.stack));
+            self.last.insert((trace, tid), (address, place));
+            if let Some(maker) = self.makers.insert((trace, address), tid) {
+                self.last.remove(&(trace, maker));
+            }
         }
     }
 
@@ -221,13 +235,28 @@ mod tests {
             moved(8, 0x40, 0, 77),
             born(2, 9, 0, 1000),
         ];
+        let more = [
+            born(1, 7, 0x50, 1),
+            born(1, 8, 0x60, 1),
+            freed(1, 0x50),
+            freed(1, 0x60),
+            born(1, 7, 0x50, 1),
+            freed(2, 0x50),
+            born(1, 7, 0x50, 1),
+            moved(8, 0x50, 0x50, 2),
+            moved(8, 0x50, 0, 0),
+        ];
+        let more = [&events[..], &more].concat();
         assert_eq!(costs(Cost::Allocations, &events), [(7, 1), (8, 3), (9, 1)]);
         assert_eq!(costs(Cost::Bytes, &events), [(7, 100), (8, 180), (9, 1)]);
         assert_eq!(costs(Cost::Peak, &events), [(7, 100), (8, 50), (9, 1)]);
         // The last reallocation failed.
         assert_eq!(costs(Cost::Live, &events), [(8, 120), (9, 1)]);
-        // Another thread came between, which does not matter; a reallocation releases as well.
+        // Another thread came between, which does not matter.
         assert_eq!(costs(Cost::Temporary, &events), [(8, 2)]);
+        // The release of another block does not matter either; one by another thread does, and what is
+        // reallocated is grown.
+        assert_eq!(costs(Cost::Temporary, &more), [(8, 4)]);
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use super::stacks::StackSummary;
 use crate::escape::{Shown, escape};
 use crate::trace::{ClockMap, Liveness, Range, Trace};
 
-/// Traces of so many call moments are replayed to count releases of memory never seen.
+/// Traces of at most this number of call moments are replayed to count releases of memory never seen.
 const MOST_REPLAYED: u64 = 1 << 20;
 
 /// How a process ended, as far as its trace tells.
@@ -127,7 +127,7 @@ pub struct Summary {
     pub requested_bytes: u64,
     /// Requests of more bytes than a process can have (`PTRDIFF_MAX`).
     pub impossible_requests: u64,
-    /// Releases of memory whose allocation is not in the trace: all of them, or at least so many.
+    /// Releases of memory whose allocation is not in the trace: all of them, or the least number that there can be.
     pub unseen_releases: u64,
     /// [`Summary::unseen_releases`] are all of them: the trace is small enough to be replayed.
     pub unseen_releases_exact: bool,
@@ -137,6 +137,12 @@ pub struct Summary {
     pub present: u64,
     /// Call moments that newer ones have overwritten.
     pub overwritten: u64,
+    /// Pauses of the recording: what happened in them is not in the trace.
+    pub pauses: u64,
+    /// The Unix time in nanoseconds since which recording pauses, if it does at the end.
+    pub paused_since_ns: Option<u64>,
+    /// Moments that somebody has named: Unix time in nanoseconds, and the text.
+    pub marks: Vec<(u64, String)>,
     /// Call moments that could not be recorded, by cause; causes without any are left out.
     #[cfg_attr(feature = "serde", serde(serialize_with = "super::serialize::lost"))]
     pub lost: Vec<(Loss, u64)>,
@@ -250,6 +256,11 @@ impl Summary {
             failed: counts.failed,
             present: counts.present,
             overwritten: counts.overwritten,
+            pauses: trace.pauses(),
+            paused_since_ns: trace.paused_since(),
+            marks: (trace.marks().iter())
+                .map(|mark| (mark.time_ns, String::from_utf8_lossy(&mark.text).into_owned()))
+                .collect(),
             lost: missing::lost(trace),
             stopped: trace.stopped(),
             kinds: counts.kinds,
@@ -280,7 +291,7 @@ impl Summary {
 
     /// Every event of the process is in the file.
     pub fn is_complete(&self) -> bool {
-        self.overwritten == 0 && self.all_lost() == 0
+        self.overwritten == 0 && self.all_lost() == 0 && self.pauses == 0
     }
 }
 
@@ -315,6 +326,17 @@ impl fmt::Display for Summary {
             };
             let (since, until) = (end(range.since_ns, "the start"), end(range.until_ns, "the end"));
             writeln!(f, "cut: from {since} to {until}, and the memory that lives at its start")?;
+        }
+        let since = |ns: u64| ns.saturating_sub(self.start_ns) as f64 / 1e9;
+        if self.pauses != 0 {
+            write!(f, "pauses: {}", self.pauses)?;
+            match self.paused_since_ns {
+                Some(ns) => writeln!(f, ", the last one from {:.9} s on", since(ns))?,
+                None => writeln!(f)?,
+            }
+        }
+        for (ns, text) in &self.marks {
+            writeln!(f, "mark at {:.9} s: {}", since(*ns), escape(text))?;
         }
         writeln!(f, "duration: {:.9} s", self.duration_ns() as f64 / 1e9)?;
         match self.exit_code.filter(|_| self.ending == Ending::Clean) {

@@ -22,7 +22,7 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// So many moments of the process `tid` that came before this time have been overwritten. No moment
+    /// This number of moments of the process `tid` that came before this time has been overwritten. No moment
     /// of a trace is of this kind.
     pub fn gap(ticks: u64, tid: u32, count: u64) -> Moment {
         Moment { ticks, address: count, size: 0, tid, kind: Moment::GAP, aux: 0, late: 0 }
@@ -34,6 +34,22 @@ impl Moment {
         Moment { address: number.into(), size: 0, kind: Moment::STACK, aux: 0, ..*of }
     }
 
+    /// A mark of the process `tid`, at its place, with its Unix time in nanoseconds. `ticks` are those
+    /// of a moment beside it.
+    pub fn mark(ticks: u64, tid: u32, place: u32, unix_ns: u64) -> Moment {
+        Moment {
+            ticks,
+            address: place.into(),
+            size: unix_ns,
+            tid,
+            kind: Moment::MARK,
+            aux: 0,
+            late: 0,
+        }
+    }
+
+    /// The kind of [`Moment::mark`].
+    pub const MARK: Kind = Kind::Ticks;
     /// The kind of [`Moment::stack`].
     pub const STACK: Kind = Kind::Stack;
 

@@ -53,9 +53,10 @@ pub struct Event {
 pub enum EventKind {
     /// A call of an allocation function.
     Call(Call),
-    /// A marker and its PID: the parent's, the child's or the caller's, or 0.
+    /// A marker and its PID: the parent's, the child's or the caller's, or 0. Of [`Kind::Mark`] the
+    /// number is the place of the [mark](crate::Mark).
     Marker(Kind, u32),
-    /// So many call moments of the process are missing, here or, where they were lost, anywhere before.
+    /// This number of call moments of the process is missing, here or, where they were lost, anywhere before.
     Missing(Gap, u64),
 }
 

@@ -3,7 +3,8 @@
 //! The law of the modules:
 //!
 //! ```text
-//! gap call            what is missing; events, calls and markers
+//! gap call marks      what is missing; events, calls and markers; marks among moments
+//! pending             reallocations whose second moment is yet to come
 //! pairing             moments to events; the two moments of a reallocation become one
 //! events              one trace
 //! prefetch merged     decoding on other threads; several traces in one order
@@ -16,14 +17,16 @@ mod events;
 mod filter;
 mod follow;
 mod gap;
+mod marks;
 mod merged;
 mod pairing;
+mod pending;
 mod prefetch;
 
 pub use call::{Call, Event, EventKind};
 pub use events::Events;
 pub use filter::Filter;
-pub use follow::{Follow, News, follow};
+pub use follow::{Follow, News, Step, follow};
 pub use gap::{Gap, Grouped};
 pub use merged::MergedEvents;
 pub(crate) use pairing::Paired;

@@ -2,34 +2,17 @@
 //! the calls ended.
 
 use std::collections::VecDeque;
-use std::collections::hash_map::Entry;
 
 use mallook_format::{DELETE_SIZED, Kind, REALLOC_FRESH, WIDE_ALIGNMENT};
 use rustc_hash::FxHashMap;
 
 use super::call::{Call, Event, EventKind};
 use super::gap::Gap;
+use super::marks::Marks;
+use super::pending::{Half, MOST_PENDING, Pending};
 use crate::decode::{Batch, Moment, Moments};
 use crate::stack::StackId;
 use crate::trace::{ClockMap, Converter, Trace};
-
-/// Pending reallocations of one thread at the most (in nested signal handlers).
-const MOST_NESTED: usize = 64;
-/// Threads with pending reallocations at the most: a damaged trace may invent any number.
-const MOST_PENDING: usize = 1 << 16;
-
-/// The first moments of a thread's reallocations: of the innermost, and of those that it interrupted.
-struct Nested {
-    innermost: Half,
-    outer: Vec<Half>,
-}
-
-/// The first moment of a reallocation, and its call stack.
-#[derive(Clone, Copy)]
-struct Half {
-    death: Moment,
-    stack: Option<StackId>,
-}
 
 /// A moment and the event that it completes.
 pub struct Paired {
@@ -51,8 +34,7 @@ pub struct Pairing<M> {
     trace: u32,
     /// `None` where the ticks of the moments are Unix time already.
     clock: Option<Converter>,
-    /// First moments of reallocations by thread.
-    pending: FxHashMap<u32, Nested>,
+    pending: Pending,
     /// First moments whose second one never came, in the order in which they are emitted.
     unfinished: Option<VecDeque<Half>>,
     /// Moments have call stacks.
@@ -67,6 +49,7 @@ pub struct Pairing<M> {
     last_ns: u64,
     /// Calls that could not be recorded, if that has not been said.
     lost: u64,
+    marks: Marks,
 }
 
 /// The Unix time of these ticks, which may be it already.
@@ -85,7 +68,7 @@ impl<M: Moments> Pairing<M> {
     /// The same, where the ticks of the moments are Unix time in nanoseconds.
     pub fn timed(trace: &Trace, source: M) -> Self {
         let lost = trace.lost().fold(0u64, |sum, (_, count)| sum.saturating_add(count));
-        Pairing { lost, ..Pairing::new(source, trace.pid(), None) }
+        Pairing { lost, marks: Marks::of(trace), ..Pairing::new(source, trace.pid(), None) }
     }
 
     pub fn new(source: M, pid: u32, clock: Option<Converter>) -> Self {
@@ -97,7 +80,7 @@ impl<M: Moments> Pairing<M> {
             pid,
             trace: 0,
             clock,
-            pending: FxHashMap::default(),
+            pending: Pending::default(),
             unfinished: None,
             stacks: false,
             next_stack: None,
@@ -113,6 +96,7 @@ impl<M: Moments> Pairing<M> {
             odd_alignments: FxHashMap::default(),
             last_ns: 0,
             lost: 0,
+            marks: Marks::default(),
         }
     }
 
@@ -144,7 +128,12 @@ impl<M: Moments> Pairing<M> {
         if let Some(clock) = &mut self.clock {
             clock.extend(self.batch.clock_syncs.drain(..));
         }
-        more
+        if self.marks.is_empty() {
+            return more;
+        }
+        let clock = &mut self.clock;
+        self.marks.put(&mut self.batch.moments, !more, |ticks| unix_ns(clock, ticks));
+        !self.batch.moments.is_empty()
     }
 
     fn next_moment(&mut self) -> Option<Moment> {
@@ -201,7 +190,15 @@ impl<M: Moments> Pairing<M> {
     /// The next moment, and the event that it completes.
     pub fn next_paired(&mut self) -> Option<Paired> {
         let moment = self.next_moment()?;
-        let mut stack = if moment.kind.is_prefix() { None } else { self.take_stack(moment.tid) };
+        let mut stack = if moment.kind.is_prefix() {
+            if moment.kind == Moment::MARK {
+                let event = self.mark(&moment);
+                return Some(Paired { moment, event: Some(event) });
+            }
+            None
+        } else {
+            self.take_stack(moment.tid)
+        };
         let kind = self.apply(&moment, &mut stack);
         let event = kind.map(|kind| self.event(&moment, stack, kind));
         Some(Paired { moment, event })
@@ -242,6 +239,13 @@ impl<M: Moments> Pairing<M> {
         Event { time_ns, pid, tid, trace, stack, kind }
     }
 
+    fn mark(&mut self, moment: &Moment) -> Event {
+        self.last_ns = self.last_ns.max(moment.size);
+        let kind = EventKind::Marker(Kind::Mark, moment.address as u32);
+        let (time_ns, tid) = (self.last_ns, moment.tid);
+        Event { time_ns, pid: self.pid, tid, trace: self.trace, stack: None, kind }
+    }
+
     /// Applies a moment, which has this call stack; the event, unless the moment is the first half of
     /// one.
     #[inline]
@@ -269,7 +273,9 @@ impl<M: Moments> Pairing<M> {
         }
         if kind.is_death() {
             if kind.second_half().is_some() {
-                return self.wait_for_birth(Half { death: *moment, stack: *stack });
+                // Where too many wait for their second moment, it is an event of its own.
+                let kept = self.pending.keep(Half { death: *moment, stack: *stack });
+                return (!kept).then(|| EventKind::Call(self.unfinished_call(moment)));
             }
             let sized = match kind {
                 Kind::FreeSized | Kind::FreeAlignedSized | Kind::Sdallocx => true,
@@ -283,29 +289,11 @@ impl<M: Moments> Pairing<M> {
         Some(self.birth(moment, stack))
     }
 
-    /// Keeps the first moment of a reallocation until the second one comes; if too many threads are
-    /// in one, it is an event of its own.
-    fn wait_for_birth(&mut self, half: Half) -> Option<EventKind> {
-        let tid = half.death.tid;
-        if let Some(calls) = self.pending.get_mut(&tid) {
-            if calls.outer.len() + 1 == MOST_NESTED {
-                // The oldest has lost its other half.
-                calls.outer.remove(0);
-            }
-            calls.outer.push(std::mem::replace(&mut calls.innermost, half));
-        } else if self.pending.len() < MOST_PENDING {
-            self.pending.insert(tid, Nested { innermost: half, outer: Vec::new() });
-        } else {
-            return Some(EventKind::Call(self.unfinished_call(&half.death)));
-        }
-        None
-    }
-
     /// The call that a birth completes.
     #[inline]
     fn birth(&mut self, moment: &Moment, stack: &mut Option<StackId>) -> EventKind {
         let kind = moment.kind;
-        let half = self.half_before(moment);
+        let half = self.pending.take(moment);
         *stack = stack.or(half.and_then(|half| half.stack));
         let death = half.map(|half| half.death);
         let fresh = kind.first_half().is_some() && moment.aux & REALLOC_FRESH != 0;
@@ -315,24 +303,6 @@ impl<M: Moments> Pairing<M> {
             .with_old_address(old)
             .with_start_ns(death.map(|death| unix_ns(&mut self.clock, death.ticks)));
         EventKind::Call(call.with_alignment(self.alignment(moment)))
-    }
-
-    /// The first moment of the reallocation that ends here.
-    fn half_before(&mut self, birth: &Moment) -> Option<Half> {
-        let death = birth.kind.first_half()?;
-        if birth.aux & REALLOC_FRESH != 0 {
-            return None;
-        }
-        let Entry::Occupied(mut calls) = self.pending.entry(birth.tid) else { return None };
-        let found = calls.get().innermost;
-        if found.death.kind != death || found.death.size != birth.size {
-            return None;
-        }
-        match calls.get_mut().outer.pop() {
-            Some(outer) => calls.get_mut().innermost = outer,
-            None => _ = calls.remove(),
-        }
-        Some(found)
     }
 
     /// A reallocation without its second moment.
@@ -379,11 +349,7 @@ impl<M: Moments> Pairing<M> {
     #[cold]
     fn advance_unfinished(&mut self) -> bool {
         if self.unfinished.is_none() {
-            let mut rest: Vec<Half> = (self.pending.drain())
-                .flat_map(|(_, calls)| calls.outer.into_iter().chain([calls.innermost]))
-                .collect();
-            rest.sort_by_key(|Half { death, .. }| (death.ticks, death.tid));
-            self.unfinished = Some(rest.into());
+            self.unfinished = Some(self.pending.take_rest());
         }
         let Some(half) = self.unfinished.as_mut().and_then(VecDeque::pop_front) else {
             let lost = std::mem::take(&mut self.lost);

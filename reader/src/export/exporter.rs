@@ -8,7 +8,7 @@ use super::jsonl::Jsonl;
 use super::sizes;
 use super::text::Layout;
 use crate::event::Event;
-use crate::trace::Trace;
+use crate::trace::{Mark, Trace};
 
 /// An output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Exporter {
     }
 
     fn of(format: Format, traces: &[Trace], markers: bool) -> Exporter {
-        let (csv, jsonl) = (Csv::new(markers), Jsonl::new(markers));
+        let (csv, jsonl) = (Csv::new(markers), Jsonl::new(markers, traces));
         Exporter { format, text: Layout::of(traces), csv, jsonl }
     }
 
@@ -53,6 +53,12 @@ impl Exporter {
         if self.format == Format::Csv {
             self.csv.begin(out);
         }
+    }
+
+    /// Gets the text of a mark that has come since, of the trace at this position.
+    pub fn learn(&mut self, trace: u32, mark: &Mark) {
+        self.text.learn(trace, mark);
+        self.jsonl.learn(trace, mark);
     }
 
     /// Appends an event, if the format has a line for it.

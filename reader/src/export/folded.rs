@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::frames::{names, without_name};
+use super::frames::names;
 use crate::analysis::Costs;
 use crate::escape::escape;
 use crate::stack::{StackId, Stacks};
@@ -55,7 +55,7 @@ fn push_frames(line: &mut String, stacks: &Stacks, stack: StackId) {
         for name in functions.into_iter().rev() {
             match name.and_then(|name| name.function.as_deref()) {
                 Some(function) => push(line, function),
-                None => push(line, &without_name(&frame)),
+                None => push(line, &escape(&frame.without_name())),
             }
         }
     }

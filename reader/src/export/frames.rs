@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::escape::{escape, escape_json};
+use crate::escape::{escape, escape_csv, escape_json};
 use crate::stack::{Frame, FrameKind, FrameName};
 
 /// The columns of a table of stacks.
@@ -15,21 +15,6 @@ const UNKNOWN: &str = "?";
 pub fn names<'a>(frame: &Frame<'a>) -> impl Iterator<Item = Option<&'a FrameName>> + use<'a> {
     let unknown = frame.names.is_empty().then_some(None);
     frame.names.iter().map(Some).chain(unknown)
-}
-
-/// What stands in the place of a function without a name: `libc.so.6+0x2a1ca`, or why there is none.
-pub fn without_name(frame: &Frame) -> String {
-    match (frame.kind, frame.module) {
-        (FrameKind::Cut, _) => "[further frames cut off]".to_owned(),
-        (FrameKind::Broken, _) => "[further frames not found]".to_owned(),
-        (FrameKind::Unlisted | FrameKind::Missing, _) => "[unknown]".to_owned(),
-        (_, Some(module)) => {
-            let path = module.path.to_string_lossy();
-            let file = path.rsplit('/').next().unwrap_or_default();
-            format!("{}+{:#x}", escape(file), module.address_in_file(frame.address))
-        }
-        (_, None) => format!("{:#x}", frame.address),
-    }
 }
 
 /// Appends a line for each function that a frame stands for.
@@ -48,7 +33,7 @@ pub fn lines(frame: &Frame, out: &mut String) {
                 }
             }
             None => {
-                out.push_str(&without_name(frame));
+                out.push_str(&escape(&frame.without_name()));
                 Ok(())
             }
         };
@@ -71,9 +56,9 @@ pub fn lines(frame: &Frame, out: &mut String) {
 pub fn rows(frame: &Frame) -> Vec<String> {
     let (offset, address) = (frame.address_in_file().unwrap_or(0), frame.address);
     let module = frame.module.map(|module| module.path.to_string_lossy());
-    let module = quoted(module.as_deref().unwrap_or(UNKNOWN));
+    let module = escape_csv(module.as_deref().unwrap_or(UNKNOWN));
     let row = |name: Option<&FrameName>| {
-        let text = |text: Option<&str>| quoted(text.unwrap_or(UNKNOWN));
+        let text = |text: Option<&str>| escape_csv(text.unwrap_or(UNKNOWN));
         let function = text(name.and_then(|name| name.function.as_deref()));
         let file = text(name.and_then(|name| name.file.as_deref()));
         let line = name.and_then(|name| name.line).unwrap_or(0);
@@ -85,15 +70,6 @@ pub fn rows(frame: &Frame) -> Vec<String> {
         )
     };
     names(frame).map(row).collect()
-}
-
-/// A field of csv: harmless, and in quotes if it has to be.
-fn quoted(text: &str) -> String {
-    let text = escape(text);
-    match text.contains([',', '"', ' ']) || text.is_empty() {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.into_owned(),
-    }
 }
 
 /// Appends a JSON object for each function that a frame stands for, with commas between them.
@@ -166,7 +142,7 @@ mod tests {
 
         #[test]
         fn fields_of_csv_are_one_field(text: String) {
-            let field = quoted(&text);
+            let field = escape_csv(&text);
             let inner = match field.strip_prefix('"') {
                 Some(rest) => rest.strip_suffix('"').unwrap().replace("\"\"", "\u{1}"),
                 None => field,

@@ -1,9 +1,13 @@
 //! `jsonl`: one object a call, and one a marker on request, with the columns of `csv` as keys. Fields
-//! that do not apply are left out. No string ever needs escaping.
+//! that do not apply are left out. No string but the text of a mark ever needs escaping.
+
+use mallook_format::Kind;
 
 use super::buffer::{Row, TextBuffer};
+use super::marks::Marks;
 use super::rows::{CallerFormat, MOST, SharedParts};
 use crate::event::{Call, Event, EventKind};
+use crate::trace::{Mark, Trace};
 
 /// Two ten-digit numbers, the name of a function and three keys at the most.
 const CALLER: usize = 64;
@@ -13,10 +17,11 @@ pub struct Jsonl {
     shared: SharedParts<CALLER>,
     /// Markers have rows.
     markers: bool,
+    marks: Marks,
 }
 
 impl Jsonl {
-    pub fn new(markers: bool) -> Jsonl {
+    pub fn new(markers: bool, traces: &[Trace]) -> Jsonl {
         let shared = SharedParts::new(CallerFormat {
             caller: |event, kind| {
                 format!(r#"","pid":{},"tid":{},"op":"{}""#, event.pid, event.tid, kind.name())
@@ -24,7 +29,11 @@ impl Jsonl {
             trace: |event| format!(r#"{},"seq":"#, event.trace),
             before_again: "",
         });
-        Jsonl { shared, markers }
+        Jsonl { shared, markers, marks: Marks::of(traces) }
+    }
+
+    pub fn learn(&mut self, trace: u32, mark: &Mark) {
+        self.marks.learn(trace, mark);
     }
 
     #[inline(always)]
@@ -32,8 +41,15 @@ impl Jsonl {
         match &event.kind {
             EventKind::Call(call) => self.call(event, call, out),
             _ if !self.markers => {}
-            &EventKind::Marker(kind, number) => self.other(event, kind.name(), number.into(), out),
-            &EventKind::Missing(gap, count) => self.other(event, gap.name(), count, out),
+            &EventKind::Marker(kind, number) => {
+                let text = self.marks.get(event.trace, number).filter(|_| kind == Kind::Mark);
+                let text = text.map_or_else(String::new, |mark| {
+                    let text = String::from_utf8_lossy(&mark.text);
+                    format!(",\"text\":{}", quoted(&text))
+                });
+                self.other(event, kind.name(), number.into(), &text, out);
+            }
+            &EventKind::Missing(gap, count) => self.other(event, gap.name(), count, "", out),
         }
     }
 
@@ -87,7 +103,7 @@ impl Jsonl {
 
     /// Something that is no call, and its number.
     #[cold]
-    fn other(&mut self, event: &Event, name: &str, number: u64, out: &mut TextBuffer) {
+    fn other(&mut self, event: &Event, name: &str, number: u64, text: &str, out: &mut TextBuffer) {
         let &Event { pid, tid, trace, .. } = event;
         let (time, number) = (event.time_ns.min(MOST), number.min(MOST));
         let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
@@ -96,8 +112,21 @@ impl Jsonl {
         let of = format!(r#","pid":{pid},"tid":{tid},"op":"{name}","trace":{trace},"seq":{seq}"#);
         out.put(time.as_bytes());
         out.put(of.as_bytes());
-        out.put(format!(",\"detail\":{number}}}\n").as_bytes());
+        out.put(format!(",\"detail\":{number}{text}}}\n").as_bytes());
     }
+}
+
+/// A string of JSON, in ASCII.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte @ b' '..=b'~') if !b"\"\\".contains(&byte) => quoted.push(byte.into()),
+            _ => quoted.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 #[cfg(test)]
@@ -137,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn rows_are_those_of_serde_json(events in any_events()) {
-            let mut jsonl = Jsonl::new(false);
+            let mut jsonl = Jsonl::new(false, &[]);
             assert_same_rows(&events, |event, out| jsonl.event(event, out), with_serde_json);
         }
     }

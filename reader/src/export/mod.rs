@@ -21,6 +21,7 @@
 //!
 //! ```text
 //! buffer number       a growing text, and rows of it; numbers as text
+//! marks               the texts of marks
 //! rows                the times and callers that many rows share
 //! csv jsonl           one row a call
 //! text sizes          one line an event
@@ -34,6 +35,7 @@ mod exporter;
 mod folded;
 mod frames;
 mod jsonl;
+mod marks;
 mod number;
 mod rows;
 mod sizes;

@@ -50,6 +50,11 @@ impl<'a> StackExporter<'a> {
         }
     }
 
+    /// The exporter without stacks, to go on with others.
+    pub fn into_exporter(self) -> Exporter {
+        self.exporter
+    }
+
     /// Makes rows of the table of stacks, too.
     #[must_use]
     pub fn with_table(self) -> StackExporter<'a> {

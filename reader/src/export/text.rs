@@ -5,9 +5,10 @@ use std::io::Write;
 use mallook_format::Kind;
 
 use super::buffer::TextBuffer;
+use super::marks::Marks;
 use super::number::{decimal, hexadecimal};
 use crate::event::{Call, Event, EventKind, Gap, Grouped};
-use crate::trace::Trace;
+use crate::trace::{Mark, Trace};
 
 /// The layout of all lines.
 pub struct Layout {
@@ -15,12 +16,21 @@ pub struct Layout {
     start_ns: u64,
     /// Lines say the process, since there are several.
     processes: bool,
+    marks: Marks,
 }
 
 impl Layout {
     pub fn of(traces: &[Trace]) -> Layout {
         let starts = traces.iter().map(|trace| trace.header().realtime_ns);
-        Layout { start_ns: starts.min().unwrap_or(0), processes: traces.len() > 1 }
+        Layout {
+            start_ns: starts.min().unwrap_or(0),
+            processes: traces.len() > 1,
+            marks: Marks::of(traces),
+        }
+    }
+
+    pub fn learn(&mut self, trace: u32, mark: &Mark) {
+        self.marks.learn(trace, mark);
     }
 
     pub fn event(&self, event: &Event, out: &mut TextBuffer) {
@@ -34,6 +44,12 @@ impl Layout {
         };
         match event.kind {
             EventKind::Call(call) => write_call(&call, out),
+            EventKind::Marker(Kind::Mark, place) => {
+                let _ = match self.marks.get(event.trace, place) {
+                    Some(mark) => write!(out, "--- mark: {mark}"),
+                    None => write!(out, "--- mark {place}"),
+                };
+            }
             EventKind::Marker(kind, pid) => write_marker(kind, pid, event.pid, out),
             EventKind::Missing(Gap::Overwritten, count) => {
                 let _ = write!(out, "--- {} events overwritten here", Grouped(count));
@@ -95,6 +111,8 @@ fn write_marker(kind: Kind, pid: u32, own: u32, out: &mut TextBuffer) {
         Kind::Exit if pid == own || pid == 0 => write!(out, "--- about to exit"),
         Kind::Exit => write!(out, "--- process {pid}, which shares our memory, about to exit"),
         Kind::End => write!(out, "--- ends"),
+        Kind::Paused => write!(out, "--- recording pauses"),
+        Kind::Resumed => write!(out, "--- recording goes on"),
         other => write!(out, "--- {}", other.name()),
     };
 }

@@ -37,6 +37,11 @@ impl AddressTable {
         self.alive
     }
 
+    /// The addresses that live, in no order.
+    pub fn living(&self) -> impl Iterator<Item = u64> {
+        self.entries.iter().filter(|&&entry| entry & ALIVE != 0).map(|entry| entry & !ALIVE)
+    }
+
     /// Dead addresses stay in the table for good.
     pub fn keeps(&self) -> bool {
         self.keep

@@ -88,7 +88,7 @@ impl<M: Moments> Moments for Causality<M> {
 impl<'a> Causality<Merge<'a>> {
     /// All moments of a trace; with their stacks, if these are wanted.
     pub fn of(trace: &'a Trace<'a>, stacks: Option<&'a Stacks<'a>>) -> Causality<Merge<'a>> {
-        let live = || LiveSet::new(trace.is_complete(), trace.is_coarse());
+        let live = || LiveSet::of(trace);
         Causality::new(Merge::of(trace, stacks), (!trace.has_one_writer()).then(live))
     }
 }

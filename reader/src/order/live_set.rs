@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::address_table::AddressTable;
 use crate::decode::Moment;
+use crate::trace::Trace;
 
 /// How much too early a clock may have been read, in ticks: 27 µs at 2.4 GHz. Mostly it is less
 /// than 140 ns; under contention for a cache line, 1.7 µs were seen.
@@ -40,6 +41,18 @@ pub struct LiveSet {
     unsure: FxHashSet<u64>,
     /// The death of each thread's pending reallocation: if that fails, the memory lives on.
     pending: FxHashMap<u32, Moment>,
+    /// Recording pauses, or has just gone on, or where it does is not known: any moment is possible.
+    pauses: bool,
+    /// The tick up to which recording has just gone on: clocks that are read early put moments of after a
+    /// pause into it.
+    resumed_until: Option<u64>,
+    /// Where the pauses are cannot be told.
+    is_vague: bool,
+    /// The addresses that lived at some time up to the end of the last pause, and of which nothing is
+    /// known since. They may be dead, and every other address may live.
+    before: Option<AddressTable>,
+    /// Births of addresses that must have died in a pause.
+    unseen_deaths: u64,
 }
 
 impl LiveSet {
@@ -52,18 +65,61 @@ impl LiveSet {
             unknown_frees: VecDeque::new(),
             unsure: FxHashSet::default(),
             pending: FxHashMap::default(),
+            pauses: false,
+            resumed_until: None,
+            is_vague: false,
+            before: None,
+            unseen_deaths: 0,
         }
     }
 
-    /// The number of addresses that live.
+    /// The empty set at the start of this trace.
+    pub fn of(trace: &Trace) -> LiveSet {
+        LiveSet::new(trace.is_complete(), trace.is_coarse()).with_pauses_of(trace)
+    }
+
+    /// The set knows whether it can tell where this trace pauses: a ring may have overwritten the
+    /// markers, and times of the coarse clock may be those of before a pause.
+    pub fn with_pauses_of(mut self, trace: &Trace) -> LiveSet {
+        let is_uncertain = trace.ring_blocks().is_some() || trace.is_coarse();
+        self.is_vague = trace.pauses() != 0 && is_uncertain;
+        self.pauses = self.is_vague;
+        self
+    }
+
+    /// The number of addresses that live, or may: their end may have fallen into a pause.
     pub fn alive(&self) -> u64 {
-        self.addresses.alive() as u64
+        let before = self.before.as_ref().map_or(0, AddressTable::alive);
+        (self.addresses.alive() + before) as u64
+    }
+
+    /// The number of births at addresses that lived: their deaths fell into pauses.
+    pub fn unseen_deaths(&self) -> u64 {
+        self.unseen_deaths
+    }
+
+    fn lived_before(&self, address: u64) -> bool {
+        self.before.as_ref().is_some_and(|before| before.get(address) == Some(true))
+    }
+
+    /// Recording has gone on: what is known of an address holds no longer.
+    fn forget(&mut self) {
+        let known = std::mem::replace(&mut self.addresses, AddressTable::new(true));
+        let before = self.before.get_or_insert_with(|| AddressTable::new(false));
+        known.living().for_each(|address| _ = before.set(address, true));
+        self.pauses = self.is_vague;
+        self.resumed_until = None;
+        self.unknown_frees.clear();
+        self.unsure.clear();
+        self.pending.clear();
     }
 
     /// The birth of the address is not in the trace: it was born before recording began, in the
     /// parent before a fork, or in an allocator that was called directly.
     pub fn is_unknown(&self, address: u64) -> bool {
-        self.addresses.keeps() && self.addresses.get(address).is_none()
+        self.addresses.keeps()
+            && self.addresses.get(address).is_none()
+            && !self.lived_before(address)
     }
 
     /// The moment cannot have happened yet: it is the birth of a live address, or the death of a
@@ -74,7 +130,7 @@ impl LiveSet {
 
     /// Whether the address lives, if that is known.
     pub fn state(&self, address: u64) -> Option<bool> {
-        if !self.unsure.is_empty() && self.unsure.contains(&address) {
+        if self.pauses || !self.unsure.is_empty() && self.unsure.contains(&address) {
             return None;
         }
         self.addresses.get(address).or(if self.addresses.keeps() { None } else { Some(false) })
@@ -85,7 +141,10 @@ impl LiveSet {
     #[inline]
     pub fn try_apply(&mut self, moment: &Moment) -> bool {
         let plain = PLAIN & 1 << moment.kind as u8 != 0;
-        let sure = self.unsure.is_empty() && self.unknown_frees.is_empty();
+        let sure = self.unsure.is_empty()
+            && self.unknown_frees.is_empty()
+            && self.before.is_none()
+            && !self.pauses;
         // `set` leaves the table as it was where it returns `false`.
         plain
             && sure
@@ -107,9 +166,17 @@ impl LiveSet {
     /// Applies the birth or death of the moment.
     pub fn apply(&mut self, moment: &Moment) {
         let address = moment.address;
+        if self.resumed_until.is_some_and(|until| moment.ticks > until) {
+            self.forget();
+        }
         let has_place =
             || self.pending.len() < MOST_PENDING || self.pending.contains_key(&moment.tid);
         match moment.kind {
+            Kind::Paused => (self.pauses, self.resumed_until) = (true, None),
+            Kind::Resumed => {
+                (self.pauses, self.resumed_until) =
+                    (true, Some(moment.ticks.saturating_add(EARLY)));
+            }
             kind if kind.second_half().is_some() && has_place() => {
                 self.pending.insert(moment.tid, *moment);
             }
@@ -140,15 +207,28 @@ impl LiveSet {
                 self.unsure.insert(address);
             }
             self.give_out(address);
-        } else if !self.addresses.set(address, false) && self.is_unknown(address) {
-            self.unknown_frees.push_back(*moment);
+        } else if !self.addresses.set(address, false) {
+            if self.is_unknown(address) {
+                self.unknown_frees.push_back(*moment);
+            } else if self.take_from_before(address) {
+                // It is known to be dead from here on.
+                self.addresses.set(address, true);
+                self.addresses.set(address, false);
+            }
         }
+    }
+
+    /// Takes an address out of those that lived before; whether it was one.
+    fn take_from_before(&mut self, address: u64) -> bool {
+        self.before.as_mut().is_some_and(|before| before.set(address, false))
     }
 
     /// The address lives from here on.
     fn give_out(&mut self, address: u64) {
         if address != 0 {
-            self.addresses.set(address, true);
+            let is_new = self.addresses.set(address, true);
+            let was_there = self.take_from_before(address);
+            self.unseen_deaths += u64::from(was_there || self.pauses && !is_new);
         }
     }
 }

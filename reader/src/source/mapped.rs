@@ -38,13 +38,13 @@ pub struct Mapped {
     /// The bytes after the last whole block.
     pub(super) rest: Box<[u8]>,
     data: Arc<Data>,
-    map: Arc<Place>,
+    map: Arc<MappingSlot>,
     /// The file could not be mapped again: the blocks that were asked for since are missing.
     gone: AtomicBool,
 }
 
-/// The place of a mapping that may be taken away while it is not in use.
-type Place = Mutex<Option<Arc<Mapping>>>;
+/// The slot of a mapping, which may be taken away while it is not in use.
+type MappingSlot = Mutex<Option<Arc<Mapping>>>;
 
 /// The mapping of all whole blocks of a file.
 pub(super) struct Mapping {
@@ -53,8 +53,8 @@ pub(super) struct Mapping {
     touched: AtomicUsize,
 }
 
-/// The places of mappings, in the order in which they were made.
-static MAPPINGS: Mutex<VecDeque<Weak<Place>>> = Mutex::new(VecDeque::new());
+/// The slots of mappings, in the order in which they were made.
+static MAPPINGS: Mutex<VecDeque<Weak<MappingSlot>>> = Mutex::new(VecDeque::new());
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -158,10 +158,10 @@ impl Mapped {
         let mut mappings = lock(&MAPPINGS);
         mappings.push_back(Arc::downgrade(&self.map));
         let first = if mappings.len() > MOST_MAPPED { mappings.pop_front() } else { None };
-        // Not under the lock of another place.
+        // Not under the lock of another slot.
         drop(mappings);
-        if let Some(place) = first.and_then(|place| place.upgrade()) {
-            drop(lock(&place).take());
+        if let Some(slot) = first.and_then(|slot| slot.upgrade()) {
+            drop(lock(&slot).take());
         }
         Ok(mapping)
     }

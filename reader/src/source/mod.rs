@@ -77,7 +77,7 @@ impl Source<'_> {
         }
     }
 
-    /// Reads to the end, at most so many bytes. `path` is only for messages.
+    /// Reads to the end, at most this number of bytes. `path` is only for messages.
     ///
     /// # Errors
     /// Reading fails, or there are more bytes.

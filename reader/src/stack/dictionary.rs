@@ -4,9 +4,9 @@ use mallook_format::{
     Kind, MAX_DEPTH, MAX_STACK, STACK_SHIFT, Site, Slot, StackSlot, sites_of_more,
 };
 
-/// What is made of stacks, which are numbers to the dictionary; 0 is that without frames.
+/// The stacks of its user, which are numbers to the dictionary; 0 is the one without frames.
 pub trait Paths {
-    /// The stack without its innermost frames, of which it has so many; `keep` are left.
+    /// The stack without its `drop` innermost frames; `keep` are left.
     fn outer(&mut self, stack: u32, drop: usize, keep: usize) -> u32;
 
     /// The stack with one more frame, inside the others. `None`: it cannot be had.

@@ -44,7 +44,7 @@ impl Interner {
         Interner { nodes: vec![Node::default()], many: FxHashMap::default() }
     }
 
-    /// The node so many steps nearer to the root.
+    /// The node that is `steps` steps nearer to the root.
     pub fn ancestor(&self, node: u32, steps: usize) -> u32 {
         let parent = |node: u32| self.nodes.get(node as usize).map_or(0, |node| node.parent);
         (0..steps).fold(node, |node, _| parent(node))

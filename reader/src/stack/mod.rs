@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! nodes interner      the trie; finds or makes the nodes of stacks
-//! dictionary          the stacks of a block, by the numbers that its slots give them
+//! dictionary trie     the stacks of a block, by the numbers that its slots give them; of all blocks
 //! module sites name   the modules, and the call sites, as the trace lists them; their names
 //! stacks              a stack's frames
 //! symbolize           finds the names of call sites
@@ -23,10 +23,12 @@ mod sites;
 mod stacks;
 #[cfg(feature = "symbols")]
 mod symbolize;
+mod trie;
 
 pub use dictionary::{Dictionary, NoStacks, Outermost, SlotStacks};
 pub use module::Module;
 pub use name::FrameName;
-pub use stacks::{Frame, FrameKind, Frames, StackId, Stacks};
+pub use stacks::{Frame, FrameKind, Frames, SiteNames, StackId, Stacks};
 #[cfg(feature = "symbols")]
 pub use symbolize::ModuleNames;
+pub use trie::Trie;

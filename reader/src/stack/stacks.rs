@@ -3,17 +3,16 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use mallook_format::{Site, SiteKind, Stacks as StackMode};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::dictionary::{Dictionary, Paths};
-use super::interner::Interner;
+use super::dictionary::Dictionary;
 use super::module::Module;
 use super::name::FrameName;
-use super::nodes::Nodes;
 use super::sites::Sites;
+use super::trie::{Interning, Trie};
 use crate::trace::{DamageKind, Trace};
 
 /// A call stack, by its number in a [`Stacks`]: equal stacks have equal numbers.
@@ -105,6 +104,22 @@ impl Frame<'_> {
     pub fn address_in_file(&self) -> Option<u64> {
         self.module.map(|module| module.address_in_file(self.address))
     }
+
+    /// The text in the place of a function that nothing names: `libc.so.6+0x2a1ca`, or why there is none.
+    /// The name of a file may hold control characters.
+    pub fn without_name(&self) -> String {
+        match (self.kind, self.module) {
+            (FrameKind::Cut, _) => "[further frames cut off]".to_owned(),
+            (FrameKind::Broken, _) => "[further frames not found]".to_owned(),
+            (FrameKind::Unlisted | FrameKind::Missing, _) => "[unknown]".to_owned(),
+            (_, Some(module)) => {
+                let path = module.path.to_string_lossy();
+                let file = path.rsplit('/').next().unwrap_or_default();
+                format!("{file}+{:#x}", module.address_in_file(self.address))
+            }
+            (_, None) => format!("{:#x}", self.address),
+        }
+    }
 }
 
 /// The call stacks of a trace. Those of events are found as the events are read; equal ones are one.
@@ -133,26 +148,73 @@ impl Frame<'_> {
 /// ```
 pub struct Stacks<'a> {
     trace: &'a Trace<'a>,
-    nodes: Nodes,
-    interner: Mutex<Interner>,
+    trie: Arc<Trie>,
+    /// The sites that are to have names; `None` for all.
+    wanted: Option<FxHashSet<u32>>,
     sites: OnceLock<Sites>,
     /// The sites, read again since the process goes on.
     later: OnceLock<Sites>,
     /// The names of sites.
     names: OnceLock<FxHashMap<u32, Arc<[FrameName]>>>,
+    /// Those that were found before.
+    known: SiteNames,
 }
+
+/// Names of the call sites of a trace, to be used again where that is opened once more.
+#[derive(Clone, Debug, Default)]
+pub struct SiteNames(FxHashMap<u32, Arc<[FrameName]>>);
 
 impl<'a> Stacks<'a> {
     /// Those of this trace. None is read before it is asked for.
     pub fn of(trace: &'a Trace<'a>) -> Stacks<'a> {
+        Stacks::of_trie(trace, Arc::default())
+    }
+
+    /// The same, where the stacks of events are found already, as by
+    /// [`Follow::with_stacks`](crate::Follow::with_stacks): the trace says what they are made of, as
+    /// it was when it was opened.
+    pub fn of_trie(trace: &'a Trace<'a>, trie: Arc<Trie>) -> Stacks<'a> {
         Stacks {
             trace,
-            nodes: Nodes::new(),
-            interner: Mutex::new(Interner::new()),
+            trie,
+            wanted: None,
             sites: OnceLock::new(),
             later: OnceLock::new(),
             names: OnceLock::new(),
+            known: SiteNames::default(),
         }
+    }
+
+    /// With names that were found before, and are not looked for again.
+    #[must_use]
+    pub fn with_names(self, known: SiteNames) -> Stacks<'a> {
+        Stacks { known, ..self }
+    }
+
+    /// The names that are known now; sites whose names were wanted and not found have none.
+    pub fn into_names(self) -> SiteNames {
+        let mut known = self.known;
+        known.0.extend(self.names.into_inner().into_iter().flatten());
+        for site in self.wanted.into_iter().flatten() {
+            known.0.entry(site).or_default();
+        }
+        known
+    }
+
+    /// The same, of which only the frames of these stacks are to have names: finding those of all takes
+    /// long.
+    #[must_use]
+    pub fn naming_only(self, stacks: impl IntoIterator<Item = StackId>) -> Stacks<'a> {
+        let sites = stacks.into_iter().flat_map(|stack| self.sites_of(stack)).map(|site| site.0);
+        let wanted = Some(sites.collect());
+        Stacks { wanted, ..self }
+    }
+
+    /// The site is to have a name.
+    #[cfg_attr(not(feature = "symbols"), expect(dead_code, reason = "nothing finds names"))]
+    pub(super) fn wants_name(&self, site: Site) -> bool {
+        let is_known = self.known.0.contains_key(&site.0);
+        !is_known && self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&site.0))
     }
 
     /// The frames of a stack, from the innermost on.
@@ -162,8 +224,8 @@ impl<'a> Stacks<'a> {
 
     /// The call sites of a stack, from the innermost on.
     pub(crate) fn sites_of(&self, stack: StackId) -> impl Iterator<Item = Site> {
-        let outer = |&(parent, _): &(u32, Site)| self.nodes.get(parent);
-        std::iter::successors(self.nodes.get(stack.number()), outer).map(|(_, site)| site)
+        let outer = |&(parent, _): &(u32, Site)| self.trie.get(parent);
+        std::iter::successors(self.trie.get(stack.number()), outer).map(|(_, site)| site)
     }
 
     /// A frame by its call site.
@@ -187,8 +249,13 @@ impl<'a> Stacks<'a> {
             site: site.0,
             address: listed.address,
             module: sites.module_of(&listed),
-            names: self.names.get().and_then(|names| names.get(&site.0)).map_or(&[], |it| it),
+            names: self.names_of(site),
         }
+    }
+
+    fn names_of(&self, site: Site) -> &[FrameName] {
+        let found = self.names.get().and_then(|names| names.get(&site.0));
+        found.or_else(|| self.known.0.get(&site.0)).map_or(&[], |names| names)
     }
 
     /// The trace.
@@ -208,7 +275,7 @@ impl<'a> Stacks<'a> {
 
     /// Reports call sites of the stacks so far that the trace does not list.
     pub(crate) fn check_sites(&self) {
-        let nodes = (1..).map_while(|node| self.nodes.get(node));
+        let nodes = (1..).map_while(|node| self.trie.get(node));
         let sites: BTreeSet<_> = nodes.map(|(_, site)| site).collect();
         let is_missing = |site: &&Site| self.frame(**site).kind == FrameKind::Missing;
         let count = sites.iter().filter(is_missing).count() as u64;
@@ -219,8 +286,7 @@ impl<'a> Stacks<'a> {
 
     /// The stacks of a block that is decoded now.
     pub(crate) fn of_block(&self) -> Dictionary<Interning<'_>> {
-        let interner = self.interner.lock().unwrap_or_else(PoisonError::into_inner);
-        Dictionary::new(Interning { interner, nodes: &self.nodes })
+        self.trie.of_block()
     }
 }
 
@@ -254,26 +320,8 @@ impl<'a> Iterator for Frames<'a> {
     type Item = Frame<'a>;
 
     fn next(&mut self) -> Option<Frame<'a>> {
-        let (parent, site) = self.stacks.nodes.get(self.node)?;
+        let (parent, site) = self.stacks.trie.get(self.node)?;
         self.node = parent;
         Some(self.stacks.frame(site))
-    }
-}
-
-/// Makes nodes of the stacks of a block.
-pub struct Interning<'a> {
-    interner: MutexGuard<'a, Interner>,
-    nodes: &'a Nodes,
-}
-
-impl Paths for Interning<'_> {
-    #[inline]
-    fn outer(&mut self, stack: u32, drop: usize, keep: usize) -> u32 {
-        if keep == 0 { 0 } else { self.interner.ancestor(stack, drop) }
-    }
-
-    #[inline]
-    fn inner(&mut self, stack: u32, site: Site) -> Option<u32> {
-        self.interner.child(stack, site, self.nodes)
     }
 }

@@ -98,7 +98,7 @@ impl Stacks<'_> {
                     .find_map(|file| file.symbolize_jit(&process, &addresses))
                     .unwrap_or_else(|| symbolizer.symbolize_jit(&process, &addresses)),
             };
-            let frames = names.places.iter().map(|place| &place.frames);
+            let frames = names.resolved.iter().map(|place| &place.frames);
             let frames: Vec<Arc<[FrameName]>> =
                 frames.map(|frames| frames.iter().map(FrameName::of).collect()).collect();
             for (trace, site, place) in sites {
@@ -115,7 +115,7 @@ impl Stacks<'_> {
 
     /// Adds the listed sites to those that are looked up, by their addresses in the files.
     fn add_wanted(&self, trace: usize, wanted: &mut BTreeMap<Code, Wanted>) {
-        for (site, listed) in self.sites().iter() {
+        for (site, listed) in self.sites().iter().filter(|(site, _)| self.wants_name(*site)) {
             let module = self.sites().module_of(&listed);
             let code = match module {
                 None => Code::Made(trace),

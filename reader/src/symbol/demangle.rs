@@ -16,6 +16,15 @@ pub(super) fn is_mangled(name: &str) -> bool {
     name.starts_with("_Z") || name.starts_with("_R")
 }
 
+/// The mangled name of the whole function, of which a symbol may name a part or a copy behind a dot: `f` of
+/// `f.constprop.0.cold`. The older names of Rust, alone, have dots of their own.
+pub(super) fn whole(name: &str) -> &str {
+    match end_of_hash(name) {
+        Some(end) => &name[..end],
+        None => name.split('.').next().unwrap_or(name),
+    }
+}
+
 /// The name, demangled if it is one of C++ or Rust.
 pub(super) fn demangle(name: &str) -> Cow<'_, str> {
     let is_short = is_mangled(name) && name.len() <= MOST_MANGLED;
@@ -28,17 +37,18 @@ pub(super) fn demangle(name: &str) -> Cow<'_, str> {
 fn rust(name: &str) -> Option<String> {
     let symbol = rustc_demangle::try_demangle(name).ok()?;
     // The older mangling is that of C++ and a last part, a hash.
-    if name.starts_with("_Z") && !has_hash(name) {
+    if name.starts_with("_Z") && end_of_hash(name).is_none() {
         return None;
     }
     bounded(|out| fmt::write(out, format_args!("{symbol:#}")))
 }
 
-/// The name has a part `17h`, followed by 16 hexadecimal digits and the end.
-fn has_hash(name: &str) -> bool {
-    name.match_indices("17h").any(|(at, _)| {
+/// The end of a part `17h`, of 16 hexadecimal digits and of the `E` behind them.
+fn end_of_hash(name: &str) -> Option<usize> {
+    name.match_indices("17h").find_map(|(at, _)| {
         let rest = &name.as_bytes()[at + 3..];
-        rest.len() > 16 && rest[..16].iter().all(u8::is_ascii_hexdigit) && rest[16] == b'E'
+        let is_hash = rest.len() > 16 && rest[..16].iter().all(u8::is_ascii_hexdigit);
+        (is_hash && rest[16] == b'E').then_some(at + 3 + 17)
     })
 }
 
@@ -118,6 +128,25 @@ mod tests {
         ] {
             assert_eq!(demangle(mangled), name);
         }
+    }
+
+    #[test]
+    fn parts_and_copies_are_the_function() {
+        let rust =
+            "_ZN49_$LT$core..iter..Map$LT$I$GT$$u20$as$u20$a..B$GT$4next17h0123456789abcdefE";
+        for (name, function) in [
+            ("_ZL6helperv.constprop.0.cold", "_ZL6helperv"),
+            ("_Z1fv.part.12", "_Z1fv"),
+            ("_Z3foov._omp_fn.0", "_Z3foov"),
+            ("_Z3foov.localalias", "_Z3foov"),
+            (rust, rust),
+            (&format!("{rust}.llvm.1234567890"), rust),
+            ("_RNvC1a1b.llvm.12", "_RNvC1a1b"),
+            ("", ""),
+        ] {
+            assert_eq!(whole(name), function);
+        }
+        assert_eq!(demangle(rust), "<core::iter::Map<I> as a::B>::next");
     }
 
     #[test]

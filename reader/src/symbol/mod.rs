@@ -10,7 +10,7 @@
 //! let addresses = [CodeAddress::returned_to(0x5555_5555_5193)];
 //! let names = Symbolizer::default().symbolize(&module, &addresses);
 //! println!("{}: {}", module.path.display(), names.state);
-//! for frame in &names.places[0].frames {
+//! for frame in &names.resolved[0].frames {
 //!     println!("{} {:?}", frame.function.as_deref().unwrap_or("?"), frame.location);
 //! }
 //! ```
@@ -59,7 +59,7 @@ mod symbolizer;
 mod table;
 
 pub use module::{BuildId, CodeAddress, JitProcess, Module};
-pub use names::{Frame, Location, Names, Place};
+pub use names::{Frame, Location, Names, Resolved};
 pub use names_file::{NamesError, NamesFile, NamesWriter};
 pub use options::SymbolOptions;
 pub use state::{Reason, Rejected, State};

@@ -29,9 +29,9 @@ pub struct Location {
     pub column: Option<u32>,
 }
 
-/// One address.
+/// What is known of one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct Resolved {
     /// Innermost first: inlined functions, then the one that the address lies in. Empty: no name.
     pub frames: Vec<Frame>,
     /// The address as it is written in the file of the module.
@@ -48,5 +48,5 @@ pub struct Names {
     /// Files that might have known more, but are not the right ones.
     pub rejected: Vec<Rejected>,
     /// One for each address that was asked for, in that order.
-    pub places: Vec<Place>,
+    pub resolved: Vec<Resolved>,
 }

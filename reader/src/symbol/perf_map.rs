@@ -13,7 +13,7 @@ use super::elf::open;
 use super::lines::read_line;
 use super::locate::readable;
 use super::module::{CodeAddress, JitProcess};
-use super::names::{Frame, Names, Place};
+use super::names::{Frame, Names, Resolved};
 use super::options::SymbolOptions;
 use super::state::State;
 
@@ -42,12 +42,12 @@ pub(super) fn symbolize(
     process: &JitProcess,
     addresses: &[CodeAddress],
 ) -> Names {
-    let place = |address: &CodeAddress| Place { frames: Vec::new(), offset: address.value };
+    let place = |address: &CodeAddress| Resolved { frames: Vec::new(), offset: address.value };
     let mut names = Names {
         state: State::Anonymous,
         unverified: false,
         rejected: Vec::new(),
-        places: addresses.iter().map(place).collect(),
+        resolved: addresses.iter().map(place).collect(),
     };
     if !options.perf_maps {
         return names;
@@ -61,7 +61,7 @@ pub(super) fn symbolize(
         Err(error) => names.state = State::NoMap { file, error: error.to_string() },
         Ok(entries) => {
             let mut replaced = 0;
-            for (place, address) in names.places.iter_mut().zip(addresses) {
+            for (place, address) in names.resolved.iter_mut().zip(addresses) {
                 let Ok(at) = sorted.binary_search(&address.within()) else { continue };
                 match &entries[at] {
                     Entry::Nothing => {}

@@ -1,12 +1,12 @@
 //! Names of the addresses of a module.
 
-use super::demangle::{demangle, is_mangled};
+use super::demangle::{demangle, is_mangled, whole};
 use super::dwarf::{self, Debug, Lines};
 use super::elf::{Elf, Image, executable, has_debug_info};
 use super::interner::Interner;
 use super::locate::{Found, locate, readable};
 use super::module::{CodeAddress, JitProcess, Module};
-use super::names::{Frame, Names, Place};
+use super::names::{Frame, Names, Resolved};
 use super::options::SymbolOptions;
 use super::perf_map;
 use super::state::{Reason, Rejected, State};
@@ -29,7 +29,7 @@ impl Symbolizer {
 
     /// The names of addresses of a module.
     pub fn symbolize(&self, module: &Module, addresses: &[CodeAddress]) -> Names {
-        let places = addresses.iter().map(|address| Place {
+        let resolved = addresses.iter().map(|address| Resolved {
             frames: Vec::new(),
             offset: address.value.wrapping_sub(module.bias),
         });
@@ -37,7 +37,7 @@ impl Symbolizer {
             state: State::Anonymous,
             unverified: false,
             rejected: Vec::new(),
-            places: places.collect(),
+            resolved: resolved.collect(),
         };
         match module.path.to_str() {
             Some("[vdso]" | "[vsyscall]" | "linux-vdso.so.1") => names.state = State::Vdso,
@@ -70,7 +70,7 @@ impl Symbolizer {
         sorted.dedup();
         let mut search = Search { interner: Interner::default(), offsets: &sorted, names };
         let frames = search.run(&found);
-        for ((place, offset), address) in names.places.iter_mut().zip(offsets).zip(addresses) {
+        for ((place, offset), address) in names.resolved.iter_mut().zip(offsets).zip(addresses) {
             let Some(offset) = offset else { continue };
             let Ok(at) = sorted.binary_search(&offset) else { continue };
             place.frames.clone_from(&frames[at]);
@@ -157,9 +157,8 @@ impl Search<'_> {
                 lines.frames.push(Frame { function, offset, ..Frame::default() });
             }
             Some(outermost) if outermost.function.is_none() => outermost.function = function(&name),
-            // What comes after a dot tells parts and copies of a function apart.
             Some(outermost) if !lines.is_linked && is_mangled(&name) => {
-                outermost.function = function(name.split('.').next().unwrap_or(&name));
+                outermost.function = function(whole(&name));
             }
             Some(_) => {}
         }

@@ -37,7 +37,7 @@ impl ClockLine {
         self.shifts.len() as u64
     }
 
-    /// What is to be added to the ticks of this clock sync, and to those of its block.
+    /// The ticks that are to be added to those of this clock sync and of its block.
     pub fn shift(&mut self, sync: ClockSync) -> u64 {
         let is_newest = sync.ns >= self.newest.ns;
         let mut shift = 0;
@@ -124,8 +124,8 @@ mod tests {
     }
 
     proptest! {
-        /// Threads that are held up between the reads of two clocks, damaged numbers: nothing that a
-        /// sound clock does, and no jump that is not far.
+        /// A sound clock is never taken for one that was set back, whether threads are held up between the
+        /// reads of two clocks or numbers are damaged.
         #[test]
         fn a_sound_clock_is_left_alone(
             start: u32,

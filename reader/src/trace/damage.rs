@@ -54,6 +54,8 @@ pub enum DamageKind {
         /// Number of them.
         count: u64,
     },
+    /// The trace is a part of another one, which was damaged.
+    Original,
     /// The file was removed or replaced while it was read, and too many others were open to keep hold
     /// of it.
     Replaced,
@@ -120,6 +122,9 @@ impl fmt::Display for DamageKind {
             }
             DamageKind::MissingSites { count } => {
                 write!(f, "found no addresses of {count} call sites, expected those of all stacks")
+            }
+            DamageKind::Original => {
+                write!(f, "found a part of a damaged trace, expected one of a sound trace")
             }
             DamageKind::Replaced => {
                 write!(f, "found no file or another one, expected the file that was opened")

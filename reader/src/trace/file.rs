@@ -8,15 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use bytemuck::Zeroable;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
-    BLOCK_SIZE, Clock, FLAG_CUT, FLAG_RESTART, FileHeader, HeaderError, LiveSnapshot, Loss, MAGIC,
-    Mode, Slot, State,
+    BLOCK_SIZE, Clock, FLAG_CUT, FLAG_OF_DAMAGED, FLAG_RESTART, FileHeader, HeaderError,
+    LiveSnapshot, Loss, MAGIC, Mode, Slot, State,
 };
 
 use super::block::Block;
 use super::clock_line::ClockLine;
 use super::clock_sync::ClockSync;
 use super::damage::{Damage, DamageKind, DamageList};
-use super::process::{self, Liveness};
 use super::range::Range;
 use crate::error::Error;
 use crate::source::Source;
@@ -121,6 +120,9 @@ impl<'a> Trace<'a> {
             }
             damage.add(Damage::new(DamageKind::Header(error), 0));
         }
+        if header.flags & FLAG_OF_DAMAGED != 0 {
+            damage.add(Damage::new(DamageKind::Original, 0));
+        }
         let is_ring = Mode::from_raw(header.mode) == Some(Mode::Ring);
         let bytes = bytemuck::bytes_of(&header);
         let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
@@ -196,63 +198,6 @@ impl<'a> Trace<'a> {
         Loss::ALL.into_iter().zip(self.live.lost)
     }
 
-    /// Why recording stopped before the process did, if it did.
-    pub fn stopped(&self) -> Option<Loss> {
-        self.live.control.stopped
-    }
-
-    /// The process, or a child without a trace of its own, started a program with an environment
-    /// that does not load the recorder.
-    pub fn unloaded(&self) -> bool {
-        self.live.control.unloaded
-    }
-
-    /// The code with which the process called a function that ends it, if there was no room for the
-    /// marker that says so.
-    pub fn exited(&self) -> Option<u8> {
-        self.live.control.exited
-    }
-
-    /// The process called an exec function, and there was no room for the marker.
-    pub fn execed(&self) -> bool {
-        self.live.control.execed
-    }
-
-    /// The process reached its clean end.
-    pub fn ended(&self) -> bool {
-        self.live.control.ended
-    }
-
-    /// Whether the process still has the file mapped: it has neither ended nor replaced itself by
-    /// exec.
-    pub fn liveness(&self) -> Liveness {
-        match self.source.identity() {
-            // No process has written it.
-            _ if self.cut().is_some() => Liveness::Gone,
-            Some((device, inode)) => process::liveness(self.pid, &self.path, device, inode),
-            None => Liveness::Gone,
-        }
-    }
-
-    /// As [`Trace::liveness`] of a process that was found before: where it is not there any more, it
-    /// has ended, whoever has its number now.
-    pub(crate) fn liveness_of(&self, found: &mut Option<u32>) -> Liveness {
-        let Some((device, inode)) = self.source.identity() else { return Liveness::Gone };
-        process::liveness_of(found, self.pid, &self.path, device, inode)
-    }
-
-    /// The process runs on this machine, and in our time namespace.
-    pub(crate) fn shares_our_time(&self) -> bool {
-        self.source.identity().is_some_and(|(device, inode)| {
-            process::shares_our_time(self.pid, &self.path, device, inode)
-        })
-    }
-
-    /// As [`Trace::liveness`]; `false` where it cannot be told.
-    pub fn is_running(&self) -> bool {
-        self.liveness() == Liveness::Running
-    }
-
     /// The range that the trace was cut to, if it was: before that it has the births of the memory that
     /// lives at the start of the range, and nothing else.
     pub fn cut(&self) -> Option<Range> {
@@ -294,6 +239,11 @@ impl<'a> Trace<'a> {
     pub(crate) fn clock_line(&self) -> ClockLine {
         let header = self.header();
         ClockLine::new(ClockSync { ticks: header.ticks, ns: header.monotonic_ns })
+    }
+
+    /// The words of the header that change, as they were when it was opened.
+    pub(crate) fn live(&self) -> &LiveSnapshot {
+        &self.live
     }
 
     /// The words of the header that change, as they are now.

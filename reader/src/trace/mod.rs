@@ -9,6 +9,8 @@
 //! clock_line          a clock that was set back
 //! block               where one block of events is
 //! file                the header, and access to the blocks of a file
+//! ending              how recording ended, and whether the process still runs
+//! control             pauses, and moments that somebody has named
 //! blocks site_blocks  find the blocks of events, and those of call sites
 //! clock               ticks to Unix time
 //! ```
@@ -18,7 +20,9 @@ mod blocks;
 mod clock;
 mod clock_line;
 mod clock_sync;
+mod control;
 mod damage;
+mod ending;
 mod file;
 mod process;
 mod range;
@@ -30,6 +34,7 @@ pub use clock::ClockMap;
 pub(crate) use clock::{Converter, FIRST_BLOCKS};
 pub(crate) use clock_line::{ClockLine, FAR};
 pub(crate) use clock_sync::{ClockSync, syncs_within};
+pub use control::Mark;
 pub use damage::{Damage, DamageKind};
 pub use file::Trace;
 pub use process::Liveness;

@@ -1,6 +1,6 @@
 //! What is kept of the time before a range: the live set, and reallocations that are under way.
 
-use mallook_format::REALLOC_FRESH;
+use mallook_format::{Kind, REALLOC_FRESH};
 use rustc_hash::FxHashMap;
 
 use super::block::Entry;
@@ -29,6 +29,8 @@ pub struct Before {
     position: u64,
     live: FxHashMap<u64, Kept>,
     under_way: FxHashMap<u32, Vec<Half>>,
+    /// The markers of the last pause: what was alive then may have died unseen.
+    pause: [Option<Kept>; 2],
 }
 
 impl Before {
@@ -37,6 +39,11 @@ impl Before {
         self.position += 1;
         let kept = Kept { position: self.position, entry: *entry };
         let moment = &entry.moment;
+        match moment.kind {
+            Kind::Paused => self.pause = [Some(kept), None],
+            Kind::Resumed => self.pause[1] = Some(kept),
+            _ => {}
+        }
         if !moment.kind.is_moment() {
             return;
         }
@@ -93,7 +100,8 @@ impl Before {
         let alive = self.live.len() as u64;
         let halves = self.under_way.into_values().flatten();
         let halves = halves.flat_map(|half| half.birth.into_iter().chain([half.death]));
-        let mut all: Vec<_> = self.live.into_values().chain(halves).collect();
+        let pause = self.pause.into_iter().flatten();
+        let mut all: Vec<_> = self.live.into_values().chain(halves).chain(pause).collect();
         all.sort_unstable_by_key(|kept| kept.position);
         (all.into_iter().map(|kept| kept.entry).collect(), alive)
     }

@@ -8,7 +8,8 @@ use bytemuck::Zeroable;
 use mallook_format::ring::BlockCopy;
 use mallook_format::{BLOCK_SIZE, FileHeader, HEADER_WORDS};
 
-use crate::trace::Trace;
+use super::writer::damage_flag;
+use crate::trace::{Blocks, Trace};
 
 /// Writes traces into one file, from which [`Trace::open_all`] has each of them. Those of processes
 /// that still run are taken as they are now. The output must be empty.
@@ -38,6 +39,8 @@ pub fn merge(traces: &[Trace], mut output: impl Write + Seek) -> io::Result<()> 
         let is_last = position + 1 == traces.len();
         let next = if is_last { 0 } else { blocks };
         let next = u32::try_from(next).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        // At their end it is known whether blocks are missing.
+        Blocks::of(trace).for_each(drop);
         put(&mut output, start, &header(trace, next))?;
         let mut copy = Box::new(BlockCopy::EMPTY);
         let mut index = trace.source().next_data(1);
@@ -77,6 +80,7 @@ fn header(trace: &Trace, next_trace: u32) -> Vec<u8> {
     let mut header = FileHeader::zeroed();
     bytemuck::bytes_of_mut(&mut header).copy_from_slice(fixed);
     header.next_trace = next_trace;
+    header.flags |= damage_flag(trace);
     fixed.copy_from_slice(bytemuck::bytes_of(&header));
     bytes.to_vec()
 }

@@ -1,4 +1,4 @@
-//! Writes traces: a time range of one, or several in one file.
+//! Writes traces: a time range of one, several in one file, or one as it is now.
 //!
 //! The law of the modules:
 //!
@@ -6,14 +6,16 @@
 //! block               one block of events, slot by slot
 //! writer              a trace: blocks, call sites, header
 //! before              what is kept of the time before a range
-//! cut merge           a time range; several traces in one file
+//! cut merge snapshot  a time range; several traces in one file; a trace that is being written
 //! ```
 
 mod before;
 mod block;
 mod cut;
 mod merge;
+mod snapshot;
 mod writer;
 
 pub use cut::Cut;
 pub use merge::merge;
+pub use snapshot::{Snapshot, snapshot};

@@ -6,7 +6,8 @@ use std::io::{self, Seek, SeekFrom, Write};
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
     BLOCK_SIZE, BlockHeader, BlockKind, CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock,
-    Control, FLAG_CUT, FileHeader, LOSS_OFFSET, Loss, Mode, OPENED_OFFSET, PARITY_SHIFT, Phase,
+    Control, FLAG_CUT, FLAG_OF_DAMAGED, FileHeader, LOSS_OFFSET, Loss, MARK_OFFSET, MARK_SIZE,
+    MARKS_OFFSET, Mark, Mode, OPENED_OFFSET, PARITY_SHIFT, PAUSED_OFFSET, PAUSES_OFFSET, Phase,
     Site, Slot, State, VERSION, WRITERS_OFFSET,
 };
 use rustc_hash::FxHashMap;
@@ -231,7 +232,7 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
             ring_blocks: 0,
             max_blocks: 0,
             ticks: old.monotonic_ns.saturating_mul(TICKS),
-            flags: old.flags | FLAG_CUT,
+            flags: old.flags | FLAG_CUT | damage_flag(self.trace),
             site_start: 0,
             site_blocks: 0,
             next_trace: 0,
@@ -251,6 +252,19 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
         words.extend(
             self.trace.lost().map(|(cause, count)| (LOSS_OFFSET + cause as usize * 8, count)),
         );
+        words.push((PAUSES_OFFSET, self.trace.pauses()));
+        if control & Control::PAUSE != 0 {
+            words.push((PAUSED_OFFSET, self.trace.live().paused_ns));
+        }
+        let marks: Vec<_> = (self.trace.marks().into_iter())
+            .filter(|mark| (cut_since_ns..=cut_until_ns).contains(&mark.time_ns))
+            .collect();
+        words.push((MARKS_OFFSET, marks.len() as u64));
+        for (mark, place) in marks.iter().zip(bytes[MARK_OFFSET..].chunks_exact_mut(MARK_SIZE)) {
+            let monotonic_ns =
+                mark.time_ns.wrapping_sub(old.realtime_ns).wrapping_add(old.monotonic_ns);
+            place.copy_from_slice(bytemuck::bytes_of(&Mark::new(monotonic_ns, &mark.text)));
+        }
         for (offset, word) in words {
             bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
         }
@@ -268,8 +282,14 @@ pub fn control(trace: &Trace, to_the_end: bool) -> u64 {
     unloaded
         | bit(trace.ended(), Control::ENDED)
         | bit(trace.execed(), Control::EXECED)
+        | bit(trace.paused_since().is_some(), Control::PAUSE)
         | trace.exited().map_or(0, Control::exited_bits)
         | trace.stopped().map_or(0, Control::stopped_bits)
 }
 
 const _: () = assert!(LOSS_OFFSET + Loss::ALL.len() * 8 <= BLOCK_SIZE, "losses are in the header");
+
+/// The flag of what is made from this trace, of which all damage is known.
+pub fn damage_flag(trace: &Trace) -> u32 {
+    if trace.damage().0.is_empty() { 0 } else { FLAG_OF_DAMAGED }
+}

@@ -1,12 +1,13 @@
-//! A second, slow implementation of the format: traces with call stacks, as any recorder might write
-//! them. It knows the specification and nothing of the reader.
+//! A second, slow implementation of the format: traces with call stacks, pauses and marks, as any recorder
+//! might write them. It knows the specification and nothing of the reader.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use mallook_format::{
-    BLOCK_SIZE, BlockHeader, BlockKind, CURSOR_OFFSET, Clock, FileHeader, Kind, MAGIC, MAX_STACK,
-    Mode, OPENED_OFFSET, PARITY_SHIFT, Phase, SLOT_SIZE, SLOTS, STACK_SHIFT, Site, SiteSlot, Slot,
-    Stacks, State, VERSION, WRITERS_OFFSET,
+    BLOCK_SIZE, BlockHeader, BlockKind, CONTROL_OFFSET, CURSOR_OFFSET, Clock, Control, FileHeader,
+    Kind, MAGIC, MARK_OFFSET, MARK_SIZE, MARKS, MARKS_OFFSET, MAX_STACK, Mark, Mode, OPENED_OFFSET,
+    PARITY_SHIFT, PAUSED_OFFSET, PAUSES_OFFSET, Phase, SLOT_SIZE, SLOTS, STACK_SHIFT, Site,
+    SiteSlot, Slot, Stacks, State, VERSION, WRITERS_OFFSET,
 };
 
 pub use process::{Module, Moment, Place, Process, Way};
@@ -33,8 +34,10 @@ struct Use {
     last: Vec<u32>,
     totals: [u64; 2],
     is_open: bool,
-    /// The moments in it.
+    /// The moments and markers in it.
     moments: Vec<usize>,
+    /// The number of those that are no markers.
+    calls: u64,
 }
 
 /// A trace that is being written.
@@ -51,6 +54,9 @@ pub struct Encoder {
     listed_modules: BTreeSet<u32>,
     ticks: u64,
     count: usize,
+    pauses: u64,
+    /// When the pause began that has not ended, or 0.
+    paused: u64,
 }
 
 impl Encoder {
@@ -66,6 +72,8 @@ impl Encoder {
             listed_modules: BTreeSet::new(),
             ticks: START,
             count: 0,
+            pauses: 0,
+            paused: 0,
         }
     }
 
@@ -108,6 +116,7 @@ impl Encoder {
             totals,
             is_open: true,
             moments: Vec::new(),
+            calls: 0,
         });
         self.claims += 1;
         place
@@ -151,6 +160,11 @@ impl Encoder {
                 break;
             }
             place = None;
+        }
+        if moment.kind == Kind::Paused as u8 {
+            (self.pauses, self.paused) = (self.pauses + 1, self.ticks);
+        } else if moment.kind == Kind::Resumed as u8 {
+            self.paused = 0;
         }
         self.count += 1;
     }
@@ -224,8 +238,17 @@ impl Encoder {
             (CURSOR_OFFSET, self.claims),
             (OPENED_OFFSET, self.claims),
             (WRITERS_OFFSET, self.threads.len() as u64),
+            (CONTROL_OFFSET, if self.paused == 0 { 0 } else { Control::PAUSE }),
+            (PAUSED_OFFSET, self.paused),
+            (PAUSES_OFFSET, self.pauses),
+            (MARKS_OFFSET, self.process.marks.len() as u64),
         ] {
             bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
+        }
+        for (place, (after, text)) in self.process.marks.iter().take(MARKS).enumerate() {
+            let mark = Mark::new(START.wrapping_add(*after), text);
+            let start = MARK_OFFSET + place * MARK_SIZE;
+            bytes[start..start + MARK_SIZE].copy_from_slice(bytemuck::bytes_of(&mark));
         }
         let mut there = Vec::new();
         for place in 1..=blocks {
@@ -286,12 +309,13 @@ impl Use {
             totals: [0; 2],
             is_open: true,
             moments: Vec::new(),
+            calls: 0,
         }
     }
 
     fn close(&mut self) {
         let before = self.totals[(self.parity ^ 1) as usize];
-        self.totals[self.parity as usize] = before + self.moments.len() as u64;
+        self.totals[self.parity as usize] = before + self.calls;
         self.is_open = false;
     }
 
@@ -332,6 +356,7 @@ impl Use {
         if has_room {
             self.slots.append(&mut slots);
             self.moments.push(number);
+            self.calls += u64::from(Kind::from_raw(moment.kind).is_some_and(Kind::is_moment));
             self.next_number = next_number;
             if let Some(number) = defines {
                 self.numbers.insert(number, moment.stack.clone());

@@ -66,6 +66,8 @@ pub struct Process {
     pub modules: Vec<Module>,
     /// Sites without a place are written with one.
     pub places: BTreeMap<u32, Place>,
+    /// Ticks after [`START`](super::START), and texts.
+    pub marks: Vec<(u64, Vec<u8>)>,
     /// How stacks were taken.
     pub stacks: Option<Stacks>,
 }

@@ -6,35 +6,33 @@
 //! queue               moments that were read and not emitted
 //! tail                what was added to one trace
 //! own_clock names     the clocks of this machine; the names of traces that follow others
+//! marks               the marks of one trace
+//! file                one trace: its events, and whether its process still runs
 //! ```
 
+mod file;
+mod marks;
 mod names;
 mod own_clock;
 mod queue;
 mod tail;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mallook_format::Kind;
 
-use self::tail::Tail;
+use self::file::File;
 use super::call::{Event, EventKind};
 use crate::error::Error;
-use crate::trace::{Liveness, Trace};
+use crate::stack::Trie;
+use crate::trace::{Liveness, Mark, Trace};
 
 /// Time between two readings of a file that does not change.
 const INTERVAL: Duration = Duration::from_millis(50);
-/// Time between two questions whether the process still runs.
-const ASK: Duration = Duration::from_millis(500);
-/// Where that cannot be told, this long without anything new is the end.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a program that was executed has time to write a trace.
-const SUCCESSOR: Duration = Duration::from_secs(2);
-/// Events of a trace that wait to be emitted, at the most.
-const MOST_READY: usize = 4096;
 
 /// Calls `emit` with every event of a file, and of the process that goes on writing it, until the
 /// process has ended, or `emit` returns `false`. If the process replaces itself by exec, its next trace
@@ -64,15 +62,63 @@ const MOST_READY: usize = 4096;
 /// # Errors
 /// The file cannot be read, or is no trace.
 pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), Error> {
-    let told = |news: News| if let News::Event(event) = news { emit(event) } else { true };
+    let told = |news: News| match news {
+        News::Event(event) | News::Mark(_, event) => emit(event),
+        _ => true,
+    };
     Follow::new([path])?.run(told).map(drop)
 }
 
 /// Follows several traces, and those that come.
+///
+/// Memory that lives in a process so far, looked at without waiting:
+///
+/// ```
+/// use std::collections::HashMap;
+/// use mallook_reader::{EventKind, Follow, News, Step};
+///
+/// # fn main() -> Result<(), mallook_reader::Error> {
+/// let mut follow = Follow::new(["../tests/golden/v1.trace"])?;
+/// let mut live = HashMap::new();
+/// while let Step::More = follow.step(|news| {
+///     if let News::Event(event) = news
+///         && let EventKind::Call(call) = event.kind
+///         && let Some(address) = call.address()
+///     {
+///         call.old_address().map(|old| live.remove(&old));
+///         match call.size().filter(|_| call.kind.is_birth() && address != 0) {
+///             Some(size) => live.insert(address, size),
+///             None => live.remove(&address),
+///         };
+///     }
+///     true
+/// })? {}
+/// assert_eq!(live.values().sum::<u64>(), 288);
+/// # Ok(()) }
+/// ```
 pub struct Follow {
     files: Vec<File>,
     seen: HashSet<PathBuf>,
     prefixes: Vec<PathBuf>,
+    /// Events are to have their call stacks.
+    stacks: bool,
+    /// When traces that have come were looked for.
+    scanned: Option<Instant>,
+    /// Events were told since the last pause.
+    told_events: bool,
+}
+
+/// What a step has led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more to be read.
+    More,
+    /// All that is there was told, up to 50 ms ago; more may come.
+    Wait,
+    /// All processes have ended, and all was told.
+    Over,
+    /// Whoever was told has had enough.
+    Enough,
 }
 
 /// What [`Follow`] tells.
@@ -80,8 +126,12 @@ pub struct Follow {
 pub enum News<'a> {
     /// An event; those of several traces are in order of time, but for 50 ms.
     Event(&'a Event),
+    /// A moment that somebody has named, and the event that stands for it.
+    Mark(&'a Mark, &'a Event),
     /// Another trace is followed, too: of the program that a process has executed, or of the prefix.
     Joined(&'a Trace<'static>),
+    /// All events of the trace at this position were told; its process has ended, or replaced itself.
+    Ended(usize),
     /// No more events have come yet. It is told once, after some have.
     Pause,
     /// Whether the process of this trace still runs cannot be told: it is followed as long as it
@@ -89,129 +139,93 @@ pub enum News<'a> {
     Unknown(&'a Trace<'static>),
 }
 
-/// A trace that is followed.
-struct File {
-    tail: Tail,
-    ready: VecDeque<Event>,
-    /// There are more events than those that are ready.
-    more: bool,
-    /// There is more to be read.
-    goes_on: bool,
-    state: Liveness,
-    /// The process, once it was found.
-    process: Option<u32>,
-    asked: Option<Instant>,
-    changed: Instant,
-    synced: Option<Instant>,
-    /// All was read.
-    ended: bool,
-    /// The last event that was seen is an exec.
-    is_exec: bool,
-    /// The last event was an exec, so that another trace may follow until this time.
-    successor: Option<Instant>,
-}
-
-impl File {
-    fn open(path: &Path, position: usize) -> Result<File, Error> {
-        Ok(File {
-            tail: Tail::open(path, position)?,
-            ready: VecDeque::new(),
-            more: false,
-            goes_on: true,
-            state: Liveness::Running,
-            process: None,
-            asked: None,
-            changed: Instant::now(),
-            synced: None,
-            ended: false,
-            is_exec: false,
-            successor: None,
-        })
-    }
-
-    /// Reads on, unless there are events that wait.
-    fn read(&mut self) -> Result<(), Error> {
-        if self.ready.is_empty() && self.more {
-            self.make_ready();
-        }
-        if self.ended || self.more || !self.ready.is_empty() {
-            return Ok(());
-        }
-        self.ask();
-        let running = match self.state {
-            Liveness::Running => true,
-            Liveness::Gone => false,
-            Liveness::Unknown => self.changed.elapsed() < PATIENCE,
-        };
-        self.sync();
-        let read = self.tail.read(running)?;
-        self.goes_on = read.goes_on;
-        if read.any || read.goes_on {
-            self.changed = Instant::now();
-        }
-        self.make_ready();
-        self.ended = !running && !read.goes_on;
-        Ok(())
-    }
-
-    /// Makes events ready, of those that were read.
-    fn make_ready(&mut self) {
-        let had_more = self.more;
-        let events = &mut self.tail.events;
-        self.more = true;
-        while self.ready.len() < MOST_READY {
-            if !events.advance_finished() {
-                self.more = false;
-                break;
-            }
-            let event = *events.current();
-            self.is_exec = event.kind == EventKind::Marker(Kind::Exec, event.pid);
-            self.ready.push_back(event);
-        }
-        if !self.more && (had_more || !self.ready.is_empty()) {
-            self.successor = self.is_exec.then(|| Instant::now() + SUCCESSOR);
-        }
-    }
-
-    /// There are events that are not ready yet.
-    fn has_more(&self) -> bool {
-        self.more || self.goes_on
-    }
-
-    /// Asks whether the process still runs, before the file is read: then a file whose process has
-    /// ended is complete.
-    fn ask(&mut self) {
-        let is_due = self.asked.is_none_or(|asked| asked.elapsed() >= ASK);
-        if self.state != Liveness::Gone && (is_due || self.successor.is_some()) {
-            self.state = self.tail.trace.liveness_of(&mut self.process);
-            self.asked = Some(Instant::now());
-        }
-    }
-
-    /// The clock of this machine is that of the process: its rate needs no events to be known.
-    fn sync(&mut self) {
-        let is_due = self.synced.is_none_or(|synced| synced.elapsed() >= Duration::from_secs(1));
-        if self.state == Liveness::Running && !self.goes_on && is_due {
-            self.synced = Some(Instant::now());
-            if let Some(now) = own_clock::sync(&self.tail.trace) {
-                self.tail.sync(now);
-            }
-        }
-    }
-}
-
 impl Follow {
+    /// Time between two readings of files that do not change.
+    pub const INTERVAL: Duration = INTERVAL;
+
     /// Follows these traces.
     ///
     /// # Errors
     /// A file cannot be read, or is no trace.
     pub fn new<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Follow, Error> {
-        let mut follow = Follow { files: Vec::new(), seen: HashSet::new(), prefixes: Vec::new() };
+        let mut follow = Follow {
+            files: Vec::new(),
+            seen: HashSet::new(),
+            prefixes: Vec::new(),
+            stacks: false,
+            scanned: None,
+            told_events: false,
+        };
         for path in paths {
-            follow.seen.insert(path.as_ref().to_owned());
-            follow.files.push(File::open(path.as_ref(), follow.files.len())?);
+            follow.add(path.as_ref())?;
         }
         Ok(follow)
+    }
+
+    /// Follows one more trace, unless it is followed already. Its position is that after the others.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no trace.
+    pub fn add(&mut self, path: &Path) -> Result<(), Error> {
+        if self.seen.contains(path) {
+            return Ok(());
+        }
+        let mut file = File::open(path, self.files.len())?;
+        file.tail.trie = self.trie_of(&file.tail.trace);
+        self.seen.insert(path.to_owned());
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// With the call stacks of events, where traces have any: [`Stacks::of_trie`] and
+    /// [`Follow::trie`] say what they are.
+    ///
+    /// [`Stacks::of_trie`]: crate::Stacks::of_trie
+    #[must_use]
+    pub fn with_stacks(mut self) -> Follow {
+        self.stacks = true;
+        for position in 0..self.files.len() {
+            let trie = self.trie_of(&self.files[position].tail.trace);
+            self.files[position].tail.trie = trie;
+        }
+        self
+    }
+
+    fn trie_of(&self, trace: &Trace) -> Option<Arc<Trie>> {
+        (self.stacks && trace.may_have_stacks()).then(Arc::default)
+    }
+
+    /// The call stacks of the trace at this position; `None` if it has none, or they are not wanted.
+    pub fn trie(&self, position: usize) -> Option<&Arc<Trie>> {
+        self.files.get(position)?.tail.trie.as_ref()
+    }
+
+    /// The name of a thread of the trace at this position, if an event of it was read.
+    pub fn thread_name(&self, position: usize, tid: u32) -> Option<String> {
+        self.files.get(position)?.tail.thread_name(tid)
+    }
+
+    /// Whether the process of the trace at this position still runs, as far as was asked lately.
+    pub fn liveness(&self, position: usize) -> Liveness {
+        self.files.get(position).map_or(Liveness::Gone, |file| file.state)
+    }
+
+    /// Blocks of all traces that were looked at, and those that were claimed so far.
+    pub fn progress(&self) -> (u64, u64) {
+        let each = self.files.iter().map(|file| file.tail.progress());
+        each.fold((0, 0), |sum, of| (sum.0 + of.0, sum.1.saturating_add(of.1)))
+    }
+
+    /// Call moments of all traces that could not be recorded, so far.
+    pub fn lost(&self) -> u64 {
+        let losses = self.files.iter().flat_map(|file| file.tail.trace.live_now().lost);
+        losses.fold(0, u64::saturating_add)
+    }
+
+    /// Pauses of the recording of all traces, so far.
+    pub fn pauses(&self) -> u64 {
+        let pauses = self.files.iter().map(|file| file.tail.trace.live_now().pauses);
+        pauses.fold(0, u64::saturating_add)
     }
 
     /// Follows, too, what has this prefix, `PREFIX.PID.EPOCH.NUMBER`, or will.
@@ -236,44 +250,63 @@ impl Follow {
     /// # Errors
     /// A file cannot be read any more.
     pub fn run(mut self, mut told: impl FnMut(News) -> bool) -> Result<Vec<Trace<'static>>, Error> {
-        let mut scanned: Option<Instant> = None;
-        let mut told_events = false;
         loop {
-            for file in &mut self.files {
-                let before = file.state;
-                file.read()?;
-                let news = News::Unknown(&file.tail.trace);
-                if file.state == Liveness::Unknown && before != file.state && !told(news) {
-                    return Ok(self.into_traces());
-                }
-            }
-            let Some(any) = self.emit(&mut told) else { return Ok(self.into_traces()) };
-            told_events |= any;
-            if scanned.is_none_or(|scanned| scanned.elapsed() >= INTERVAL * 4) {
-                scanned = Some(Instant::now());
-                for place in self.join() {
-                    if !told(News::Joined(&self.files[place].tail.trace)) {
-                        return Ok(self.into_traces());
-                    }
-                }
-            }
-            let waits = |file: &File| {
-                let is_open = !file.ended || file.more || !file.ready.is_empty();
-                is_open || file.successor.is_some_and(|until| Instant::now() < until)
-            };
-            if !self.files.iter().any(waits) {
-                return Ok(self.into_traces());
-            }
-            if !self.files.iter().any(|file| file.has_more() || !file.ready.is_empty()) {
-                if std::mem::take(&mut told_events) && !told(News::Pause) {
-                    return Ok(self.into_traces());
-                }
-                std::thread::sleep(INTERVAL);
+            match self.step(&mut told)? {
+                Step::More => {}
+                Step::Wait => std::thread::sleep(INTERVAL),
+                Step::Over | Step::Enough => return Ok(self.into_traces()),
             }
         }
     }
 
-    fn into_traces(self) -> Vec<Trace<'static>> {
+    /// Reads on, a piece of each trace, tells what is new, and does not wait.
+    ///
+    /// # Errors
+    /// A file cannot be read any more.
+    pub fn step(&mut self, mut told: impl FnMut(News) -> bool) -> Result<Step, Error> {
+        for file in &mut self.files {
+            let before = file.state;
+            file.read()?;
+            let news = News::Unknown(&file.tail.trace);
+            if file.state == Liveness::Unknown && before != file.state && !told(news) {
+                return Ok(Step::Enough);
+            }
+        }
+        let Some(any) = self.emit(&mut told) else { return Ok(Step::Enough) };
+        self.told_events |= any;
+        for (position, file) in self.files.iter_mut().enumerate() {
+            let is_over = file.ended && !file.more && file.ready.is_empty();
+            let is_new = is_over && !std::mem::replace(&mut file.told_end, is_over);
+            if is_new && !told(News::Ended(position)) {
+                return Ok(Step::Enough);
+            }
+        }
+        if self.scanned.is_none_or(|scanned| scanned.elapsed() >= INTERVAL * 4) {
+            self.scanned = Some(Instant::now());
+            for place in self.join() {
+                if !told(News::Joined(&self.files[place].tail.trace)) {
+                    return Ok(Step::Enough);
+                }
+            }
+        }
+        let waits = |file: &File| {
+            let is_open = !file.ended || file.more || !file.ready.is_empty();
+            is_open || file.successor.is_some_and(|until| Instant::now() < until)
+        };
+        if !self.files.iter().any(waits) {
+            return Ok(Step::Over);
+        }
+        if self.files.iter().any(|file| file.has_more() || !file.ready.is_empty()) {
+            return Ok(Step::More);
+        }
+        if std::mem::take(&mut self.told_events) && !told(News::Pause) {
+            return Ok(Step::Enough);
+        }
+        Ok(Step::Wait)
+    }
+
+    /// The traces, as they are now; nothing is followed any more.
+    pub fn into_traces(self) -> Vec<Trace<'static>> {
         self.files.into_iter().map(|file| file.tail.trace).collect()
     }
 
@@ -284,16 +317,22 @@ impl Follow {
         let last = |file: &File| file.ready.back().map_or(0, |last| last.time_ns);
         let limit = self.files.iter().filter(|file| file.has_more()).map(last).min();
         let limit = if self.files.len() == 1 { None } else { limit }.unwrap_or(u64::MAX);
-        let first = |file: &&mut File| file.ready.front().map_or(u64::MAX, |first| first.time_ns);
-        while let Some(file) = self.files.iter_mut().min_by_key(first) {
-            let Some(event) = file.ready.front().filter(|event| event.time_ns <= limit) else {
-                break;
+        // Events of damaged traces have any time, the last of all too.
+        let first = |file: &&mut File| file.ready.front().map(|first| first.time_ns);
+        let has_ready = |file: &&mut File| !file.ready.is_empty();
+        while let Some(file) = self.files.iter_mut().filter(has_ready).min_by_key(first) {
+            let File { ready, marks, .. } = file;
+            let Some(event) = ready.front().filter(|event| event.time_ns <= limit) else { break };
+            let mark = match event.kind {
+                EventKind::Marker(Kind::Mark, place) => marks.tell(place),
+                _ => None,
             };
-            if !told(News::Event(event)) {
+            let news = mark.map_or(News::Event(event), |mark| News::Mark(mark, event));
+            if !told(news) {
                 return None;
             }
             any = true;
-            file.ready.pop_front();
+            ready.pop_front();
         }
         Some(any)
     }
@@ -312,12 +351,7 @@ impl Follow {
         }
         for path in found {
             // One that is not whole yet is tried again.
-            if !self.seen.contains(&path)
-                && let Ok(file) = File::open(&path, self.files.len())
-            {
-                self.seen.insert(path);
-                self.files.push(file);
-            }
+            let _ = self.add(&path);
         }
         if self.files.len() > known && self.prefixes.is_empty() {
             self.files[..known].iter_mut().for_each(|file| file.successor = None);

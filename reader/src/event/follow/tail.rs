@@ -1,22 +1,26 @@
 //! Reads what was added to one growing trace.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mallook_format::ring::BlockCopy;
 use mallook_format::{Phase, State};
 use rustc_hash::FxHashMap;
 
 use super::queue::Queue;
-use crate::decode::{Decoded, Decoder, Moment};
+use crate::decode::{Decoded, Decoder, Moment, thread_name};
 use crate::error::Error;
 use crate::event::pairing::Pairing;
 use crate::order::{Causality, EARLY, LiveSet};
+use crate::stack::{SlotStacks, Trie};
 use crate::trace::{
     Block, Blocks, ClockLine, ClockMap, ClockSync, Converter, FIRST_BLOCKS, Trace, syncs_within,
 };
 
 /// Blocks that are read at a time.
 const PIECE: u64 = 64;
+/// Threads whose names are kept: a damaged trace may invent any number.
+const MOST_NAMES: usize = 1 << 16;
 /// Claims that were not opened yet and are looked at again, at the most.
 const MOST_CLAIMED: usize = 4096;
 
@@ -24,20 +28,23 @@ const MOST_CLAIMED: usize = 4096;
 pub struct Tail {
     pub trace: Trace<'static>,
     pub events: Pairing<Causality<Queue>>,
+    /// The call stacks, where they are wanted.
+    pub trie: Option<Arc<Trie>>,
     /// The next claim to look at.
     next: u64,
     /// Claims that were not open when they were looked at.
     claimed: Vec<u64>,
     open: Vec<Open>,
-    /// The uses of a ring's places, by index.
-    places: FxHashMap<u64, Place>,
+    /// The last uses of a ring's places, by index.
+    uses: FxHashMap<u64, RingUse>,
     /// The start of the last block of each owner.
     starts: FxHashMap<u64, u64>,
     /// No unread block starts earlier.
     watermark: u64,
-    /// The newest moment, and the newest one when nothing was unread the last time.
+    /// The newest moment.
     newest: u64,
-    settled: u64,
+    /// The newest moment when nothing was unread the last time: everything up to it has been written.
+    complete_to: u64,
     /// The trace has few blocks so far.
     is_small: bool,
     /// The process has ended: nothing is added any more.
@@ -46,6 +53,8 @@ pub struct Tail {
     copy: Box<BlockCopy>,
     seen: Vec<Moment>,
     clock_syncs: Vec<ClockSync>,
+    /// The names of threads, as the newest of their blocks has them.
+    names: FxHashMap<u32, [u64; 2]>,
 }
 
 /// A block that is being written.
@@ -59,7 +68,7 @@ struct Open {
 
 /// The use of a ring's place that was read last.
 #[derive(Default)]
-struct Place {
+struct RingUse {
     /// Its claim, plus one; 0 for none.
     claim: u64,
     /// Call moments that were read from the place, or known to be overwritten.
@@ -69,27 +78,29 @@ struct Place {
 impl Tail {
     pub fn open(path: &Path, position: usize) -> Result<Tail, Error> {
         let trace = Trace::open(path)?;
-        let live = LiveSet::new(trace.is_complete(), trace.is_coarse());
+        let live = LiveSet::of(&trace);
         let clock = Converter::new(ClockMap::first(&trace));
         let queue = Causality::new(Queue::default(), Some(live));
         let mut events = Pairing::new(queue, trace.pid(), Some(clock));
         events.set_position(position);
         Ok(Tail {
             events,
+            trie: None,
             next: 0,
             claimed: Vec::new(),
             open: Vec::new(),
-            places: FxHashMap::default(),
+            uses: FxHashMap::default(),
             starts: FxHashMap::default(),
             watermark: 0,
             newest: 0,
-            settled: 0,
+            complete_to: 0,
             is_small: false,
             is_final: false,
             line: trace.clock_line(),
             copy: Box::new(BlockCopy::EMPTY),
             seen: Vec::new(),
             clock_syncs: Vec::new(),
+            names: FxHashMap::default(),
             trace,
         })
     }
@@ -158,13 +169,13 @@ impl Tail {
             return;
         };
         if self.trace.ring_blocks().is_some() {
-            let place = self.places.entry(index).or_default();
-            if place.claim == block.sequence + 1 {
+            let last = self.uses.entry(index).or_default();
+            if last.claim == block.sequence + 1 {
                 return;
             }
-            place.claim = block.sequence + 1;
-            let missing = block.overwritten.saturating_sub(place.accounted);
-            place.accounted = block.overwritten;
+            last.claim = block.sequence + 1;
+            let missing = block.overwritten.saturating_sub(last.accounted);
+            last.accounted = block.overwritten;
             if missing != 0 {
                 self.seen.push(Moment::gap(block.start_ticks, self.trace.pid(), missing));
             }
@@ -200,28 +211,27 @@ impl Tail {
         }
         let state = State::from_word(self.copy.header.state);
         let is_open = running && state.is_some_and(|state| state.phase == Phase::Open);
-        let mut decoder = match is_open {
-            true => Decoder::new(&self.copy, block).until_gap(),
-            false => Decoder::new(&self.copy, block),
-        };
-        let (mut position, mut calls) = (0, 0);
-        for decoded in decoder.by_ref() {
-            let Decoded::Moment(moment) = decoded else { continue };
-            if position >= open.taken {
-                self.newest = self.newest.max(moment.ticks);
-                calls += u64::from(moment.kind.is_moment());
-                self.seen.push(moment);
+        let trie = self.trie.clone();
+        let taken = match &trie {
+            Some(trie) => {
+                let decoder = Decoder::with_stacks(&self.copy, block, trie.of_block());
+                Taken::of(decoder, is_open, open.taken, &mut self.seen, &mut self.names)
             }
-            position += 1;
-        }
-        open.taken = position.max(open.taken);
-        open.next_slot = decoder.position();
+            None => {
+                let decoder = Decoder::new(&self.copy, block);
+                Taken::of(decoder, is_open, open.taken, &mut self.seen, &mut self.names)
+            }
+        };
+        self.newest = self.newest.max(taken.newest);
+        let calls = taken.calls;
+        open.taken = taken.moments.max(open.taken);
+        open.next_slot = taken.next_slot;
         // A dump takes those within blocks of small traces alone.
         if calls != 0 && self.is_small {
             self.clock_syncs.extend(syncs_within(&self.copy, block.parity, block.shift));
         }
-        if let Some(place) = self.places.get_mut(&block.index) {
-            place.accounted += calls;
+        if let Some(last) = self.uses.get_mut(&block.index) {
+            last.accounted += calls;
         }
         is_open
     }
@@ -230,19 +240,75 @@ impl Tail {
     /// the last reading has been written by now.
     fn release(&mut self, running: bool, goes_on: bool) {
         let is_all = !running && !goes_on;
-        let until = if is_all { u64::MAX } else { self.watermark.max(self.settled) };
+        let until = if is_all { u64::MAX } else { self.watermark.max(self.complete_to) };
         let queue = self.events.source_mut().source_mut();
         queue.add(std::mem::take(&mut self.seen), &mut self.clock_syncs);
         queue.release(until, goes_on);
         if !goes_on {
-            self.settled = self.newest;
+            self.complete_to = self.newest;
         }
+    }
+
+    /// The name of a thread, if an event of it was read.
+    pub fn thread_name(&self, tid: u32) -> Option<String> {
+        self.names.get(&tid).map(thread_name)
+    }
+
+    /// Blocks that were looked at, and those that were claimed.
+    pub fn progress(&self) -> (u64, u64) {
+        let claimed = self.trace.live_now().claimed();
+        (self.next.min(claimed), claimed)
     }
 
     /// A clock sync of now, made by the reader itself.
     pub fn sync(&mut self, mut now: ClockSync) {
         now.ticks = now.ticks.wrapping_add(self.line.shift(now));
         self.clock_syncs.push(now);
+    }
+}
+
+/// What the decoding of a block has found.
+struct Taken {
+    /// Moments so far, those that were taken before included.
+    moments: usize,
+    /// Call moments that are new.
+    calls: u64,
+    /// The time of the newest moment that is new, or 0.
+    newest: u64,
+    next_slot: usize,
+}
+
+impl Taken {
+    /// Adds the moments behind the first ones, which were taken before, with their stacks.
+    fn of<S: SlotStacks>(
+        decoder: Decoder<S>,
+        is_open: bool,
+        before: usize,
+        seen: &mut Vec<Moment>,
+        names: &mut FxHashMap<u32, [u64; 2]>,
+    ) -> Taken {
+        let mut decoder = if is_open { decoder.until_gap() } else { decoder };
+        let mut taken = Taken { moments: 0, calls: 0, newest: 0, next_slot: 0 };
+        let mut last = None;
+        while let Some(decoded) = decoder.next() {
+            let Decoded::Moment(moment) = decoded else { continue };
+            if taken.moments >= before {
+                taken.newest = taken.newest.max(moment.ticks);
+                taken.calls += u64::from(moment.kind.is_moment());
+                if last.replace(moment.tid) != Some(moment.tid)
+                    && (names.len() < MOST_NAMES || names.contains_key(&moment.tid))
+                {
+                    names.insert(moment.tid, decoder.thread_name());
+                }
+                if decoder.stack() != 0 {
+                    seen.push(Moment::stack(decoder.stack(), &moment));
+                }
+                seen.push(moment);
+            }
+            taken.moments += 1;
+        }
+        taken.next_slot = decoder.position();
+        taken
     }
 }
 

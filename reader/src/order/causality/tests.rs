@@ -1,4 +1,6 @@
-use mallook_format::Kind;
+use std::cell::Cell;
+
+use mallook_format::{Kind, PAUSE_MARGIN};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -153,4 +155,57 @@ fn early_clocks_are_put_right() {
         repairs += contradictions(&before) - contradictions(&repaired(before));
     }
     assert_eq!(repairs, 49);
+}
+
+/// The same history where recording has paused: what a thread has skipped, here each event that is not
+/// `seen`, lies within the margin of the markers, which a thread of its own has written.
+fn paused(moments: &[Moment], pauses: &[(u64, u64)], seen: &[bool]) -> Vec<Moment> {
+    let marker = |ticks, kind| moment(ticks, 9, 0, kind);
+    let is_there = |(at, it): (usize, &Moment)| {
+        let hides = |&(begin, end): &(u64, u64)| {
+            (begin + PAUSE_MARGIN..end.saturating_sub(PAUSE_MARGIN)).contains(&it.ticks)
+        };
+        (seen[at % seen.len()] || !pauses.iter().any(hides)).then_some(*it)
+    };
+    let mut all: Vec<_> = moments.iter().enumerate().filter_map(is_there).collect();
+    for &(begin, end) in pauses {
+        all.extend([marker(begin, Kind::Paused), marker(end, Kind::Resumed)]);
+    }
+    all.sort_by_key(|moment| moment.ticks);
+    all
+}
+
+/// Whatever a pause has hidden, and whatever clocks were read early around it.
+#[test]
+fn what_a_pause_hides_is_no_contradiction() {
+    let wrong = prop_oneof![39 => 0..WRONG, 1 => 0..VERY_WRONG];
+    let action = (0u32..4, any::<bool>(), 0usize..4, 250u64..4000, wrong);
+    let histories = (
+        prop::collection::vec(action, 100..400),
+        prop::collection::vec(0u64..1 << 18, 2..7),
+        prop::collection::vec(prop::bool::weighted(0.3), 1..50),
+    );
+    let always_the_same = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let config = Config { cases: 1_000, failure_persistence: None, ..Config::default() };
+    let hidden = Cell::new(0);
+    TestRunner::new_with_rng(config, always_the_same)
+        .run(&histories, |(actions, spans, seen)| {
+            let before = stamped(&actions);
+            let mut time = 1 << 20;
+            let mut then = |span: &u64| {
+                time += span + 1;
+                time
+            };
+            let times: Vec<_> = spans.iter().map(&mut then).collect();
+            let pauses: Vec<_> = times.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+            let moments = paused(&before, &pauses, &seen);
+            hidden.set(hidden.get() + before.len() + 2 * pauses.len() - moments.len());
+            let after = repaired(moments.clone());
+            prop_assert_eq!(contradictions(&after), 0);
+            prop_assert_eq!(after.len(), moments.len());
+            prop_assert!(after.is_sorted_by_key(|moment| moment.ticks));
+            Ok(())
+        })
+        .unwrap();
+    assert!(hidden.get() > 1_000, "{hidden:?} moments were hidden");
 }

@@ -9,7 +9,7 @@ use super::line::{End, FrameLine, Key, Line, Owner, VERSION, from_at, key};
 use crate::symbol::interner::Interner;
 use crate::symbol::lines::{LineEnd, read_line};
 use crate::symbol::module::{CodeAddress, JitProcess, Module};
-use crate::symbol::names::{Frame, Location, Names, Place};
+use crate::symbol::names::{Frame, Location, Names, Resolved};
 use crate::symbol::state::{Rejected, State};
 
 /// The most bytes of a line.
@@ -141,16 +141,16 @@ impl Known {
         addresses: &[CodeAddress],
         place: impl Fn(CodeAddress) -> (u64, bool),
     ) -> Names {
-        let places = addresses.iter().map(|&address| {
+        let resolved = addresses.iter().map(|&address| {
             let (offset, is_inside) = place(address);
             let frames = self.places.get(&key(address, offset)).filter(|_| is_inside);
-            Place { frames: frames.cloned().unwrap_or_default(), offset }
+            Resolved { frames: frames.cloned().unwrap_or_default(), offset }
         });
         Names {
             state: self.state.clone(),
             unverified: self.unverified,
             rejected: self.rejected.clone(),
-            places: places.collect(),
+            resolved: resolved.collect(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::symbol::module::{CodeAddress, JitProcess, Module};
 use crate::symbol::names::Names;
 
 /// Writes names, module by module.
+#[derive(Debug)]
 pub struct NamesWriter<W> {
     out: W,
     written: End,
@@ -59,7 +60,7 @@ impl<W: Write> NamesWriter<W> {
         owner.write(&mut line);
         self.line(&line)?;
         self.written.modules += 1;
-        for (address, place) in addresses.iter().zip(&names.places) {
+        for (address, place) in addresses.iter().zip(&names.resolved) {
             if place.frames.is_empty() {
                 continue;
             }
