@@ -1,5 +1,8 @@
 //! What blocks of one place, one thread and one class of sizes have cost in slices of time.
 
+use crate::amount::Amount;
+use crate::histogram::class;
+use crate::live::Block;
 use crate::peak::Peak;
 use crate::place::PlaceId;
 use crate::slices::Slices;
@@ -38,6 +41,26 @@ pub struct Slice {
     pub at_end: u64,
 }
 
+/// Blocks of a cell, of one class of sizes, whose lifetimes have the same number of decimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lived {
+    /// The class of sizes, as in [`Key`].
+    pub class: u8,
+    /// The digits of the lifetime in nanoseconds; `None` if they were never freed.
+    pub digits: Option<u8>,
+    /// Births.
+    pub born: Amount,
+    then: Amount,
+    change: u64,
+}
+
+impl Lived {
+    /// What of them lived at the peak.
+    pub fn at_peak(&self, peak: &Peak) -> Amount {
+        if self.change == peak.change() { self.then } else { Amount::default() }
+    }
+}
+
 /// What a cell has cost over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
@@ -47,6 +70,8 @@ pub struct Cell {
     pub first: usize,
     /// Its slices from then on.
     pub slices: Vec<Slice>,
+    /// How long its blocks have lived: those that were born in the time that is looked at. In order.
+    pub lived: Vec<Lived>,
     /// What lives now.
     pub(crate) live: u64,
     /// What lived before the last change.
@@ -60,11 +85,11 @@ pub struct Cell {
 impl Cell {
     pub(crate) fn new(key: Key, first: usize) -> Cell {
         let slices = vec![Slice::default()];
-        Cell { key, first, slices, live: 0, then: 0, changed: 0, gone: 0 }
+        Cell { key, first, slices, lived: Vec::new(), live: 0, then: 0, changed: 0, gone: 0 }
     }
 
     /// Says what lived in the slices up to the last one.
-    pub(crate) fn settle(&mut self, time: &Slices) {
+    pub(crate) fn close_slices(&mut self, time: &Slices) {
         let (seen, current) = (self.first + self.slices.len() - 1, time.current());
         let at_top = match time.tops().get(seen) {
             Some(top) if self.changed > top.change => self.then,
@@ -85,7 +110,7 @@ impl Cell {
     pub(crate) fn touch(&mut self, time: &Slices, peak: &Peak) -> &mut Slice {
         let current = time.current();
         if self.first + self.slices.len() <= current {
-            self.settle(time);
+            self.close_slices(time);
         }
         // The most that this change may have made is overwritten by the next change, as in accounts.
         if self.changed <= time.tops()[current].change {
@@ -96,9 +121,40 @@ impl Cell {
         &mut self.slices[place]
     }
 
+    /// A block has died after a time of `digits` digits, or was never freed.
+    #[inline]
+    pub(crate) fn has_lived(
+        &mut self,
+        block: &Block,
+        digits: Option<u8>,
+        peak: &Peak,
+        is_born: bool,
+    ) {
+        let key = (class(block.size) as u8, digits);
+        let place = match self.lived.binary_search_by_key(&key, |it| (it.class, it.digits)) {
+            Ok(place) => place,
+            Err(place) => {
+                let (born, then) = Default::default();
+                self.lived.insert(place, Lived { class: key.0, digits, born, then, change: 0 });
+                place
+            }
+        };
+        let lived = &mut self.lived[place];
+        if is_born {
+            lived.born.add(block.size);
+        }
+        if lived.change != peak.change() {
+            (lived.then, lived.change) = (Amount::default(), peak.change());
+        }
+        // It dies later, and was born at the peak or before it.
+        if block.birth_ns <= peak.time_ns {
+            lived.then.add(block.size);
+        }
+    }
+
     /// Joins slices in pairs; what lived at the most of each is that of the second one, or the first.
     pub(crate) fn widen(&mut self, time: &Slices, second: &[bool]) {
-        self.settle(time);
+        self.close_slices(time);
         if self.first % 2 == 1 {
             self.slices.insert(0, Slice::default());
         }

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 
 use crate::cell::{Cell, Key};
 use crate::change::{Birth, Cause, Death};
-use crate::histogram::class;
+use crate::histogram::{class, digits};
 use crate::live::Block;
 use crate::peak::Peak;
 use crate::place::PlaceId;
@@ -55,6 +55,11 @@ impl Cells {
         Cells { wanted: Some(wanted), ..Cells::new(start_ns) }
     }
 
+    /// The same over the slices of a range, as [`Slices::of_range`] has them.
+    pub fn in_range(self, since_ns: u64, until_ns: u64) -> Cells {
+        Cells { time: Slices::of_range(self.time.start_ns(), since_ns, until_ns), ..self }
+    }
+
     /// The slices of time.
     pub fn time(&self) -> &Slices {
         &self.time
@@ -67,7 +72,8 @@ impl Cells {
 
     /// All cells, the first one for those that are not told apart; the pass is over.
     pub fn into_cells(mut self) -> (Slices, Vec<Cell>) {
-        self.cells.iter_mut().for_each(|cell| cell.settle(&self.time));
+        self.time.complete();
+        self.cells.iter_mut().for_each(|cell| cell.close_slices(&self.time));
         (self.time, self.cells)
     }
 
@@ -115,7 +121,7 @@ impl Cells {
     #[inline(never)]
     fn extend(&mut self, time_ns: u64) {
         while self.time.are_narrow(time_ns) {
-            // Cells settle by the slices that there are.
+            // Cells close the slices that there are.
             let before = self.time.clone();
             let second = self.time.widen();
             self.cells.iter_mut().for_each(|cell| cell.widen(&before, &second));
@@ -148,6 +154,9 @@ impl Cells {
             slice.age_ns = slice.age_ns.saturating_add(death.age_ns());
             slice.temporary += u64::from(is_temporary);
         }
+        let is_known = death.cause != Cause::Replaced;
+        let digits = is_known.then(|| digits(death.age_ns()) as u8);
+        cell.has_lived(death.block, digits, peak, self.time.counts(death.block.birth_ns));
         cell.live = cell.live.saturating_sub(death.block.size);
     }
 
@@ -163,6 +172,7 @@ impl Cells {
         if let Some(slice) = cell.slices.get_mut(place) {
             slice.left_bytes = slice.left_bytes.saturating_add(block.size);
         }
+        cell.has_lived(block, None, peak, self.time.counts(block.birth_ns));
         cell.live = cell.live.saturating_sub(block.size);
         cell.gone = cell.gone.saturating_add(block.size);
     }
@@ -185,7 +195,7 @@ mod tests {
     /// Times of births and deaths, with the size and the thread.
     type Life = (u64, Option<u64>, u64, u32);
 
-    /// Blocks that are born one after the other, each of which dies after so many steps.
+    /// Blocks that are born one after the other, each of which dies after a number of steps.
     fn lives(steps: Vec<(u64, u32, u64, usize)>) -> Vec<Life> {
         let mut time = START;
         let mut times: Vec<u64> = steps

@@ -83,7 +83,7 @@ impl Death<'_> {
         self.at.time_ns.saturating_sub(self.block.birth_ns)
     }
 
-    /// It was freed by the thread that has made it, with so many other births of that thread in
+    /// It was freed by the thread that has made it, with this number of other births of that thread in
     /// between at the most.
     pub fn is_temporary(&self, threshold: u64) -> bool {
         matches!(self.cause, Cause::Freed(_))

@@ -68,7 +68,7 @@ pub struct Fragmentation<'a> {
 }
 
 impl<'a> Fragmentation<'a> {
-    /// Nothing lives, in the processes of so many traces, the first of which starts at this Unix time.
+    /// Nothing lives, in the processes of `traces` traces, the first of which starts at this Unix time.
     /// Pages of which at most `threshold` bytes are used are nearly empty.
     pub fn of(stop: &'a Stop, traces: usize, start_ns: u64, threshold: u64) -> Fragmentation<'a> {
         Fragmentation {

@@ -1,6 +1,6 @@
 //! The functions of a call stack, as people read them.
 
-use mallook_reader::{Frame, FrameKind, FrameName, StackId, Stacks};
+use mallook_reader::{Frame, FrameName, StackId, Stacks};
 
 /// A function of a call stack.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,19 +71,20 @@ impl Function {
     /// The functions of a stack, the innermost first; those that the compiler has put into others are
     /// functions, too.
     pub fn of_stack(stacks: &Stacks, stack: StackId) -> Vec<Function> {
-        let mut all = Vec::new();
-        for frame in stacks.frames(stack) {
-            let in_library = frame.module.is_some_and(|module| {
-                let name = module.path.file_name().unwrap_or_default().as_encoded_bytes();
-                FILES.iter().any(|file| name.starts_with(file.as_bytes()))
-            });
-            if frame.names.is_empty() {
-                let is_folded = in_library;
-                all.push(Function { name: without_name(&frame), source: None, is_folded });
-            }
-            all.extend(frame.names.iter().map(|name| Function::of_name(name, &frame, in_library)));
+        stacks.frames(stack).flat_map(|frame| Function::of_frame(&frame)).collect()
+    }
+
+    /// The functions that a frame stands for, the innermost first.
+    pub fn of_frame(frame: &Frame) -> Vec<Function> {
+        let in_library = frame.module.is_some_and(|module| {
+            let name = module.path.file_name().unwrap_or_default().as_encoded_bytes();
+            FILES.iter().any(|file| name.starts_with(file.as_bytes()))
+        });
+        if frame.names.is_empty() {
+            let name = frame.without_name();
+            return vec![Function { name, source: None, is_folded: in_library }];
         }
-        all
+        frame.names.iter().map(|name| Function::of_name(name, frame, in_library)).collect()
     }
 
     fn of_name(name: &FrameName, frame: &Frame, in_library: bool) -> Function {
@@ -93,19 +94,24 @@ impl Function {
         });
         match &name.function {
             Some(function) => Function {
-                // What was inlined there has no name space in its name.
-                is_folded: in_library || is_library(function) || is_header(name),
+                // What was inlined may have no name space in its name.
+                is_folded: in_library || is_library(function) || is_of_library(name),
                 name: function.to_string(),
                 source,
             },
-            None => Function { name: without_name(frame), source, is_folded: in_library },
+            None => Function { name: frame.without_name(), source, is_folded: in_library },
         }
     }
 
     /// The place among the functions of a stack that has asked for the memory: the innermost one that is
     /// not folded, or the innermost one.
     pub fn blamed(functions: &[Function]) -> usize {
-        functions.iter().position(|function| !function.is_folded).unwrap_or(0)
+        Function::blamed_of(functions.iter().map(|function| function.is_folded))
+    }
+
+    /// The same, of who knows which functions are folded.
+    pub fn blamed_of(are_folded: impl IntoIterator<Item = bool>) -> usize {
+        are_folded.into_iter().position(|is_folded| !is_folded).unwrap_or(0)
     }
 }
 
@@ -121,23 +127,20 @@ fn is_library(function: &str) -> bool {
         || LIBRARIES.iter().any(|start| function.starts_with(start) || name.starts_with(start))
 }
 
-/// The function stands in a header of the standard library of C++.
-fn is_header(name: &FrameName) -> bool {
-    name.file.as_ref().is_some_and(|file| file.contains("/include/c++/"))
-}
-
-/// What stands in the place of a function without a name: `libc.so.6+0x2a1ca`, or why there is none.
-fn without_name(frame: &Frame) -> String {
-    match (frame.kind, frame.module) {
-        (FrameKind::Cut, _) => "[further frames cut off]".to_owned(),
-        (FrameKind::Broken, _) => "[further frames not found]".to_owned(),
-        (FrameKind::Unlisted | FrameKind::Missing, _) => "[unknown]".to_owned(),
-        (_, Some(module)) => {
-            let file = module.path.file_name().unwrap_or_default().to_string_lossy();
-            format!("{file}+{:#x}", module.address_in_file(frame.address))
-        }
-        (_, None) => format!("{:#x}", frame.address),
-    }
+/// The function stands in a header of the standard library of C++, or in the sources of that of Rust, as the
+/// compiler names them: with those, or without.
+fn is_of_library(name: &FrameName) -> bool {
+    // std's hash tables.
+    let is_hashbrown = |file: &str| {
+        let version = file.split("/hashbrown-").nth(1);
+        version.is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let is_rust = |file: &str| {
+        file.starts_with("/rustc/") && file.contains("/library/")
+            || file.contains("/lib/rustlib/src/rust/library/")
+            || is_hashbrown(file)
+    };
+    name.file.as_ref().is_some_and(|file| file.contains("/include/c++/") || is_rust(file))
 }
 
 #[cfg(test)]
@@ -164,6 +167,26 @@ mod tests {
             "int f<a b>(int)",
         ] {
             assert!(!is_library(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn sources_of_libraries() {
+        let of = |file: &str| {
+            is_of_library(&FrameName { file: Some(file.into()), ..FrameName::default() })
+        };
+        for file in [
+            "/usr/include/c++/12/bits/new_allocator.h",
+            "/rustc/59807616e1fa2540724bfbac14d7976d7e4a3860/library/alloc/src/alloc.rs",
+            "/home/ada/.rustup/toolchains/stable/lib/rustlib/src/rust/library/core/src/fmt/mod.rs",
+            "/rust/deps/hashbrown-0.16.1/src/raw.rs",
+        ] {
+            assert!(of(file), "{file}");
+        }
+        for file in
+            ["/home/ada/library/src/alloc.rs", "src/rustc/library/a.rs", "/hashbrown-bench/a.rs"]
+        {
+            assert!(!of(file), "{file}");
         }
     }
 

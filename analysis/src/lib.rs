@@ -48,6 +48,7 @@
 //! replay                      events to changes
 //! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
 //! totals timeline slices      figures of all, and over time
+//! pauses                      when recording paused
 //! sizes sites crossings       accounts by size, by place, by thread
 //! cell cells lives            the same over time; sizes and lifetimes
 //! lifetimes chains functions  further figures
@@ -76,6 +77,7 @@ mod live;
 mod lives;
 mod pages;
 mod pass;
+mod pauses;
 mod peak;
 mod place;
 mod replay;
@@ -92,7 +94,7 @@ mod tree;
 
 pub use account::Account;
 pub use amount::Amount;
-pub use cell::{Cell, Key, Slice};
+pub use cell::{Cell, Key, Lived, Slice};
 pub use cells::Cells;
 pub use chains::Chains;
 pub use change::{Analysis, Birth, Cause, Death, Moment, Origin};
@@ -106,6 +108,7 @@ pub use lifetimes::Lifetimes;
 pub use live::{Block, LiveSet};
 pub use lives::{Lives, SizesOfLives};
 pub use pass::{Figures, Wanted};
+pub use pauses::{Pause, Pauses};
 pub use peak::Peak;
 pub use place::{Place, PlaceId, Places};
 pub use replay::Replay;
@@ -118,4 +121,4 @@ pub use survivors::{Example, Group, Survival, Survivors};
 pub use thread::{Thread, ThreadId, Threads};
 pub use timeline::{Interval, Timeline};
 pub use totals::{Sums, Totals};
-pub use tree::{Costs, Node};
+pub use tree::{Costs, Name, Node, Tree};

@@ -1,6 +1,6 @@
 //! One pass over all events feeds as many analyses as were asked for.
 
-use mallook_reader::{Call, Event, MergedEvents, Trace};
+use mallook_reader::{Call, Event, EventKind, MergedEvents, Trace};
 
 use crate::cells::Cells;
 use crate::chains::Chains;
@@ -10,9 +10,11 @@ use crate::functions::Functions;
 use crate::lifetimes::Lifetimes;
 use crate::live::Block;
 use crate::lives::SizesOfLives;
+use crate::pauses::Pauses;
 use crate::replay::Replay;
 use crate::sites::Sites;
 use crate::sizes::Sizes;
+use crate::survivors::Survivors;
 use crate::timeline::Timeline;
 use crate::totals::Totals;
 
@@ -80,10 +82,14 @@ pub struct Figures {
     pub timeline: Option<Timeline>,
     /// Over time, of each trace; empty if it is not wanted.
     pub timelines: Vec<Timeline>,
+    /// What is alive at the end, by place and function.
+    pub survivors: Survivors<'static>,
     /// By place, thread and class of sizes over time.
     pub cells: Option<Cells>,
     /// Sizes and lifetimes together.
     pub lives: Option<SizesOfLives>,
+    /// When recording paused.
+    pub pauses: Pauses,
     /// The Unix time in nanoseconds of the last event.
     pub end_ns: u64,
 }
@@ -126,8 +132,10 @@ impl Figures {
             sites: wanted.sites.then(Sites::default),
             timeline: wanted.timeline.then(|| Timeline::new(start_ns)),
             timelines: timelines.iter().map(|&start_ns| Timeline::new(start_ns)).collect(),
+            survivors: Survivors::at_end(),
             cells: wanted.cells.then(|| Cells::new(start_ns)),
             lives: wanted.cells.then(|| SizesOfLives::new(start_ns)),
+            pauses: Pauses::default(),
             end_ns: 0,
         }
     }
@@ -210,6 +218,10 @@ impl Analysis for Figures {
         self.totals.unknown_death(at, address);
     }
 
+    fn other(&mut self, at: &Moment, kind: &EventKind) {
+        self.pauses.other(at, kind);
+    }
+
     fn left(&mut self, at: &Moment, block: &Block) {
         self.totals.left(at, block);
         let peak = self.totals.peak();
@@ -229,10 +241,12 @@ impl Analysis for Figures {
             lives.left(block, peak);
         }
         self.chains.left(at, block);
+        self.survivors.left(at, block);
     }
 
     fn end(&mut self, at: &Moment) {
         self.end_ns = self.end_ns.max(at.time_ns);
+        self.pauses.end(at);
         if let Some(timeline) = &mut self.timeline {
             timeline.end(at.time_ns, self.totals.peak().live);
         }

@@ -70,6 +70,11 @@ impl Places {
         }
     }
 
+    /// One more trace comes.
+    pub(crate) fn add_trace(&mut self) {
+        self.stacks.push(Vec::new());
+    }
+
     /// The place with this number.
     pub fn get(&self, place: PlaceId) -> Place {
         self.places.get(place.number()).copied().unwrap_or(Place::Others)
@@ -168,7 +173,7 @@ impl Places {
 }
 
 /// Numbers of places by thread and size: open addressing with linear probing, and a quarter of the entries
-/// used at the most. Only so many come in that no hash makes it slow.
+/// used at the most. Few enough come in that no hash makes it slow.
 #[derive(Clone, Debug)]
 struct Far {
     entries: Vec<(u64, ThreadId, u32)>,

@@ -72,13 +72,19 @@ impl Process {
 }
 
 impl Replay {
-    /// Nothing is alive in the processes of so many traces.
+    /// Nothing is alive in the processes of `traces` traces.
     pub fn new(traces: usize) -> Replay {
         Replay {
             processes: vec![Process::new(); traces],
             threads: Threads::default(),
             places: Places::new(traces),
         }
+    }
+
+    /// One more trace comes; its position is that after the others.
+    pub fn add_trace(&mut self) {
+        self.processes.push(Process::new());
+        self.places.add_trace();
     }
 
     /// The memory of a process that is alive now. It is empty when its trace has ended.

@@ -27,7 +27,12 @@ pub struct Slices {
     tops: Vec<Top>,
     live: Amount,
     changes: u64,
+    /// The first and the last time of a range that slices of their own are made of.
+    range: Option<(u64, u64)>,
 }
+
+/// Slices of a range at the most.
+const MOST_OF_RANGE: u64 = 100;
 
 impl Slices {
     /// Nothing lives at this Unix time in nanoseconds, with which the first slice starts. What is before
@@ -40,6 +45,56 @@ impl Slices {
             tops: vec![first],
             live: Amount::default(),
             changes: 0,
+            range: None,
+        }
+    }
+
+    /// The same, with slices that are those of a range, of which both ends are Unix times in nanoseconds
+    /// and belong to it: the first slice is all that is before it, those behind it are the range, and the
+    /// last one is all that comes later. Each slice of the range has the same width but the last one of
+    /// it, which ends with it.
+    pub fn of_range(start_ns: u64, since_ns: u64, until_ns: u64) -> Slices {
+        let until_ns = until_ns.max(since_ns);
+        let is_wide = |shift: &u32| (until_ns - since_ns) >> shift < MOST_OF_RANGE;
+        let shift = (0..u64::BITS).find(is_wide).unwrap_or(0);
+        Slices { shift, range: Some((since_ns, until_ns)), ..Slices::new(start_ns) }
+    }
+
+    /// How long after the start a time is, as slices count.
+    #[inline]
+    fn offset(&self, time_ns: u64) -> u64 {
+        match self.range {
+            None => time_ns.saturating_sub(self.start_ns),
+            Some((since_ns, _)) if time_ns < since_ns => 0,
+            Some((since_ns, until_ns)) if time_ns <= until_ns => {
+                self.width_ns() + (time_ns - since_ns)
+            }
+            Some((since_ns, until_ns)) => (((until_ns - since_ns) >> self.shift) + 2) << self.shift,
+        }
+    }
+
+    /// The Unix time in nanoseconds at which a slice starts.
+    fn begin(&self, slice: u64) -> u64 {
+        let Some((since_ns, until_ns)) = self.range else {
+            return self.start_ns.saturating_add(slice << self.shift);
+        };
+        match slice {
+            0 => self.start_ns,
+            _ => since_ns.saturating_add((slice - 1) << self.shift).min(until_ns.saturating_add(1)),
+        }
+    }
+
+    /// A block that is born then belongs to the figures: to those of a range, only one of the range.
+    #[inline]
+    pub(crate) fn counts(&self, time_ns: u64) -> bool {
+        self.range.is_none_or(|(since_ns, until_ns)| (since_ns..=until_ns).contains(&time_ns))
+    }
+
+    /// Adds the slices up to the last one of the range, if that has been left out so far: nothing has
+    /// happened in them.
+    pub(crate) fn complete(&mut self) {
+        if let Some((_, until_ns)) = self.range {
+            self.extend(until_ns);
         }
     }
 
@@ -67,19 +122,19 @@ impl Slices {
     /// The slice of a time; the last one if that is behind it.
     #[inline]
     pub(crate) fn slice_of(&self, time_ns: u64) -> usize {
-        let slice = time_ns.saturating_sub(self.start_ns) >> self.shift;
+        let slice = self.offset(time_ns) >> self.shift;
         slice.min(self.current() as u64) as usize
     }
 
     /// The time does not belong to the slices so far.
     #[inline]
     pub(crate) fn is_behind(&self, time_ns: u64) -> bool {
-        time_ns.saturating_sub(self.start_ns) >> self.shift > self.current() as u64
+        self.offset(time_ns) >> self.shift > self.current() as u64
     }
 
     /// Slices have to be joined before there is one of this time.
     pub(crate) fn are_narrow(&self, time_ns: u64) -> bool {
-        time_ns.saturating_sub(self.start_ns) >> self.shift >= MOST as u64
+        self.offset(time_ns) >> self.shift >= MOST as u64
     }
 
     /// Joins slices in pairs; of each, whether more lived in the second one.
@@ -96,7 +151,7 @@ impl Slices {
     /// Adds slices up to that of a time.
     pub(crate) fn extend(&mut self, time_ns: u64) {
         while self.is_behind(time_ns) {
-            let start = self.start_ns.saturating_add((self.tops.len() as u64) << self.shift);
+            let start = self.begin(self.tops.len() as u64);
             self.tops.push(Top { most: self.live, time_ns: start, change: self.changes });
         }
     }

@@ -15,7 +15,7 @@ pub enum When {
     End,
     /// This Unix time in nanoseconds: events at it are replayed.
     Time(u64),
-    /// After so many events.
+    /// After this number of events.
     Events(u64),
 }
 
@@ -26,12 +26,16 @@ pub struct Stop {
     seen: Cell<u64>,
     time_ns: Cell<u64>,
     is_over: Cell<bool>,
+    /// There is an event after the moment.
+    has_later: Cell<bool>,
 }
 
 impl Stop {
     /// A pass that has not begun.
     pub fn at(when: When) -> Stop {
-        Stop { when, seen: Cell::new(0), time_ns: Cell::new(0), is_over: Cell::new(false) }
+        let (seen, time_ns) = (Cell::new(0), Cell::new(0));
+        let (is_over, has_later) = (Cell::new(false), Cell::new(false));
+        Stop { when, seen, time_ns, is_over, has_later }
     }
 
     /// Number of events that were replayed, the present one included.
@@ -44,6 +48,11 @@ impl Stop {
         self.time_ns.get()
     }
 
+    /// The traces go on after the moment.
+    pub fn has_later(&self) -> bool {
+        self.has_later.get()
+    }
+
     /// A block that is left now is alive at the moment that was asked for.
     pub fn is_wanted(&self) -> bool {
         self.when == When::End || self.is_over.get()
@@ -54,8 +63,15 @@ impl Stop {
         if self.when == When::End { left_ns } else { self.time_ns.get() }
     }
 
-    /// Replays the events of so many traces. Then what is alive is left.
-    pub fn run(&self, traces: usize, events: &mut MergedEvents, to: &mut impl Analysis) -> Replay {
+    /// Replays the events of `traces` traces. Then what is alive is left. `each` is called after every
+    /// event, for those who wait.
+    pub fn run(
+        &self,
+        traces: usize,
+        events: &mut MergedEvents,
+        to: &mut impl Analysis,
+        mut each: impl FnMut(),
+    ) -> Replay {
         let mut replay = Replay::new(traces);
         loop {
             let next = match traces {
@@ -70,11 +86,13 @@ impl Stop {
                 When::Events(count) => self.seen.get() < count,
             };
             if !goes_on {
+                self.has_later.set(true);
                 break;
             }
             self.seen.set(self.seen.get() + 1);
             self.time_ns.set(self.time_ns.get().max(event.time_ns));
             replay.event(event, to);
+            each();
         }
         if let When::Time(time_ns) = self.when {
             self.time_ns.set(time_ns);

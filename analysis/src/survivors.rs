@@ -76,14 +76,15 @@ impl Group {
 /// let traces = [Trace::open("../tests/golden/v1.trace".as_ref())?];
 /// let stop = Stop::at(When::End);
 /// let mut survivors = Survivors::of(&stop, Survival::default());
-/// stop.run(1, &mut MergedEvents::of(&traces), &mut survivors);
+/// stop.run(1, &mut MergedEvents::of(&traces), &mut survivors, || ());
 /// let groups = survivors.groups();
 /// assert_eq!((groups.len(), groups[0].amount.bytes), (1, 288));
 /// # Ok(()) }
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Survivors<'a> {
-    stop: &'a Stop,
+    /// `None` for the end of each trace.
+    stop: Option<&'a Stop>,
     wanted: Survival,
     groups: FxHashMap<(u32, PlaceId, Kind), Group>,
 }
@@ -91,12 +92,17 @@ pub struct Survivors<'a> {
 impl<'a> Survivors<'a> {
     /// Nothing yet, of this pass.
     pub fn of(stop: &'a Stop, wanted: Survival) -> Survivors<'a> {
-        Survivors { stop, wanted, groups: FxHashMap::default() }
+        Survivors { stop: Some(stop), wanted, groups: FxHashMap::default() }
+    }
+
+    /// Nothing yet, of a pass to the end of all traces.
+    pub fn at_end() -> Survivors<'static> {
+        Survivors { stop: None, wanted: Survival::default(), groups: FxHashMap::default() }
     }
 
     /// The groups, those with most bytes first.
-    pub fn groups(self) -> Vec<Group> {
-        let mut groups: Vec<_> = self.groups.into_values().collect();
+    pub fn groups(&self) -> Vec<Group> {
+        let mut groups: Vec<_> = self.groups.values().cloned().collect();
         groups.sort_unstable_by_key(|group| {
             let Amount { bytes, blocks } = group.amount;
             (std::cmp::Reverse((bytes, blocks)), group.trace, group.place, group.function)
@@ -107,10 +113,11 @@ impl<'a> Survivors<'a> {
 
 impl Analysis for Survivors<'_> {
     fn left(&mut self, at: &Moment, block: &Block) {
-        if !self.stop.is_wanted() {
+        if self.stop.is_some_and(|stop| !stop.is_wanted()) {
             return;
         }
-        let age_ns = self.stop.moment_ns(at.time_ns).saturating_sub(block.birth_ns);
+        let moment_ns = self.stop.map_or(at.time_ns, |stop| stop.moment_ns(at.time_ns));
+        let age_ns = moment_ns.saturating_sub(block.birth_ns);
         if block.birth_ns < self.wanted.since_ns || age_ns < self.wanted.age_ns {
             return;
         }

@@ -30,15 +30,7 @@ pub struct Sums {
     pub peak: Peak,
     /// What lived when the process ended.
     pub at_end: Amount,
-    /// What of that looks like libstdc++'s emergency pool: it has the size of that, and is among the
-    /// first blocks of the process. The C++ library frees it for leak checkers only.
-    pub pools: Amount,
 }
-
-/// The size of libstdc++'s emergency pool in bytes, and how many blocks of the process there are before
-/// it at the most.
-const POOL: u64 = 72_704;
-const POOL_BIRTHS: u64 = 16;
 
 /// The figures of all processes together, and of each.
 ///
@@ -53,11 +45,23 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// No figures yet, of so many traces. `threshold`: other births of its thread during the life of a
+    /// No figures yet, of `traces` traces. `threshold`: other births of its thread during the life of a
     /// block that is temporary, at the most.
     pub fn new(traces: usize, threshold: u64) -> Totals {
         let processes = if traces > 1 { vec![Sums::default(); traces] } else { Vec::new() };
         Totals { threshold, all: Sums::default(), processes }
+    }
+
+    /// One more trace comes, after `others` others.
+    pub fn add_trace(&mut self, others: usize) {
+        if others == 0 {
+            return;
+        }
+        if self.processes.is_empty() {
+            // What all did is what the first one did.
+            self.processes = vec![self.all];
+        }
+        self.processes.resize(others + 1, Sums::default());
     }
 
     /// Other births of its thread during the life of a block that is temporary, at the most.
@@ -136,9 +140,6 @@ impl Analysis for Totals {
         self.each(at.trace, |sums| {
             sums.peak.death(block.size);
             sums.at_end.add(block.size);
-            if block.size == POOL && block.births <= POOL_BIRTHS {
-                sums.pools.add(block.size);
-            }
         });
     }
 }

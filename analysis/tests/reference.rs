@@ -15,6 +15,7 @@ enum Step {
     Realloc { old: u64, new: u64, size: u64, took: u64 },
     Fail { size: u64 },
     Unfinished { old: u64 },
+    Marker(Kind),
     End,
 }
 
@@ -29,6 +30,7 @@ fn step() -> impl Strategy<Value = Step> {
         }),
         1 => size().prop_map(|size| Step::Fail { size }),
         1 => address().prop_map(|old| Step::Unfinished { old }),
+        1 => (Kind::Exit as u8..=Kind::Mark as u8).prop_map(|kind| Step::Marker(Kind::from_raw(kind).unwrap())),
         1 => Just(Step::End),
     ]
 }
@@ -142,7 +144,8 @@ impl Model {
                     self.born(by, new, size, now, chain);
                 }
             }
-            Step::Unfinished { .. } => {}
+            // What died in a pause lives until its address is given out again.
+            Step::Unfinished { .. } | Step::Marker(_) => {}
             Step::End => self.end(by.0),
         }
         let bytes: u64 = self.live.values().map(|block| block.size).sum();
@@ -171,6 +174,7 @@ impl Model {
 }
 
 fn event(by: (u32, u32), step: &Step, now: u64) -> Option<Event> {
+    let of = |kind| Event { time_ns: now, pid: by.0, tid: by.1, trace: by.0, stack: None, kind };
     let call = match *step {
         Step::Malloc { address, size } => {
             Call::new(Kind::Malloc).with_address(address).with_size(size)
@@ -183,10 +187,10 @@ fn event(by: (u32, u32), step: &Step, now: u64) -> Option<Event> {
             .with_start_ns(now - took),
         Step::Fail { size } => Call::new(Kind::Calloc).with_address(0).with_size(size),
         Step::Unfinished { old } => Call::new(Kind::Realloc).with_size(1).with_old_address(old),
+        Step::Marker(kind) => return Some(of(EventKind::Marker(kind, now as u32))),
         Step::End => return None,
     };
-    let kind = EventKind::Call(call);
-    Some(Event { time_ns: now, pid: by.0, tid: by.1, trace: by.0, stack: None, kind })
+    Some(of(EventKind::Call(call)))
 }
 
 fn sum(blocks: &[Block], of: impl Fn(&Block) -> bool) -> (u64, u64) {
