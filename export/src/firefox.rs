@@ -1,7 +1,7 @@
 //! `firefox`: a profile with allocation samples for the Firefox Profiler, and with the live memory of each
 //! process as a track.
 //!
-//! The Profiler has a whole profile in memory, so only so many samples go into one. If there are more,
+//! The Profiler has a whole profile in memory, so only a limited number of samples goes into one. If there are more,
 //! blocks are left out: a block of *n* bytes stays with a chance of *n* in *t* and then counts for *t*
 //! bytes, so that sums of bytes are right on average. Whether it stays follows from its number alone, so
 //! that its death stays with it.
@@ -17,6 +17,7 @@ use mallook_reader::{Event, StackId};
 use rustc_hash::FxHashMap;
 
 use super::export::{Export, Source};
+use super::firefox_marks::{add_marks, add_pauses};
 use super::function::{NO_STACK, functions};
 use super::heap::Omitted;
 use super::pass::{Onlooker, Pass};
@@ -130,7 +131,8 @@ impl<'a> Firefox<'a> {
     pub fn new(source: Source<'a>, out: &'a mut dyn Write) -> Firefox<'a> {
         let timelines = source.traces.len() <= MOST_TRACKS;
         let wanted = Wanted { timelines, ..Wanted::default() };
-        Firefox { source, pass: Pass::new(source, wanted, Samples::new(MOST)), out }
+        let pass = Pass::new(source, wanted, Samples::new(MOST));
+        Firefox { source, pass, out }
     }
 
     fn profile(&self) -> Profile {
@@ -150,11 +152,14 @@ impl<'a> Firefox<'a> {
             let thread = profile.add_thread(process, trace.pid(), begin, true);
             profile.set_thread_name(thread, &name);
             threads.push(thread);
+            add_marks(&mut profile, thread, trace, since);
             if let Some(timeline) = self.pass.figures().timelines.get(number as usize) {
                 let counter = profile.add_counter(process, "malloc", "Memory", "Live bytes");
                 add_track(&mut profile, counter, timeline, since);
             }
         }
+        let pauses = self.pass.figures().pauses.all();
+        add_pauses(&mut profile, &threads, pauses, since);
         let mut stacks = FxHashMap::default();
         let samples = self.pass.more();
         for sample in &samples.all {

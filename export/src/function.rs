@@ -1,6 +1,8 @@
 //! The functions that frames stand for, as harmless text.
 
-use mallook_reader::{Frame, FrameKind, FrameName, StackId, Stacks, escape};
+use std::borrow::Cow;
+
+use mallook_reader::{Frame, FrameName, StackId, Stacks, escape};
 
 /// The name of calls without a call stack.
 pub const NO_STACK: &str = "[no stack]";
@@ -39,27 +41,14 @@ pub fn functions(frame: &Frame) -> Vec<Function> {
 
 fn function(frame: &Frame, name: &FrameName) -> Function {
     let known = name.function.as_deref().filter(|known| !known.is_empty());
+    let shown = known.map_or_else(|| frame.without_name().into(), Cow::Borrowed);
     Function {
-        name: known.map_or_else(|| without_name(frame), |known| escape(known).into_owned()),
+        name: escape(&shown).into_owned(),
         is_named: known.is_some(),
         file: name.file.as_deref().filter(|it| !it.is_empty()).map(|it| escape(it).into_owned()),
         line: name.line.unwrap_or(0),
         column: name.column.unwrap_or(0),
         is_inlined: name.is_inlined,
-    }
-}
-
-fn without_name(frame: &Frame) -> String {
-    match (frame.kind, frame.module) {
-        (FrameKind::Cut, _) => "[further frames cut off]".to_owned(),
-        (FrameKind::Broken, _) => "[further frames not found]".to_owned(),
-        (FrameKind::Unlisted | FrameKind::Missing, _) => "[unknown]".to_owned(),
-        (_, Some(module)) => {
-            let path = module.path.to_string_lossy();
-            let file = path.rsplit('/').next().unwrap_or_default();
-            format!("{}+{:#x}", escape(file), module.address_in_file(frame.address))
-        }
-        (_, None) => format!("{:#x}", frame.address),
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Change {
 
 /// The live blocks of the processes.
 #[derive(Debug)]
-pub struct Heap {
+pub struct LiveBlocks {
     replay: Replay,
     changes: Changes,
 }
@@ -34,10 +34,10 @@ struct Changes {
     omitted: Omitted,
 }
 
-impl Heap {
-    /// Nothing lives in the processes of so many traces.
-    pub fn new(traces: usize) -> Heap {
-        Heap { replay: Replay::new(traces), changes: Changes::default() }
+impl LiveBlocks {
+    /// Nothing lives yet in the processes of these traces.
+    pub fn new(traces: usize) -> LiveBlocks {
+        LiveBlocks { replay: Replay::new(traces), changes: Changes::default() }
     }
 
     /// What an event changes, in order.

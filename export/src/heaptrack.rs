@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 
 use super::export::{Export, Source};
 use super::function::{Function, NO_STACK, functions, module};
-use super::heap::{Change, Heap, Omitted};
+use super::heap::{Change, LiveBlocks, Omitted};
 
 /// Allocations whose numbers are known, at the most: a program may ask for any number of sizes. After
 /// that, equal ones have several numbers.
@@ -24,7 +24,7 @@ const PAGE: u64 = 4096;
 pub struct Heaptrack<'a> {
     source: Source<'a>,
     out: &'a mut dyn Write,
-    heap: Heap,
+    live: LiveBlocks,
     strings: FxHashMap<String, u64>,
     /// Of call sites; `None`: that of calls without a stack.
     pointers: FxHashMap<Option<u32>, u64>,
@@ -50,7 +50,7 @@ impl<'a> Heaptrack<'a> {
         Ok(Heaptrack {
             source,
             out,
-            heap: Heap::new(source.traces.len()),
+            live: LiveBlocks::new(source.traces.len()),
             strings: FxHashMap::default(),
             pointers: FxHashMap::default(),
             traces: FxHashMap::default(),
@@ -149,7 +149,7 @@ impl<'a> Heaptrack<'a> {
 
     /// The number of the allocation that a block is one of.
     fn allocation(&mut self, block: &Block) -> io::Result<u64> {
-        let trace = match self.heap.place(block.place) {
+        let trace = match self.live.place(block.place) {
             Place::Stack(_, stack) => self.stack(Some(stack))?,
             _ => self.stack(None)?,
         };
@@ -175,7 +175,7 @@ impl Export for Heaptrack<'_> {
         self.time(event.time_ns)?;
         let mut changes = std::mem::take(&mut self.changes);
         changes.clear();
-        changes.extend_from_slice(self.heap.changes(event));
+        changes.extend_from_slice(self.live.changes(event));
         for change in &changes {
             match change {
                 Change::Death(old, _) => {
@@ -194,6 +194,6 @@ impl Export for Heaptrack<'_> {
     }
 
     fn finish(&mut self) -> io::Result<Omitted> {
-        Ok(self.heap.omitted())
+        Ok(self.live.omitted())
     }
 }

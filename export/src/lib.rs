@@ -29,6 +29,7 @@
 //! pass path                            figures of all events; places as lines
 //! mtrace memory_replay rep heaptrack   text, a line an event
 //! ctf parquet                          directories of binary files
+//! firefox_marks                        markers of a profile
 //! pprof dhat massif firefox            figures of places, and over time
 //! ```
 
@@ -36,6 +37,7 @@ mod ctf;
 mod dhat;
 mod export;
 mod firefox;
+mod firefox_marks;
 mod function;
 mod heap;
 mod heaptrack;
@@ -60,3 +62,16 @@ pub use mtrace::Mtrace;
 pub use parquet::Parquet;
 pub use pprof::Pprof;
 pub use rep::Rep;
+
+/// All that can be said of an export is what it writes.
+macro_rules! opaque {
+    ($($name:ident),*) => {$(
+        impl std::fmt::Debug for $name<'_> {
+            fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+opaque!(Ctf, Dhat, Firefox, Heaptrack, Massif, MemoryReplay, Mtrace, Parquet, Pprof, Rep);

@@ -7,21 +7,21 @@ use mallook_format::Kind;
 use mallook_reader::{Call, Event, EventKind};
 
 use super::export::{Export, Source};
-use super::heap::{Change, Heap, Omitted};
+use super::heap::{Change, LiveBlocks, Omitted};
 
 /// The alignment of `valloc` and `pvalloc`.
 const PAGE: u64 = 4096;
 
 /// Writes a line a call.
 pub struct MemoryReplay<'a> {
-    heap: Heap,
+    live: LiveBlocks,
     out: &'a mut dyn Write,
 }
 
 impl<'a> MemoryReplay<'a> {
     /// An export of one process.
     pub fn new(source: Source<'a>, out: &'a mut dyn Write) -> MemoryReplay<'a> {
-        MemoryReplay { heap: Heap::new(source.traces.len()), out }
+        MemoryReplay { live: LiveBlocks::new(source.traces.len()), out }
     }
 }
 
@@ -31,7 +31,7 @@ impl Export for MemoryReplay<'_> {
         let &Event { tid, time_ns: end, .. } = event;
         let start = call.death_ns().unwrap_or(end);
         let mut grown = None;
-        for change in self.heap.changes(event) {
+        for change in self.live.changes(event) {
             let line = match change {
                 Change::Death(old, Cause::Grown) => {
                     grown = Some(old.address);
@@ -47,7 +47,7 @@ impl Export for MemoryReplay<'_> {
     }
 
     fn finish(&mut self) -> io::Result<Omitted> {
-        Ok(self.heap.omitted())
+        Ok(self.live.omitted())
     }
 }
 

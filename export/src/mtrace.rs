@@ -7,12 +7,12 @@ use mallook_reader::{Event, EventKind, Frame};
 
 use super::export::{Export, Source};
 use super::function::{functions, innermost, module};
-use super::heap::{Change, Heap, Omitted};
+use super::heap::{Change, LiveBlocks, Omitted};
 
 /// Writes a line a call, two a reallocation.
 pub struct Mtrace<'a> {
     source: Source<'a>,
-    heap: Heap,
+    live: LiveBlocks,
     out: &'a mut dyn Write,
 }
 
@@ -23,7 +23,7 @@ impl<'a> Mtrace<'a> {
     /// The output cannot be written.
     pub fn new(source: Source<'a>, out: &'a mut dyn Write) -> io::Result<Mtrace<'a>> {
         writeln!(out, "= Start")?;
-        Ok(Mtrace { source, heap: Heap::new(source.traces.len()), out })
+        Ok(Mtrace { source, live: LiveBlocks::new(source.traces.len()), out })
     }
 }
 
@@ -33,7 +33,7 @@ impl Export for Mtrace<'_> {
         let frame = innermost(self.source.stacks_of(event.trace), event.stack);
         let at = frame.map(|frame| format!("@ {} ", caller(&frame))).unwrap_or_default();
         let out = &mut self.out;
-        for change in self.heap.changes(event) {
+        for change in self.live.changes(event) {
             match change {
                 Change::Death(old, Cause::Grown) => writeln!(out, "{at}< {:#x}", old.address)?,
                 Change::Birth(new, Some(from)) if !from.was_replaced => {
@@ -56,7 +56,7 @@ impl Export for Mtrace<'_> {
     fn finish(&mut self) -> io::Result<Omitted> {
         writeln!(self.out, "= End")?;
         // Failed calls and unknown releases have lines.
-        Ok(Omitted { failed: 0, unknown: 0, ..self.heap.omitted() })
+        Ok(Omitted { failed: 0, unknown: 0, ..self.live.omitted() })
     }
 }
 

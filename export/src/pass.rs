@@ -1,7 +1,7 @@
 //! Figures of all events, for formats that sum up.
 
 use mallook_analysis::{Analysis, Birth, Block, Death, Figures, Moment, Replay, Wanted};
-use mallook_reader::{Call, Event};
+use mallook_reader::{Call, Event, EventKind};
 
 use super::export::Source;
 use super::heap::Omitted;
@@ -103,6 +103,10 @@ impl<A: Onlooker> Analysis for Seen<A> {
 
     fn unknown_death(&mut self, at: &Moment, address: u64) {
         self.figures.unknown_death(at, address);
+    }
+
+    fn other(&mut self, at: &Moment, kind: &EventKind) {
+        self.figures.other(at, kind);
     }
 
     fn left(&mut self, at: &Moment, block: &Block) {

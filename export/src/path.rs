@@ -32,7 +32,7 @@ impl<'a> Paths<'a> {
         &self.texts
     }
 
-    /// The lines of a place, by their numbers, so many at the most. Of several traces, addresses say
+    /// The lines of a place, by their numbers, `most` at the most. Of several traces, addresses say
     /// nothing, and the process comes last.
     pub fn of(&mut self, replay: &Replay, place: Place, most: usize) -> Vec<u32> {
         let is_one = self.source.traces.len() == 1;

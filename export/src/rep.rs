@@ -8,11 +8,11 @@ use mallook_reader::Event;
 use rustc_hash::FxHashMap;
 
 use super::export::{Export, Source};
-use super::heap::{Change, Heap, Omitted};
+use super::heap::{Change, LiveBlocks, Omitted};
 
 /// Writes four numbers, which are known at the end, and a line a call, which wait in a file meanwhile.
 pub struct Rep<'a> {
-    heap: Heap,
+    live: LiveBlocks,
     lines: Lines,
     out: &'a mut dyn Write,
 }
@@ -44,14 +44,14 @@ impl<'a> Rep<'a> {
             bytes: 0,
             peak: 0,
         };
-        Ok(Rep { heap: Heap::new(source.traces.len()), lines, out })
+        Ok(Rep { live: LiveBlocks::new(source.traces.len()), lines, out })
     }
 }
 
 impl Export for Rep<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let mut grown = None;
-        for change in self.heap.changes(event) {
+        for change in self.live.changes(event) {
             match change {
                 Change::Death(old, Cause::Grown) => grown = self.lines.death(old),
                 Change::Death(old, _) => {
@@ -73,7 +73,7 @@ impl Export for Rep<'_> {
         file.flush()?;
         file.get_mut().rewind()?;
         io::copy(file.get_mut(), self.out)?;
-        Ok(self.heap.omitted())
+        Ok(self.live.omitted())
     }
 }
 

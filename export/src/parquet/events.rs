@@ -12,7 +12,7 @@ use super::column::{Flag, Int, Long, Table, Text};
 use super::frames::Frames;
 use super::processes;
 use crate::export::{Export, Source};
-use crate::heap::{Change, Heap, Omitted};
+use crate::heap::{Change, LiveBlocks, Omitted};
 
 const EVENT: &str = "message event {
     required int64 seq;
@@ -36,7 +36,7 @@ const EVENT: &str = "message event {
 pub struct Parquet<'a> {
     source: Source<'a>,
     directory: PathBuf,
-    heap: Heap,
+    live: LiveBlocks,
     /// Number of the next call.
     seq: i64,
     events: EventTable,
@@ -115,7 +115,7 @@ impl<'a> Parquet<'a> {
         Ok(Parquet {
             source,
             directory: directory.to_owned(),
-            heap: Heap::new(source.traces.len()),
+            live: LiveBlocks::new(source.traces.len()),
             seq: 0,
             events: EventTable::create(directory)?,
             frames: Frames::create(source, directory)?,
@@ -127,7 +127,7 @@ impl Export for Parquet<'_> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let EventKind::Call(call) = &event.kind else { return Ok(()) };
         let stack = self.frames.number(event)?;
-        for change in self.heap.changes(event) {
+        for change in self.live.changes(event) {
             self.events.add(self.seq, event, call, stack, Row::of(change, event, call))?;
         }
         self.seq += 1;
@@ -140,7 +140,7 @@ impl Export for Parquet<'_> {
         self.frames.finish()?;
         processes::write(self.source.traces, &self.directory)?;
         // Failed calls and unknown releases have rows.
-        Ok(Omitted { failed: 0, unknown: 0, ..self.heap.omitted() })
+        Ok(Omitted { failed: 0, unknown: 0, ..self.live.omitted() })
     }
 }
 
