@@ -10,6 +10,7 @@ use mallook_reader::{Check, Shown, Summary, Trace, Violation};
 
 use crate::messages::Messages;
 use crate::output::Output;
+use crate::units::{count, counted};
 use crate::{input, reading, selection};
 
 /// Impossible events of a trace that are printed.
@@ -19,7 +20,7 @@ const HELP: &str = "\
 Example:
   mallook check mallook.out.*
 
-Impossible is memory that is given out while it lives, or released twice. A trace that lacks
+Impossible is memory that is given out while it lives, or released twice. A trace that lacks \
 events, or has the coarse clock, proves nothing.
 
 Exit codes:
@@ -81,16 +82,22 @@ fn replay(trace: &Trace, output: &mut dyn Write) -> std::io::Result<bool> {
     };
     writeln!(
         output,
-        "{}{}: {verdict}: {found} impossible events in {} calls; {} blocks alive at the end, \
-         {} releases of memory from elsewhere; {} moments present, {} overwritten, {lost} lost",
+        "{}{}: {verdict}: {} in {}; {} alive at the end, {} of memory from elsewhere; {} present, \
+         {} overwritten, {} lost",
         Shown(trace.path()),
         if trace.cut().is_some() { " (a cut)" } else { "" },
-        check.calls,
-        check.alive(),
-        check.unknown_frees,
-        summary.present,
-        summary.overwritten,
+        counted(found, "impossible event"),
+        counted(check.calls, "call"),
+        counted(check.alive(), "block"),
+        counted(check.unknown_frees, "release"),
+        counted(summary.present, "moment"),
+        count(summary.overwritten),
+        count(lost),
     )?;
+    if check.unseen_deaths() != 0 {
+        let unseen = counted(check.unseen_deaths(), "block");
+        writeln!(output, "  {unseen} died in pauses of the recording: their addresses came again")?;
+    }
     output.write_all(lines.text())?;
     Ok(found == 0 || !complete || trace.is_coarse())
 }

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use mallook_reader::{Cut, Grouped, Range, Shown, Trace, merge};
+use mallook_reader::{Cut, Range, Shown, Trace, merge};
 use tempfile::NamedTempFile;
 
 use crate::input::{self, Opened};
 use crate::messages::Messages;
 use crate::output::open_file;
 use crate::selection;
+use crate::units::{count, counted};
 use crate::value::{self, Time};
 
 const HELP: &str = "\
@@ -21,13 +22,13 @@ Examples:
   mallook cut --since 10s --until 12s -o peak.trace mallook.out.4711.1700000000.0
   mallook cut --since 30s -o tail.trace mallook.out
 
-The file has every event of the range and, before these, the allocation of every block of memory that
-lives at its start, with its own time, function, size, thread and call stack. So every command works
-on it: what lives, what leaks and what peaks in the range is what did in the whole trace. Events that
-were lost stay counted. Several traces become one file, as mallook merge makes it, without the
+The file has every event of the range and, before these, the allocation of every block of memory that \
+lives at its start, with its own time, function, size, thread and call stack. So every command works \
+on it: what lives, what leaks and what peaks in the range is what did in the whole trace. Events that \
+were lost stay counted. Several traces become one file, as mallook merge makes it, without the \
 processes that had ended before the range.
 
-Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
+Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"), \
 or Unix time when they start with \"@\" (\"@1700000000.25\"). Events at both ends are in the file.
 
 Exit codes:
@@ -85,15 +86,15 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         "no process has an event in the range, or memory at its start"
     );
     target.finish()?;
-    let sum = |number: fn(&Cut) -> u64| Grouped(cuts.iter().map(number).sum());
+    let sum = |number: fn(&Cut) -> u64| cuts.iter().map(number).sum();
     writeln!(
         io::stdout(),
-        "{}: {} of {} traces, {} moments of the range, {} blocks of memory at its start",
+        "{}: {} of {}, {} of the range, {} at its start",
         Shown(&options.output),
-        Grouped(cuts.iter().filter(|cut| is_there(cut)).count() as u64),
-        Grouped(traces.len() as u64),
-        sum(|cut| cut.moments),
-        sum(|cut| cut.live),
+        count(cuts.iter().filter(|cut| is_there(cut)).count() as u64),
+        counted(traces.len() as u64, "trace"),
+        counted(sum(|cut| cut.moments), "moment"),
+        counted(sum(|cut| cut.live), "block"),
     )?;
     input::report_missing(&traces, messages);
     let code = input::report_damage(&traces, messages);

@@ -20,8 +20,8 @@ Examples:
   mallook dump --stacks --format csv --stacks-table stacks.csv -o events.csv mallook.out.*
   mallook dump --format folded --cost peak mallook.out.* | flamegraph.pl > peak.svg
 
-Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
-or Unix time when they start with \"@\" (\"@1700000000.25\").
+Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"), \
+or Unix time when they start with \"@\" (\"@1700000000.25\"). \
 Traces that --pid and --exe leave out count as if they had not been named.
 
 Exit codes:

@@ -3,14 +3,16 @@
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
-use mallook_reader::export::TextBuffer;
-use mallook_reader::{Follow, News, Shown, Trace};
+use mallook_reader::export::{Exporter, Format, StackExporter, TextBuffer};
+use mallook_reader::{Event, Follow, News, Shown, SiteNames, Stacks, Step, Trace};
 
 use crate::messages::Messages;
-use crate::{input, print, unpack};
+use crate::stacks::Naming;
+use crate::{input, print, stacks, unpack};
 
 /// Output is written in pieces of this size, while there is more.
 const PIECE: usize = 1 << 16;
@@ -19,10 +21,11 @@ const HELP: &str = "\
 Examples:
   mallook follow --min-size 1M mallook.out.4711.1700000000.0
   mallook follow mallook.out                     every trace with this prefix, also those to come
+  mallook follow --stacks mallook.out            with the call stack below each event
 
 A process that calls exec goes on in another trace, which is followed, too.
 
-Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
+Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"), \
 or Unix time when they start with \"@\" (\"@1700000000.25\").
 
 Exit codes:
@@ -41,6 +44,14 @@ pub struct Options {
     /// How and where to.
     #[command(flatten)]
     pub print: print::Options,
+
+    /// Print the call stack of each event that has one: below it (text), or in it (jsonl)
+    #[arg(long)]
+    pub stacks: bool,
+
+    /// The names of their frames.
+    #[command(flatten)]
+    pub naming: Naming,
 }
 
 /// Prints events until the processes end, or nobody reads them any more.
@@ -53,48 +64,125 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     for prefix in &prefixes {
         follow = follow.with_prefix(prefix);
     }
+    let (mut exporter, format) = print.exporter(&traces)?;
+    let mut stacked = match options.stacks {
+        true => {
+            follow = follow.with_stacks();
+            // What is to be said of these traces is said once.
+            drop(stacks::of(&traces, messages));
+            Some(Stacked::of(format, &options.naming)?)
+        }
+        false => None,
+    };
     let mut output = print.output.open_live(&files)?;
     let filter = print.events.filter(&traces);
-    let (mut exporter, _) = print.exporter(&traces)?;
     let mut piece = TextBuffer::new();
     exporter.begin(&mut piece);
     let mut written = Ok(());
-    let traces = follow.run(|news| {
-        let event = match news {
-            News::Event(event) => event,
-            News::Pause => {
-                written = output.write_all(piece.text()).and_then(|()| output.flush());
+    loop {
+        let step = follow.step(|news| {
+            let event = match news {
+                News::Event(event) => event,
+                News::Mark(mark, event) => {
+                    exporter.learn(event.trace, mark);
+                    event
+                }
+                News::Pause | News::Ended(_) => return true,
+                News::Joined(trace) => {
+                    messages.say(format_args!("{}: followed, too", Shown(trace.path())));
+                    return true;
+                }
+                News::Unknown(trace) => {
+                    messages.say(format_args!(
+                        "{}: whether process {} still runs cannot be told; followed until nothing \
+                         comes for ten seconds",
+                        Shown(trace.path()),
+                        trace.pid()
+                    ));
+                    return true;
+                }
+            };
+            if filter.wants(event) {
+                match &mut stacked {
+                    Some(stacked) => stacked.events.push(*event),
+                    None => exporter.event(event, &mut piece),
+                }
+            }
+            if piece.len() >= PIECE {
+                written = output.write_all(piece.text());
                 piece.clear();
-                return written.is_ok();
             }
-            News::Joined(trace) => {
-                messages.say(format_args!("{}: followed, too", Shown(trace.path())));
-                return true;
-            }
-            News::Unknown(trace) => {
-                messages.say(format_args!(
-                    "{}: whether process {} still runs cannot be told; followed until nothing comes \
-                     for ten seconds",
-                    Shown(trace.path()),
-                    trace.pid()
-                ));
-                return true;
-            }
-        };
-        if filter.wants(event) {
-            exporter.event(event, &mut piece);
+            written.is_ok() && !filter.is_past(event.time_ns)
+        })?;
+        if let Some(stacked) = &mut stacked {
+            exporter = stacked.print(&follow, exporter, &mut piece);
         }
-        if piece.len() >= PIECE {
-            written = output.write_all(piece.text());
+        if written.is_ok() && (step != Step::More || piece.len() >= PIECE) {
+            written = output.write_all(piece.text()).and_then(|()| output.flush());
             piece.clear();
         }
-        written.is_ok() && !filter.is_past(event.time_ns)
-    })?;
-    let written =
-        written.and_then(|()| output.write_all(piece.text())).and_then(|()| output.flush());
+        match step {
+            _ if written.is_err() => break,
+            Step::More => {}
+            Step::Wait => thread::sleep(Follow::INTERVAL),
+            Step::Over | Step::Enough => break,
+        }
+    }
     written.context("cannot write the output")?;
+    let traces = follow.into_traces();
     input::report_missing(&traces, messages);
     Ok(input::report_damage(&traces, messages))
+}
+
+/// Events that wait to be printed with their call stacks, which are read from the files as these are
+/// then.
+struct Stacked {
+    format: Format,
+    naming: Naming,
+    events: Vec<Event>,
+    /// The names that were found, of each trace.
+    names: Vec<SiteNames>,
+}
+
+impl Stacked {
+    fn of(format: Format, naming: &Naming) -> Result<Stacked> {
+        ensure!(
+            matches!(format, Format::Text | Format::Jsonl),
+            "--stacks: the stacks of csv are a table of their own, which mallook dump writes; text \
+             and jsonl have them in place"
+        );
+        Ok(Stacked { format, naming: naming.clone(), events: Vec::new(), names: Vec::new() })
+    }
+
+    /// Prints the events that wait.
+    fn print(&mut self, follow: &Follow, exporter: Exporter, out: &mut TextBuffer) -> Exporter {
+        if self.events.is_empty() {
+            return exporter;
+        }
+        // A trace that cannot be opened again is read as it was opened before.
+        let opened: Vec<_> = follow.traces().map(|trace| Trace::open(trace.path()).ok()).collect();
+        let traces: Vec<&Trace> =
+            follow.traces().zip(&opened).map(|(old, new)| new.as_ref().unwrap_or(old)).collect();
+        self.names.resize_with(traces.len(), SiteNames::default);
+        let stacks: Vec<_> = (0..)
+            .zip(&traces)
+            .zip(std::mem::take(&mut self.names))
+            .map(|((position, trace), names)| {
+                let trie = follow.trie(position).cloned().unwrap_or_default();
+                let of_trace = |event: &&Event| event.trace as usize == position;
+                let wanted = self.events.iter().filter(of_trace).filter_map(|event| event.stack);
+                Stacks::of_trie(trace, trie).with_names(names).naming_only(wanted)
+            })
+            .collect();
+        self.naming.name_quietly(&stacks);
+        let mut with_stacks = StackExporter::new(exporter, self.format, &stacks);
+        for event in self.events.drain(..) {
+            with_stacks.event(&event, out);
+        }
+        let exporter = with_stacks.into_exporter();
+        self.names = stacks.into_iter().map(Stacks::into_names).collect();
+        exporter
+    }
 }
 
 /// Prefixes, with the traces that they have so far, and files.

@@ -12,13 +12,15 @@ use mallook_format::Stacks as Mode;
 use mallook_reader::{MergedEvents, Stacks, Trace};
 use serde_json::{Value, json};
 
+use crate::coverage::Coverage;
 use crate::escape::pretty_json;
 use crate::messages::Messages;
 use crate::moment::{self, At};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::progress::Bar;
 use crate::stacks::Naming;
-use crate::units::{count, size, span};
+use crate::units::{self, count, counted, size, span};
 use crate::{place, plot, reading, selection};
 
 /// Bytes of a page.
@@ -32,11 +34,11 @@ Examples:
   mallook fragmentation --at end mallook.out       what is kept when all is done
   mallook fragmentation --nearly-empty 10 mallook.out
 
-The addresses of blocks say which pages of 4 KiB hold them. Held is every page with at least one byte
-of a live block, unused what no block has of these: gaps between blocks, the allocator's own, and free
-blocks. A page can only be given back when its last block is freed: the list says whose blocks keep
-pages that are nearly empty. The moment is the one with most unused bytes, unless --at says another.
-Large blocks that have pages of their own (from 128 KiB on, where mmap(2) puts them) stand apart.
+The addresses of blocks say which pages of 4 KiB hold them. Held is every page with at least one byte \
+of a live block, unused what no block has of these: gaps between blocks, the allocator's own, and free \
+blocks. A page can only be given back when its last block is freed: the list says whose blocks keep \
+pages that are nearly empty. The moment is the one with most unused bytes, unless --at says another. \
+Large blocks that have pages of their own (from 128 KiB on, where mmap(2) puts them) stand apart. \
 Sizes are those asked for; what the allocator adds to a block counts as unused.
 
 Exit codes:
@@ -56,7 +58,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", value_parser = moment::at)]
     pub at: Option<At>,
 
-    /// Pages of which at most so many percent are used are nearly empty
+    /// Pages are nearly empty if at most PERCENT of their bytes are used
     #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub nearly_empty: u8,
 
@@ -86,19 +88,19 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
             false => Vec::new(),
         };
         let threshold = PAGE * u64::from(options.nearly_empty) / 100;
-        let when = match options.at {
-            Some(at) => at.when(traces),
-            None => {
-                let stop = Stop::at(When::End);
-                read(traces, &[], &stop, threshold).0.when_most_unused()
-            }
-        };
+        let to_the_end = Stop::at(When::End);
+        let (whole, _) = read(traces, &[], &to_the_end, threshold);
+        let when = options.at.map_or_else(|| whole.when_most_unused(), |at| at.when(traces));
         let stop = Stop::at(when);
         let (figures, replay) = read(traces, &all, &stop, threshold);
+        if matches!(when, When::Time(_)) && !stop.has_later() {
+            moment::say_after_the_end(traces, messages);
+        }
         if !all.is_empty() {
             options.naming.name(&all, messages)?;
         }
-        let seen = Seen { figures: &figures, start_ns: moment::start_ns(traces), options };
+        let (start_ns, coverage) = (moment::start_ns(traces), Coverage::of(traces));
+        let seen = Seen { whole: &whole, figures: &figures, coverage, start_ns, options };
         let name = |id: PlaceId| place::line(&all, &replay, id);
         let text = match options.json {
             true => pretty_json(&seen.json(name))?,
@@ -121,16 +123,22 @@ fn read<'s>(
 ) -> (Fragmentation<'s>, Replay) {
     let start_ns = moment::start_ns(traces);
     let mut figures = Fragmentation::of(stop, traces.len(), start_ns, threshold);
+    let mut bar = Bar::new(traces, true);
     let replay = thread::scope(|scope| {
         let mut events = MergedEvents::prefetching_with_stacks(traces, stacks, scope);
-        stop.run(traces.len(), &mut events, &mut figures)
+        stop.run(traces.len(), &mut events, &mut figures, || bar.step())
     });
+    bar.finish();
     (figures, replay)
 }
 
 /// What was found.
 struct Seen<'a> {
+    /// Of the whole run.
+    whole: &'a Fragmentation<'a>,
+    /// Of the moment that was asked for.
     figures: &'a Fragmentation<'a>,
+    coverage: Coverage,
     start_ns: u64,
     options: &'a Options,
 }
@@ -151,8 +159,8 @@ impl Seen<'_> {
             _ => Vec::new(),
         };
         let most = [
-            ("most unused".to_owned(), self.figures.most_unused()),
-            ("most pages held".to_owned(), self.figures.most_held()),
+            ("most unused".to_owned(), self.whole.most_unused()),
+            ("most pages held".to_owned(), self.whole.most_held()),
         ];
         most.into_iter().chain(at).chain(end).collect()
     }
@@ -181,13 +189,15 @@ impl Seen<'_> {
                 })
             })
             .collect();
-        let series = self.figures.series();
+        let series = self.whole.series();
         let spans: Vec<_> =
             series.spans().iter().map(|span| [span.held_bytes, span.live_bytes]).collect();
         json!({
+            "complete": self.coverage.complete,
+            "coverage": self.coverage,
             "page_bytes": PAGE,
-            "most_unused": extent(&self.figures.most_unused()),
-            "most_held": extent(&self.figures.most_held()),
+            "most_unused": extent(&self.whole.most_unused()),
+            "most_held": extent(&self.whole.most_held()),
             "at": extent(&self.figures.at_stop()),
             "nearly_empty_pages": self.figures.nearly_empty(),
             "pages_by_eighths_used": self.figures.fill(),
@@ -201,13 +211,14 @@ impl Seen<'_> {
     }
 
     fn text(&self, name: impl Fn(PlaceId) -> String, width: usize, paint: Paint) -> String {
-        let mut lines = vec![paint.bold(&format!(
-            "{:<20}{:>11}{:>11}{:>8}{:>11}{:>17}  after",
-            "", "live", "held", "used", "unused", "in large blocks"
-        ))];
+        let mut lines = self.coverage.lines("what was freed there seems to live", width, paint);
+        lines.push(paint.bold(&format!(
+            "{:<17}{:>10}{:>10}{:>9}{:>10}{:>14}  after",
+            "", "live", "held", "used", "unused", "large blocks"
+        )));
         for (label, extent) in self.moments() {
             lines.push(format!(
-                "{label:<20}{:>11}{:>11}{:>8}{:>11}{:>17}  {}",
+                "{label:<17}{:>10}{:>10}{:>9}{:>10}{:>14}  {}",
                 size(extent.live_bytes),
                 size(extent.held_bytes),
                 percent(extent.live_bytes, extent.held_bytes),
@@ -223,7 +234,7 @@ impl Seen<'_> {
         let pins = self.pins(name);
         if !pins.is_empty() {
             lines.push(paint.bold(&format!(
-                "{:>11}{:>10}{:>11}{:>10}  whose blocks keep pages that are nearly empty",
+                "{:>11}{:>10}{:>11}{:>10}  who keeps nearly empty pages",
                 "unused", "blocks", "bytes", "oldest"
             )));
         }
@@ -239,20 +250,19 @@ impl Seen<'_> {
         }
         if let Some(others) = pins.get(self.options.top..).filter(|others| !others.is_empty()) {
             let unused = others.iter().map(|(_, pin)| pin.unused_bytes).sum();
-            lines.push(format!("{:>11}  [{} others]", size(unused), count(others.len() as u64)));
+            lines.push(format!("{:>11}  [{}]", size(unused), units::others(others.len() as u64)));
         }
         lines.push(String::new());
         lines.join("\n")
     }
 
     fn chart(&self, width: usize, paint: Paint) -> Vec<String> {
-        let series = self.figures.series();
+        let series = self.whole.series();
         let columns = width.saturating_sub(plot::LABEL + 1);
         let band: Vec<_> =
             series.spans().iter().map(|span| (span.live_bytes, span.held_bytes)).collect();
         let band: Vec<_> = joined(&band, columns);
-        let title =
-            "live bytes (█) and the bytes of the pages that hold them (░), the most of each column";
+        let title = "live bytes (█) and the pages that hold them (░), the most of each";
         let mut lines = vec![format!("{:w$} {}", "", title, w = plot::LABEL)];
         lines.extend(plot::lines(&band, ROWS, size, paint));
         let all = series.width_ns().saturating_mul(series.spans().len() as u64);
@@ -287,17 +297,17 @@ impl Seen<'_> {
             return Vec::new();
         }
         let heads: String =
-            (1..=8).map(|eighth| format!("{:>10}", format!("≤{eighth}/8"))).collect();
-        let numbers: String = fill.iter().map(|&pages| format!("{:>10}", count(pages))).collect();
+            (1..=8).map(|eighth| format!("{:>9}", format!("≤{eighth}/8"))).collect();
+        let numbers: String = fill.iter().map(|&pages| format!("{:>9}", count(pages))).collect();
         let empty = self.figures.nearly_empty();
         let moment = self.options.at.map_or("when most is unused".to_owned(), |at| at.to_string());
         vec![
-            paint.bold(&format!("{:<10}{heads}", "used")),
-            format!("{:<10}{numbers}", "pages"),
+            paint.bold(&format!("{:<6}{heads}", "used")),
+            format!("{:<6}{numbers}", "pages"),
             format!(
-                "{moment}: {} of {} pages are at most {} % used",
+                "{moment}: {} of {}, at most {} % used",
                 count(empty),
-                count(all),
+                counted(all, "page"),
                 self.options.nearly_empty
             ),
             String::new(),

@@ -4,13 +4,13 @@ use std::thread;
 
 use anyhow::Result;
 use mallook_analysis::{Cells, Figures, PlaceId, Replay, Wanted};
-use mallook_reader::{MergedEvents, Stacks, Summary, Trace};
+use mallook_reader::{Event, EventKind, MergedEvents, Stacks, Summary, Trace};
 
 use crate::messages::Messages;
-use crate::progress;
+use crate::progress::Bar;
 use crate::stacks::Naming;
 
-/// Events after which the bar moves.
+/// Events after which a pass asks whether it goes on.
 const STEP: u64 = 1 << 14;
 
 /// What traces have in them.
@@ -23,6 +23,24 @@ pub struct Gathered<'a> {
     pub stacks: Vec<Stacks<'a>>,
     /// The figures.
     pub figures: Figures,
+    /// Of cuts: allocations before their ranges, of blocks that live at their starts.
+    pub inherited: u64,
+    until_ns: u64,
+}
+
+/// The part of traces that is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// The Unix time in nanoseconds of the last event.
+    pub until_ns: u64,
+    /// Call stacks are wanted, if there are any.
+    pub with_stacks: bool,
+}
+
+impl Default for Part {
+    fn default() -> Part {
+        Part { until_ns: u64::MAX, with_stacks: true }
+    }
 }
 
 impl<'a> Gathered<'a> {
@@ -35,32 +53,69 @@ impl<'a> Gathered<'a> {
         with_bar: bool,
         messages: Messages,
     ) -> Result<Gathered<'a>> {
-        let has_stacks = |trace: &Trace| trace.stacks() != Ok(mallook_format::Stacks::Off);
-        let stacks: Vec<_> = match traces.iter().any(has_stacks) && wanted.sites {
+        Gathered::of_part(traces, wanted, Part::default(), naming, with_bar, messages)
+    }
+
+    /// The same for a part of the traces.
+    pub fn of_part(
+        traces: &'a [Trace<'a>],
+        wanted: Wanted,
+        part: Part,
+        naming: &Naming,
+        with_bar: bool,
+        messages: Messages,
+    ) -> Result<Gathered<'a>> {
+        let stacks: Vec<_> = match has_stacks(traces) && wanted.sites && part.with_stacks {
             true => traces.iter().map(Stacks::of).collect(),
             false => Vec::new(),
         };
-        let figures = read(traces, &stacks, wanted, with_bar);
+        let (figures, inherited) = read(traces, &stacks, wanted, part.until_ns, with_bar);
         if !stacks.is_empty() {
             naming.name(&stacks, messages)?;
         }
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let summaries = traces.iter().map(|trace| Summary::counted(trace, threads)).collect();
-        Ok(Gathered { traces, summaries, stacks, figures })
+        Ok(Gathered { traces, summaries, stacks, figures, inherited, until_ns: part.until_ns })
     }
 
     /// Reads all events once more, and tells only these places apart over time.
     pub fn read_cells(&mut self, places: Vec<PlaceId>) {
+        self.figures.cells = self.cells(None, Some(places), &|| true);
+    }
+
+    /// Reads all events once more: what places have cost over time, or over the slices of a range, of which
+    /// both ends are Unix times in nanoseconds and belong to it. All places are told apart, or only these;
+    /// `None` if the pass was not to go on.
+    pub fn cells(
+        &self,
+        range: Option<(u64, u64)>,
+        places: Option<Vec<PlaceId>>,
+        goes_on: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Cells> {
         let starts: Vec<_> = self.traces.iter().map(|it| it.header().realtime_ns).collect();
         let threshold = self.figures.totals.threshold();
         let mut figures = Figures::new(&starts, Wanted { threshold, ..Wanted::default() });
-        figures.cells = Some(Cells::of(starts.iter().copied().min().unwrap_or(0), places));
+        let start_ns = starts.iter().copied().min().unwrap_or(0);
+        let cells = places.map_or_else(|| Cells::new(start_ns), |all| Cells::of(start_ns, all));
+        figures.cells = Some(match range {
+            Some((since_ns, until_ns)) => cells.in_range(since_ns, until_ns),
+            None => cells,
+        });
+        // Of a process that is still running, there may be more events by now.
+        let until_ns = self.until_ns.min(self.figures.end_ns);
+        let (mut seen, mut is_over) = (0, false);
         thread::scope(|scope| {
             let mut events =
                 MergedEvents::prefetching_with_stacks(self.traces, &self.stacks, scope);
-            Replay::new(self.traces.len()).run(&mut events, &mut figures);
+            Replay::new(self.traces.len()).run_while(&mut events, &mut figures, |event| {
+                seen += 1;
+                if seen % STEP == 0 && !goes_on() {
+                    is_over = true;
+                }
+                !is_over && event.time_ns <= until_ns
+            });
         });
-        self.figures.cells = figures.cells;
+        figures.cells.filter(|_| !is_over)
     }
 
     /// Call moments that are missing from all traces.
@@ -68,28 +123,40 @@ impl<'a> Gathered<'a> {
         let missing = self.summaries.iter().filter_map(Summary::missing);
         missing.map(|missing| missing.count()).fold(0, u64::saturating_add)
     }
-
-    /// Places of the traces that are damaged.
-    pub fn damaged(&self) -> u64 {
-        let damage = self.traces.iter().map(Trace::damage);
-        damage.map(|(some, more)| some.len() as u64 + more).sum()
-    }
 }
 
-/// One pass over the events, decoded on other threads.
-fn read(traces: &[Trace], stacks: &[Stacks], wanted: Wanted, with_bar: bool) -> Figures {
-    let progress = progress::bar(traces, with_bar);
+/// One of the traces has call stacks.
+pub fn has_stacks(traces: &[Trace]) -> bool {
+    traces.iter().any(|trace| trace.stacks() != Ok(mallook_format::Stacks::Off))
+}
+
+/// One pass over the events up to a time, decoded on other threads.
+fn read(
+    traces: &[Trace],
+    stacks: &[Stacks],
+    wanted: Wanted,
+    until_ns: u64,
+    with_bar: bool,
+) -> (Figures, u64) {
+    let mut progress = Bar::new(traces, with_bar);
+    let since_ns: Vec<_> =
+        traces.iter().map(|it| it.cut().and_then(|cut| cut.since_ns).unwrap_or(0)).collect();
+    let mut inherited = 0;
     let figures = thread::scope(|scope| {
         let mut events = MergedEvents::prefetching_with_stacks(traces, stacks, scope);
-        let mut seen = 0;
-        Figures::until(traces, &mut events, wanted, |_| {
-            seen += 1;
-            if seen == STEP {
-                progress.inc(std::mem::take(&mut seen));
-            }
-            true
+        Figures::until(traces, &mut events, wanted, |event| {
+            progress.step();
+            let is_before = since_ns
+                .get(event.trace as usize)
+                .is_some_and(|&since_ns| event.time_ns < since_ns);
+            inherited += u64::from(is_before && is_birth(event));
+            event.time_ns <= until_ns
         })
     });
-    progress.finish_and_clear();
-    figures
+    progress.finish();
+    (figures, inherited)
+}
+
+fn is_birth(event: &Event) -> bool {
+    matches!(&event.kind, EventKind::Call(call) if call.kind.is_birth() && !call.failed())
 }

@@ -1,18 +1,20 @@
 //! The traces that are read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use mallook_reader::{Error, Grouped, Missing, Shown, Trace};
+use mallook_reader::{Error, Missing, Shown, Trace};
 
 use crate::messages::Messages;
-use crate::{stacks, unpack};
+use crate::units::counted;
+use crate::{stacks, units, unpack};
 
 /// Exit code for a trace that is damaged or cannot be read, or says something impossible.
 pub const UNSOUND: u8 = 1;
@@ -41,6 +43,7 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
             refused.push(error);
         }
     };
+    let (mut known, mut repeated) = (HashSet::new(), Vec::new());
     for argument in arguments {
         let files = match stands_for(argument) {
             Ok(files) => files,
@@ -50,12 +53,24 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
             }
         };
         for file in files {
+            if !known.insert(identity(&file)) {
+                repeated.push(file);
+                continue;
+            }
             match unpack::open(&file) {
                 Ok(traces) => opened.traces.extend(traces),
                 // It lies beside its trace, and patterns of the shell find it.
                 Err(_) if stacks::is_names(&file) => {}
                 Err(error) => refuse(error.into()),
             }
+        }
+    }
+    match &repeated[..] {
+        [] => {}
+        [file] => messages.say(format_args!("{}: named twice, read once", Shown(file))),
+        [file, more @ ..] => {
+            let more = units::others(more.len() as u64);
+            messages.say(format_args!("{} and {more}: named twice, read once", Shown(file)));
         }
     }
     if opened.traces.is_empty() && opened.unreadable == 1 {
@@ -65,12 +80,12 @@ pub fn open(arguments: &[PathBuf], messages: Messages) -> Result<Opened> {
         messages.say(format_args!("{error:#}"));
     }
     if opened.unreadable > MOST_NAMED {
-        let more = Grouped(opened.unreadable - MOST_NAMED);
-        messages.say(format_args!("{more} more files cannot be read as traces"));
+        let more = counted(opened.unreadable - MOST_NAMED, "further file");
+        messages.say(format_args!("{more} cannot be read"));
     }
     if opened.traces.is_empty() {
         let files = opened.unreadable.max(arguments.len() as u64);
-        bail!("no trace among {} files", Grouped(files));
+        bail!("no trace among {}", counted(files, "file"));
     }
     Ok(opened)
 }
@@ -84,6 +99,12 @@ pub fn names_traces(word: &OsStr) -> bool {
     }
     let is_there = |files: Vec<PathBuf>| files.iter().any(|file| file != path);
     (path.is_dir() || !path.exists()) && stands_for(path).is_ok_and(is_there)
+}
+
+/// What tells a file that arguments name twice; a link is another one than its target.
+fn identity(file: &Path) -> Result<(u64, u64), PathBuf> {
+    let found = file.symlink_metadata().map_err(|_| file.to_owned())?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// The files that an argument stands for: itself, the traces of a directory, or those whose names
@@ -163,8 +184,8 @@ pub fn report_missing(traces: &[Trace], messages: Messages) {
         }
     }
     if incomplete > MOST_NAMED {
-        let more = Grouped(incomplete - MOST_NAMED);
-        messages.say(format_args!("events are missing from {more} more traces"));
+        let more = counted(incomplete - MOST_NAMED, "further trace");
+        messages.say(format_args!("events are missing from {more}"));
     }
 }
 
@@ -178,7 +199,7 @@ pub fn report_damage(traces: &[Trace], messages: Messages) -> ExitCode {
             messages.say(format_args!("{path}: {damage}"));
         }
         if more != 0 {
-            messages.say(format_args!("{path}: {more} more places damaged"));
+            messages.say(format_args!("{path}: {} damaged", counted(more, "further place")));
         }
         if !damage.is_empty() {
             code = ExitCode::from(UNSOUND);

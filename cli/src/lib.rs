@@ -13,15 +13,21 @@
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
 //! dump check follow      the commands that print events
+//! target                 the traces of running processes
+//! control ctl            control of running processes; the command that has it
 //! export                 the command that writes the formats of other programs
-//! cut merge              the commands that write traces
+//! cut merge snapshot     the commands that write traces
 //! moment place plot      moments that options name; who asks for memory; charts
+//! mark paused            moments that somebody has named; ranges in which recording paused
+//! coverage               gaps of the recording, and the range of a cut
 //! symbolize              the command that writes names into files
-//! gather                 traces to figures
+//! gather suppress        traces to figures; memory that is no leak
 //! leaks timeline         what is alive, and who has made it; what is alive over time
 //! diff fragmentation     two runs compared; live bytes against the pages that hold them
 //! summary stats          the commands that say what the memory of a program does
+//! top                    the command that shows running processes
 //! report                 the command that writes a page for a browser
+//! serve                  the command that answers questions of that page
 //! info                   the command that sums traces up: as text, as a table, as JSON
 //! run                    the command that records a program; the preloaded library
 //! generate               the command that writes manual pages and completions
@@ -33,6 +39,9 @@
 
 mod chart;
 mod check;
+mod control;
+mod coverage;
+mod ctl;
 mod cut;
 mod diff;
 mod dump;
@@ -49,11 +58,13 @@ mod input;
 mod leaks;
 pub mod mallook;
 pub mod mallook_dump;
+mod mark;
 mod merge;
 mod messages;
 mod moment;
 mod output;
 mod paint;
+mod paused;
 mod place;
 mod plot;
 mod print;
@@ -62,13 +73,18 @@ mod reading;
 mod report;
 mod run;
 mod selection;
+mod serve;
 mod shell;
+mod snapshot;
 mod stacks;
 mod stats;
 mod summary;
+mod suppress;
 mod symbolize;
 mod table;
+mod target;
 mod timeline;
+mod top;
 mod units;
 mod unpack;
 mod value;

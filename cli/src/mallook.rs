@@ -1,7 +1,8 @@
 //! `mallook`: records the allocations of programs, and reads the traces.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -10,8 +11,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::messages::Messages;
 use crate::run::library;
 use crate::{
-    check, cut, diff, dump, export, follow, fragmentation, generate, hint, info, input, leaks,
-    mallook_dump, merge, output, report, run, stats, summary, symbolize, timeline,
+    check, ctl, cut, diff, dump, export, follow, fragmentation, generate, hint, info, input, leaks,
+    mallook_dump, merge, output, report, run, serve, snapshot, stats, summary, symbolize, timeline,
+    top,
 };
 
 const MESSAGES: Messages = Messages::of("mallook");
@@ -48,12 +50,20 @@ enum Command {
     Stats(stats::Options),
     /// Write a page for a browser: memory over time, who allocates, and what stands out
     Report(report::Options),
+    /// Show the page of report in a browser, and read the traces for what it asks
+    Serve(serve::Options),
     /// Say what traces are: a summary of one, a table of many
     Info(info::Options),
     /// Print events, in order of time
     Dump(dump::Options),
     /// Print the events of a running process as they come, until it ends
     Follow(follow::Options),
+    /// Show what the memory of running processes does, as it happens
+    Top(top::Options),
+    /// Copy what a running process has written so far, without stopping it
+    Snapshot(snapshot::Options),
+    /// Pause the recording of running processes, go on, mark moments, and say how they are
+    Ctl(ctl::Options),
     /// Replay traces and print what is impossible in them
     Check(check::Options),
     /// Write traces in the formats of pprof, heaptrack, massif, Parquet and others
@@ -94,9 +104,13 @@ impl Command {
             Command::Summary(options) => summary::run(options, MESSAGES),
             Command::Stats(options) => stats::run(options, MESSAGES),
             Command::Report(options) => report::run(options, MESSAGES),
+            Command::Serve(options) => serve::run(options, MESSAGES),
             Command::Info(options) => info::run(options, MESSAGES),
             Command::Dump(options) => dump::run(options, MESSAGES),
             Command::Follow(options) => follow::run(options, MESSAGES),
+            Command::Top(options) => top::run(options, MESSAGES),
+            Command::Snapshot(options) => snapshot::run(options, MESSAGES),
+            Command::Ctl(options) => ctl::run(options, MESSAGES),
             Command::Check(options) => check::run(options, MESSAGES),
             Command::Export(options) => export::run(options, MESSAGES),
             Command::Leaks(options) => leaks::run(options, MESSAGES),
@@ -138,11 +152,26 @@ pub fn main() -> ExitCode {
 /// The arguments; traces without a command are to be summed up.
 fn arguments() -> Vec<OsString> {
     let mut all: Vec<OsString> = std::env::args_os().collect();
-    let is_command = |word: &OsString| Cli::command().find_subcommand(word).is_some();
-    if all.get(1).is_some_and(|word| !is_command(word) && input::names_traces(word)) {
+    if all.get(1).is_some_and(|first| is_of_summary(first, &all[1..])) {
         all.insert(1, "summary".into());
     }
     all
+}
+
+/// Words that start with a trace, or with options of a summary of traces that are there.
+fn is_of_summary(first: &OsStr, words: &[OsString]) -> bool {
+    if Cli::command().find_subcommand(first).is_some() {
+        return false;
+    }
+    let start = ["mallook", "summary"].map(OsString::from);
+    let options = || match Cli::try_parse_from(start.iter().chain(words)).ok()?.command {
+        Command::Summary(options) => Some(options),
+        _ => None,
+    };
+    let names = |file: &PathBuf| input::names_traces(file.as_os_str());
+    input::names_traces(first)
+        || first.as_encoded_bytes().starts_with(b"-")
+            && options().is_some_and(|it| it.explain.is_some() || it.traces.files.iter().any(names))
 }
 
 /// Answers a command line that is not understood, or prints the help that was asked for.
@@ -165,6 +194,25 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// The grammar breaks lines at the width of the terminal: text that has breaks of its own gets both.
+    #[test]
+    fn no_line_of_help_is_broken_twice() {
+        for grammar in [Cli::command(), mallook_dump::command()] {
+            let all = grammar.get_subcommands().cloned().chain([grammar.clone()]);
+            for (mut command, width) in all.flat_map(|it| [(it.clone(), 72), (it, 100)]) {
+                command = command.term_width(width);
+                let help = command.render_long_help().to_string();
+                let lines: Vec<_> = help.lines().collect();
+                for pair in lines.windows(2) {
+                    let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+                    let is_short = pair[0].chars().count() + 25 < width && !pair[0].ends_with(':');
+                    let is_orphan = is_short && is_prose(pair[0]) && is_prose(pair[1]);
+                    assert!(!is_orphan, "{}, {width}: {pair:?}", command.get_name());
+                }
+            }
+        }
+    }
+
     #[test]
     fn options_end_at_the_program() {
         let cli = Cli::parse_from(["mallook", "run", "--mode", "ring", "ls", "-q", "--mode"]);
@@ -181,6 +229,23 @@ mod tests {
         assert_ne!(error.kind(), ErrorKind::DisplayHelp);
         let arguments: Vec<_> = arguments.iter().map(OsString::from).collect();
         hint::of(&arguments, &Cli::command(), &error).map(|hint| hint.line)
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_run_that_says_nothing() {
+        let parse = |options: &[&str]| {
+            Cli::try_parse_from(["mallook", "run"].iter().chain(options).chain(&["ls"])).is_ok()
+        };
+        assert!(!parse(&["--no-keep"]));
+        for good in [
+            &["--no-keep", "--summary"][..],
+            &["--no-keep", "--fail-if", "peak>1"],
+            &["--summary", "--fail-if", "peak>1", "--no-keep"],
+            &["--no-keep", "--keep"],
+            &["--summary"],
+        ] {
+            assert!(parse(good), "{good:?}");
+        }
     }
 
     #[test]

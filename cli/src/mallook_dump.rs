@@ -25,10 +25,10 @@ Examples:
   mallook-dump --op malloc --op calloc --min-size 1M --since 2s mallook.out.*
   mallook-dump --follow mallook.out.4711.1700000000.0
 
-Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"),
+Times are since the start of the first trace (\"1.5\", \"1.5s\", \"200ms\", \"10us\", \"7ns\"), \
 or Unix time when they start with \"@\" (\"@1700000000.25\").
 
-Exit codes: 0 all was read; 1 a trace is damaged and was read in part, or a file is no trace, see
+Exit codes: 0 all was read; 1 a trace is damaged and was read in part, or a file is no trace, see \
 stderr, or --check found something; 2 usage, or no trace at all.";
 
 /// Prints what mallook has recorded: one line an event, in order of time.
@@ -128,9 +128,11 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         () if follow => {
-            ensure!(!stacks.stacks, "--stacks: events that are followed have none");
             let print = print::Options { format, rows, output, events };
-            follow::run(&follow::Options { files: traces.files, print }, MESSAGES)
+            ensure!(stacks.table.is_none(), "--stacks-table: events that are followed have none");
+            let (files, naming) = (traces.files, stacks.naming);
+            let options = follow::Options { files, print, stacks: stacks.stacks, naming };
+            follow::run(&options, MESSAGES)
         }
         () if info => info::each(&info::Options { traces, json: false, output }, MESSAGES),
         () if check => check::run(&check::Options { traces, output }, MESSAGES),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use mallook_reader::{Grouped, Shown, merge};
+use mallook_reader::{Shown, merge};
 
 use crate::input::{self, Opened};
 use crate::messages::Messages;
@@ -18,8 +18,8 @@ Examples:
   mallook merge -o make.trace mallook.out           the 188 traces of a make, as one file
   mallook merge --exe cc1 -o cc1.trace mallook.out
 
-A process has addresses of its own, and so has each program that it becomes by exec: their traces are
-not mixed, but stand in the file one behind the other, unchanged. Every command takes the file for
+A process has addresses of its own, and so has each program that it becomes by exec: their traces are \
+not mixed, but stand in the file one behind the other, unchanged. Every command takes the file for \
 all of them, and orders their events by time. Space that the traces had reserved is left out.
 
 Exit codes:
@@ -51,9 +51,9 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let size = options.output.metadata().map_or(0, |file| file.len());
     writeln!(
         io::stdout(),
-        "{}: {} traces, {}",
+        "{}: {}, {}",
         Shown(&options.output),
-        Grouped(traces.len() as u64),
+        units::counted(traces.len() as u64, "trace"),
         units::size(size)
     )?;
     let code = input::report_damage(&traces, messages);

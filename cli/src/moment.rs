@@ -3,8 +3,10 @@
 use std::fmt;
 
 use mallook_analysis::{PeakEvent, Stop, When};
-use mallook_reader::{MergedEvents, Trace};
+use mallook_reader::{Liveness, MergedEvents, Trace};
 
+use crate::messages::Messages;
+use crate::progress::Bar;
 use crate::units;
 use crate::value::{self, Time};
 
@@ -48,6 +50,14 @@ pub fn start_ns(traces: &[Trace]) -> u64 {
     traces.iter().map(|trace| trace.header().realtime_ns).min().unwrap_or(0)
 }
 
+/// Says that a moment that was asked for is after the last event of traces whose processes have ended.
+pub fn say_after_the_end(traces: &[Trace], messages: Messages) {
+    if traces.iter().all(|trace| trace.liveness() == Liveness::Gone) {
+        let shown = "shown is what lives at their end";
+        messages.say(format_args!("the traces end before the moment that was asked for: {shown}"));
+    }
+}
+
 impl At {
     /// Where a pass has to stop for it; for the peak, all events are read.
     pub fn when(self, traces: &[Trace]) -> When {
@@ -57,10 +67,12 @@ impl At {
             At::Peak => {
                 let stop = Stop::at(When::End);
                 let mut peak = PeakEvent::of(&stop);
+                let mut bar = Bar::new(traces, true);
                 std::thread::scope(|scope| {
                     let mut events = MergedEvents::prefetching(traces, scope);
-                    stop.run(traces.len(), &mut events, &mut peak);
+                    stop.run(traces.len(), &mut events, &mut peak, || bar.step());
                 });
+                bar.finish();
                 peak.when()
             }
         }

@@ -25,6 +25,11 @@ impl Paint {
         Paint::on(&io::stdout())
     }
 
+    /// There are colours.
+    pub fn has_colours(self) -> bool {
+        self.is_on
+    }
+
     fn sgr(self, code: &str, text: &str) -> String {
         if self.is_on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }

@@ -1,14 +1,15 @@
 //! Places that memory comes from, on a line each.
 
 use mallook_analysis::{Function, Place, PlaceId, Replay};
-use mallook_reader::{Stacks, escape};
-use unicode_width::UnicodeWidthStr;
+use mallook_reader::{StackId, Stacks, escape};
 
-use crate::fit::shorten;
+use crate::fit::{leading, shorten};
 use crate::units::count;
 
 /// Callers that are named behind the function that has asked for memory.
 const CALLERS: usize = 1;
+/// The least width of a place in a table: sizes and threads fit into it.
+const LEAST: usize = 36;
 
 /// A place on a line: who has asked for memory, and who called that; or size and thread.
 pub fn line(stacks: &[Stacks], replay: &Replay, place: PlaceId) -> String {
@@ -22,21 +23,29 @@ pub fn line(stacks: &[Stacks], replay: &Replay, place: PlaceId) -> String {
         }
         Place::Sizes(thread, most) => {
             let tid = replay.threads().get(thread).tid;
-            format!("up to {} B, of many sizes, by thread {tid}", count(most))
+            format!("up to {} B by thread {tid}", count(most))
         }
         Place::Others => "[further places]".to_owned(),
     }
 }
 
-/// The line of a place in so many columns: callers are left out first.
-pub fn fitted(line: &str, width: usize) -> String {
-    let mut line = line;
-    while line.width() > width
-        && let Some((start, _)) = line.rsplit_once(" < ")
-    {
-        line = start;
+/// The function that asks for the memory of a call stack, and its file and line.
+pub fn asking(stacks: &Stacks, stack: StackId) -> (String, Option<String>) {
+    let mut all = Function::of_stack(stacks, stack);
+    let blamed = Function::blamed(&all);
+    match blamed < all.len() {
+        true => {
+            let Function { name, source, .. } = all.swap_remove(blamed);
+            (name, source)
+        }
+        false => ("?".to_owned(), None),
     }
-    shorten(line, width)
+}
+
+/// The line of a place in `width` columns: callers are left out first.
+pub fn fitted(line: &str, width: usize) -> String {
+    let width = width.max(LEAST);
+    shorten(leading(line, " < ", width), width)
 }
 
 /// The function that has asked for memory, and its callers.

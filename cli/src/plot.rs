@@ -1,5 +1,6 @@
 //! Charts in the cells of a terminal: a band from the least to the most of each column.
 
+use crate::fit;
 use crate::paint::Paint;
 
 /// Eighths of a cell, from below.
@@ -9,14 +10,14 @@ pub const LABEL: usize = 10;
 
 /// The columns of lines: those of the terminal that the standard output is, or else 100.
 pub fn width(on_terminal: bool) -> usize {
-    let size = on_terminal.then(|| terminal_size::terminal_size_of(std::io::stdout())).flatten();
-    size.map_or(100, |(terminal_size::Width(width), _)| usize::from(width).clamp(60, 200))
+    let width = on_terminal.then(|| fit::columns(std::io::stdout())).flatten();
+    width.map_or(100, |width| width.clamp(40, 200))
 }
 
 /// The least and the most of a column.
 pub type Range = (u64, u64);
 
-/// Joins ranges to so many columns, or spreads them.
+/// Joins ranges to `columns` columns, or spreads them.
 pub fn columns(ranges: &[Range], columns: usize) -> Vec<Range> {
     let used = ranges.len().max(1);
     let column = |column: usize| {

@@ -6,20 +6,17 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
 use mallook_reader::export::{Exporter, Format, StackExporter, TextBuffer, folded};
 use mallook_reader::{Cost, Costs, Event, MergedEvents, Stacks, Trace};
 
 use crate::messages::Messages;
 use crate::output::{Output, Target, open_file};
-use crate::progress;
+use crate::progress::Bar;
 use crate::selection;
 use crate::stacks::{self, Naming};
 
 /// Output is written in pieces of this size.
 const PIECE: usize = 1 << 16;
-/// After this many events the bar moves.
-pub const STEP: u64 = 1 << 12;
 
 /// How events look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -193,7 +190,7 @@ fn plain(
     output: &mut dyn Write,
     messages: Messages,
 ) -> Result<()> {
-    let progress = progress_bar(&options.output, traces);
+    let mut progress = progress_bar(&options.output, traces);
     let filter = options.events.filter(traces);
     let everything = filter.wants_all();
     let (mut exporter, _) = options.exporter(traces)?;
@@ -201,12 +198,8 @@ fn plain(
     exporter.begin(&mut text);
     let repairs = thread::scope(|scope| -> io::Result<u64> {
         let mut events = MergedEvents::prefetching(traces, scope);
-        let mut seen = 0;
         while let Some(event) = events.advance() {
-            seen += 1;
-            if seen == STEP {
-                progress.inc(std::mem::take(&mut seen));
-            }
+            progress.step();
             if !everything {
                 if filter.is_past(event.time_ns) {
                     break;
@@ -225,7 +218,7 @@ fn plain(
         Ok(events.repairs())
     })
     .context("cannot write the output")?;
-    progress.finish_and_clear();
+    progress.finish();
     say_repairs(repairs, messages);
     Ok(())
 }
@@ -297,17 +290,13 @@ fn each(
     messages: Messages,
     mut print: impl FnMut(Option<(&Event, bool)>) -> io::Result<()>,
 ) -> Result<()> {
-    let progress = progress_bar(&options.output, traces);
+    let mut progress = progress_bar(&options.output, traces);
     let filter = options.events.filter(traces);
     let everything = filter.wants_all();
     let repairs = thread::scope(|scope| -> io::Result<u64> {
         let mut events = MergedEvents::prefetching_with_stacks(traces, stacks, scope);
-        let mut seen = 0;
         while let Some(event) = events.advance() {
-            seen += 1;
-            if seen == STEP {
-                progress.inc(std::mem::take(&mut seen));
-            }
+            progress.step();
             if !everything && filter.is_past(event.time_ns) {
                 break;
             }
@@ -317,12 +306,12 @@ fn each(
         Ok(events.repairs())
     })
     .context("cannot write the output")?;
-    progress.finish_and_clear();
+    progress.finish();
     say_repairs(repairs, messages);
     Ok(())
 }
 
 /// A bar on stderr, if a person is looking at it and at nothing else.
-pub fn progress_bar(output: &Output, traces: &[Trace]) -> ProgressBar {
-    progress::bar(traces, output.path.is_some() || !io::stdout().is_terminal())
+pub fn progress_bar(output: &Output, traces: &[Trace]) -> Bar {
+    Bar::new(traces, output.path.is_some() || !io::stdout().is_terminal())
 }

@@ -9,6 +9,7 @@ use mallook_reader::{Filter, Trace};
 use crate::input::{self, Opened};
 use crate::messages::Messages;
 use crate::shell;
+use crate::units::counted;
 use crate::value::{self, Time};
 
 /// Traces, by file and by process.
@@ -41,7 +42,8 @@ impl Traces {
         traces.retain(|trace| self.wants(trace.header().pid, trace.header().executable()));
         ensure!(
             !traces.is_empty() || count == 0,
-            "none of {count} traces is of the process or the executable that was asked for"
+            "{} read, and none of the process or the executable that was asked for",
+            counted(count as u64, "trace")
         );
         Ok(Opened { traces, unreadable })
     }

@@ -63,6 +63,22 @@ impl Naming {
         }
         name(stacks, &self.names, &self.names_files, messages)
     }
+
+    /// The same without a word: where a screen is drawn, nothing else may be printed.
+    pub fn name_quietly(&self, stacks: &[Stacks]) {
+        if self.no_symbols {
+            return;
+        }
+        let read = |path: &Path| NamesFile::read(BufReader::new(File::open(path).ok()?)).ok();
+        let symbolizer = self.names.symbolizer();
+        for stacks in stacks {
+            let beside = beside(stacks.trace().path());
+            let beside = if is_names(&beside) { read(&beside) } else { None };
+            let given = self.names_files.iter().filter_map(|path| read(path));
+            let files: Vec<_> = given.chain(beside).collect();
+            Stacks::symbolize([stacks], &symbolizer, &files, |_| {});
+        }
+    }
 }
 
 impl Names {

@@ -22,8 +22,8 @@ Examples:
   mallook symbolize mallook.out.*                      mallook.out.PID.EPOCH.COUNTER.names for each
   mallook symbolize --debug-dir symbols mallook.out.4711.1700000000.0
 
-The file has the functions, files and lines of all call stacks of the trace. Where it lies beside the
-trace, mallook dump --stacks uses it, also on a machine that has neither the programs nor their debug
+The file has the functions, files and lines of all call stacks of the trace. Where it lies beside the \
+trace, mallook dump --stacks uses it, also on a machine that has neither the programs nor their debug \
 information.
 
 Exit codes:
@@ -123,7 +123,7 @@ fn names(
     let (mut written, mut counts) = (Ok(()), (0, 0, 0));
     Stacks::symbolize(stacks, &symbolizer, &[], |found| {
         nameless.add(&found);
-        let named = found.names.places.iter().filter(|place| !place.frames.is_empty()).count();
+        let named = found.names.resolved.iter().filter(|place| !place.frames.is_empty()).count();
         counts.0 += u64::from(found.module.is_some());
         counts.1 += named as u64;
         counts.2 += found.addresses.len() as u64;

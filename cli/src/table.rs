@@ -10,12 +10,18 @@ const GAP: usize = 2;
 /// A table: the first column is text, the others are numbers.
 pub struct Table {
     rows: Vec<Vec<String>>,
+    has_names: bool,
 }
 
 impl Table {
     /// A table with these heads of columns.
     pub fn new(heads: &[&str]) -> Table {
-        Table { rows: vec![heads.iter().map(|&head| head.to_owned()).collect()] }
+        Table { rows: vec![heads.iter().map(|&head| head.to_owned()).collect()], has_names: false }
+    }
+
+    /// The same with names in the first column, which may be shortened.
+    pub fn of_names(heads: &[&str]) -> Table {
+        Table { has_names: true, ..Table::new(heads) }
     }
 
     /// Adds a row.
@@ -28,8 +34,8 @@ impl Table {
         self.rows.len() == 1
     }
 
-    /// Its lines, the heads first, indented by two blanks. The first column is shortened so that they are
-    /// no wider than `width`, as far as numbers allow that.
+    /// Its lines, the heads first, indented by two blanks. Names are shortened so that they are no
+    /// wider than `width`, as far as numbers allow that.
     pub fn lines(&self, width: usize) -> Vec<String> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let widest = |column: usize| {
@@ -43,7 +49,8 @@ impl Table {
         let widths: Vec<_> = (0..columns).map(widest).collect();
         let numbers: usize = widths.iter().skip(1).map(|width| width + GAP).sum();
         let room = width.saturating_sub(numbers + GAP).max(16);
-        let first = widths.first().copied().unwrap_or(0).min(room);
+        let first = widths.first().copied().unwrap_or(0);
+        let first = if self.has_names { first.min(room) } else { first };
         let line = |row: &Vec<String>| {
             let mut line = " ".repeat(GAP);
             for (column, cell) in row.iter().enumerate() {
@@ -72,7 +79,7 @@ mod tests {
 
     #[test]
     fn numbers_are_aligned_and_text_is_shortened() {
-        let mut table = Table::new(&["place", "blocks"]);
+        let mut table = Table::of_names(&["place", "blocks"]);
         table.add(["日本".to_owned(), "1,000".to_owned()]);
         table.add(["a_function_with_a_long_name".to_owned(), "7".to_owned()]);
         let lines = table.lines(28);

@@ -54,6 +54,24 @@ fn three_digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
+/// A size, and all its digits where it has more: `817 B`, `16.0 KiB (16,384 B)`.
+pub fn exact_size(bytes: u64) -> String {
+    match scaled(bytes) {
+        (_, "") => size(bytes),
+        _ => format!("{} ({} B)", size(bytes), count(bytes)),
+    }
+}
+
+/// A number of things of this name: `1 block`, `1,234 blocks`.
+pub fn counted(number: u64, name: &str) -> String {
+    format!("{} {name}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number of others, in words: `1 other`, `1,234 others`.
+pub fn others(number: u64) -> String {
+    counted(number, "other")
+}
+
 /// A count with commas between thousands: `1,234,567`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
@@ -103,6 +121,11 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
         }
+        assert_eq!(
+            [0, 1, 2000].map(|it| counted(it, "block")),
+            ["0 blocks", "1 block", "2,000 blocks"]
+        );
+        assert_eq!([exact_size(999), exact_size(1 << 20)], ["999 B", "1.00 MiB (1,048,576 B)"]);
         assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
     }
 }

@@ -1,5 +1,7 @@
 //! The values that options take. An error says what was found and what is expected.
 
+use std::time::Duration;
+
 use mallook_format::Kind;
 
 /// A moment, in nanoseconds.
@@ -21,6 +23,14 @@ impl Time {
     }
 }
 
+/// A length of time: `1.5`, `200ms`, `2s`.
+pub fn span(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Time::SinceStart(ns) => Ok(Duration::from_nanos(ns)),
+        Time::Unix(_) => Err("expected a length of time, not a moment".to_owned()),
+    }
+}
+
 /// `1.5`, `200ms`, `@1700000000.25`.
 pub fn time(text: &str) -> Result<Time, String> {
     let (kind, rest): (fn(u64) -> Time, &str) = match text.strip_prefix('@') {
@@ -39,6 +49,14 @@ pub fn time(text: &str) -> Result<Time, String> {
     decimal_shifted(number, places).map(kind).ok_or_else(|| "expected a number".to_owned())
 }
 
+/// A span of time: `1.5`, `10s`, `200ms`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Time::SinceStart(ns) => Ok(Duration::from_nanos(ns)),
+        Time::Unix(_) => Err("expected a span of time such as 10s or 200ms".to_owned()),
+    }
+}
+
 /// The decimal number times a power of ten, digits behind that cut off: exact for Unix times.
 fn decimal_shifted(number: &str, places: usize) -> Option<u64> {
     if !number.contains(|c: char| c.is_ascii_digit()) {
@@ -49,6 +67,9 @@ fn decimal_shifted(number: &str, places: usize) -> Option<u64> {
     format!("{whole}{fraction}").parse().ok()
 }
 
+/// The powers of ten within which all sizes are.
+const ZEROS: usize = 40;
+
 /// A number of bytes: `4096`, `64K`, `1.5G`, `1gib`.
 pub fn size(text: &str) -> Result<u64, String> {
     mallook_format::parse_size(text.as_bytes()).ok_or_else(|| {
@@ -56,10 +77,34 @@ pub fn size(text: &str) -> Result<u64, String> {
     })
 }
 
-/// The same for `mallook-dump`, which has always taken exponents, too: `1e6`.
+/// The same for `mallook-dump`, which has always taken blanks anywhere and exponents, too: `1e6`.
 pub fn size_of_old(text: &str) -> Result<u64, String> {
-    let of_old = parse_size::Config::new().with_binary();
-    size(text).or_else(|error| of_old.parse_size(text).map_err(|_| error))
+    size(text)
+        .or_else(|error| without_exponent(text).and_then(|plain| size(&plain).ok()).ok_or(error))
+}
+
+/// The size without blanks and without an exponent, whose powers of ten move the decimal point. An
+/// exponent without digits is 0.
+fn without_exponent(text: &str) -> Option<String> {
+    let text = text.strip_suffix(['b', 'B']).unwrap_or(text);
+    let text = text.strip_suffix(['i', 'I']).unwrap_or(text);
+    let is_unit = |last: char| "kmgtpe".contains(last.to_ascii_lowercase());
+    let (number, unit) = text.split_at(text.strip_suffix(is_unit).unwrap_or(text).len());
+    let number = number.replace([' ', '_'], "");
+    let (decimal, exponent) = number.split_once(['e', 'E']).unwrap_or((&number, ""));
+    let exponent = exponent.replace('+', "");
+    let exponent = exponent.strip_suffix('-').unwrap_or(&exponent);
+    let exponent: isize = if exponent.is_empty() { 0 } else { exponent.parse().ok()? };
+    // What is below that is 0 bytes.
+    let exponent = exponent.max(-(ZEROS as isize));
+    let (whole, fraction) = decimal.split_once('.').unwrap_or((decimal, ""));
+    let is_number = [whole, fraction].concat().bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_number || exponent.unsigned_abs() > ZEROS {
+        return None;
+    }
+    let digits = format!("{:0>ZEROS$}{whole}{fraction}{:0>ZEROS$}", "", "");
+    let (whole, fraction) = digits.split_at((ZEROS + whole.len()).saturating_add_signed(exponent));
+    Some(format!("0{whole}.{fraction}0{unit}"))
 }
 
 /// The name of an allocation function.
@@ -112,6 +157,45 @@ mod tests {
         }
         for wrong in ["", "lots", "M", "-1", "+1M", "64X"] {
             assert!(size(wrong).is_err_and(|error| error.contains(wrong)), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn sizes_of_old() {
+        for (text, bytes) in [
+            ("64K", 65536),
+            (" 1 kb", 1024),
+            ("_5_", 5),
+            ("1 234 567", 1_234_567),
+            ("1.", 1),
+            ("64i", 64),
+            ("1e6", 1_000_000),
+            ("1e+3 K", 1_024_000),
+            ("2.5E-1 MiB", 256 << 10),
+            ("1e", 1 << 60),
+            ("12345e-3", 12),
+            ("1e-40", 0),
+            ("3e-337", 0),
+            ("1e+", 1),
+            ("1EM", 1 << 20),
+        ] {
+            assert_eq!(size_of_old(text), Ok(bytes), "{text}");
+        }
+        for wrong in [
+            "",
+            "e",
+            "1e20",
+            "1ee1",
+            "1e1.5",
+            ".5",
+            "-1",
+            "1e9999999999",
+            "1e6X",
+            "64M ",
+            "4bb",
+            "7eii",
+        ] {
+            assert!(size_of_old(wrong).is_err_and(|error| error.contains(wrong)), "{wrong}");
         }
     }
 

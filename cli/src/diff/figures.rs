@@ -6,13 +6,14 @@ use std::thread;
 use anyhow::Result;
 use clap::ValueEnum;
 use mallook_analysis::{Account, Function, Peak, Place, Replay, Wanted};
-use mallook_format::Stacks as Mode;
 use mallook_reader::{MergedEvents, Stacks, Trace};
 
 use crate::messages::Messages;
 use crate::moment;
-
+use crate::progress::Bar;
 use crate::stacks::Naming;
+use crate::suppress::{self, Rule};
+use crate::units::count;
 use crate::value::Time;
 
 /// What memory is told apart by.
@@ -77,17 +78,14 @@ pub struct Figures {
     pub live_bytes: u64,
     /// Its number of blocks.
     pub live_blocks: u64,
+    /// Its bytes without what the built-in suppressions take out.
+    pub leaked_bytes: u64,
     /// Blocks that were freed at once by their thread.
     pub temporary: u64,
     /// Time that the run has taken until then, in nanoseconds.
     pub time_ns: u64,
     /// The cost of each place.
     pub places: HashMap<String, u64>,
-}
-
-/// The run has call stacks.
-pub fn has_stacks(traces: &[Trace]) -> bool {
-    traces.iter().any(|trace| trace.stacks() != Ok(Mode::Off))
 }
 
 /// Reads a run up to a moment.
@@ -106,36 +104,58 @@ pub fn read(
         By::Stack | By::Function => traces.iter().map(Stacks::of).collect(),
     };
     let wanted = Wanted { sites: true, ..Wanted::default() };
+    let (mut goes_on, mut bar) = (false, Bar::new(traces, true));
     let figures = thread::scope(|scope| {
         let mut events = MergedEvents::prefetching_with_stacks(traces, &stacks, scope);
         mallook_analysis::Figures::until(traces, &mut events, wanted, |event| {
-            event.time_ns <= until_ns
+            bar.step();
+            goes_on = event.time_ns > until_ns;
+            !goes_on
         })
     });
+    bar.finish();
+    if at.is_some() && !goes_on {
+        moment::say_after_the_end(traces, messages);
+    }
     if !stacks.is_empty() {
         naming.name(&stacks, messages)?;
     }
+    Ok(of(&figures, &stacks, start_ns, by, cost))
+}
+
+/// What is compared of a run that starts at this Unix time in nanoseconds.
+pub fn of(
+    figures: &mallook_analysis::Figures,
+    stacks: &[Stacks],
+    start_ns: u64,
+    by: By,
+    cost: Cost,
+) -> Figures {
     let peak = figures.totals.peak();
     let mut places = HashMap::new();
     for (id, place) in figures.replay.places().iter() {
         let account = figures.sites.as_ref().map_or(Account::default(), |sites| sites.of(id));
         let amount = cost.of(&account, peak);
         if amount != 0 {
-            let sum = places.entry(name(&stacks, &figures.replay, place, by)).or_insert(0u64);
+            let sum = places.entry(name(stacks, &figures.replay, place, by)).or_insert(0u64);
             *sum = sum.saturating_add(amount);
         }
     }
     let all = figures.totals.all();
-    Ok(Figures {
+    let (groups, mut rules) = (figures.survivors.groups(), Rule::built_in());
+    let leaked = suppress::unsuppressed(stacks, &figures.replay, &groups, &mut rules);
+    let leaked = leaked.iter().map(|(group, _)| group.amount.bytes);
+    Figures {
         allocations: all.born.blocks,
         allocated_bytes: all.born.bytes,
         peak_bytes: peak.most.bytes,
         live_bytes: all.at_end.bytes,
         live_blocks: all.at_end.blocks,
+        leaked_bytes: leaked.fold(0, u64::saturating_add),
         temporary: all.temporary,
         time_ns: figures.end_ns.saturating_sub(start_ns),
         places,
-    })
+    }
 }
 
 /// A name that is the same in all runs: names of functions, not addresses.
@@ -155,8 +175,8 @@ fn name(stacks: &[Stacks], replay: &Replay, place: Place, by: By) -> String {
             }
         }
         Place::Size(thread, size) | Place::Sizes(thread, size) => match by {
-            By::Size if matches!(place, Place::Size(..)) => format!("blocks of {size} B"),
-            By::Size => format!("blocks of up to {size} B, of many sizes"),
+            By::Size if matches!(place, Place::Size(..)) => format!("blocks of {} B", count(size)),
+            By::Size => format!("blocks of up to {} B", count(size)),
             _ => format!("[no call stack], thread {}", replay.threads().get(thread).tid),
         },
         Place::Others => "[further places]".to_owned(),

@@ -19,18 +19,26 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use mallook_reader::Trace;
 
+use crate::coverage::Coverage;
 use crate::escape::pretty_json;
+use crate::gather::{self, Gathered};
 use crate::input::{self, Opened};
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
-use crate::plot;
 use crate::stacks::Naming;
-use crate::verdict::{Metric, Verdict};
+use crate::verdict::{Judged, Metric, Verdict};
+use crate::{moment, plot};
 
 use figures::{By, Cost, Figures};
-use report::{Per, Report};
+use report::Report;
 use spec::Runs;
+
+pub use report::Per;
+pub use spec::{Moment, moment as run_at};
+
+/// Places that are printed, of those that grew and of those that shrank.
+const TOP: usize = 10;
 
 const HELP: &str = "\
 Examples:
@@ -40,9 +48,9 @@ Examples:
   mallook diff --per call --cost bytes old.out new.out
   mallook diff --fail-if 'peak>1M' old.out new.out
 
-A run is a trace, a directory or a prefix; with @TIME, what was so at that time (@@UNIX for a Unix time).
-Repetitions stand behind commas: a change is noise if the ranges of both sides overlap, or if the means
-differ by no more than the wider of the ranges. Places are compared by the names of functions, so that
+A run is a trace, a directory or a prefix; with @TIME, what was so at that time (@@UNIX for a Unix time). \
+Repetitions stand behind commas: a change is noise if the ranges of both sides overlap, or if the means \
+differ by no more than the wider of the ranges. Places are compared by the names of functions, so that \
 programs that were built again can be compared.
 
 --fail-if judges what was added from A to B; what is noise counts as nothing.
@@ -69,7 +77,7 @@ pub struct Options {
     #[arg(long, value_enum)]
     pub by: Option<By>,
 
-    /// What of a place is compared: live bytes of moments, else those at the peak
+    /// The figure of a place that is compared: live bytes of moments, else those at the peak
     #[arg(long, value_enum)]
     pub cost: Option<Cost>,
 
@@ -78,7 +86,7 @@ pub struct Options {
     pub per: Per,
 
     /// The number of places that are printed, of those that grew and of those that shrank
-    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    #[arg(long, value_name = "NUMBER", default_value_t = TOP)]
     pub top: usize,
 
     /// Print everything as JSON
@@ -87,7 +95,7 @@ pub struct Options {
 
     /// Limits.
     #[command(flatten)]
-    pub verdict: Verdict,
+    pub verdict: Verdict<Growth>,
 
     /// Where names come from.
     #[command(flatten)]
@@ -96,6 +104,24 @@ pub struct Options {
     /// Where to.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// The figures that limits are for.
+#[derive(Clone, Debug, Default)]
+pub struct Growth;
+
+impl Judged for Growth {
+    const FIGURES: &[Metric] = &[
+        Metric::Peak,
+        Metric::Leaked,
+        Metric::LiveAtEnd,
+        Metric::Allocations,
+        Metric::Allocated,
+        Metric::Temporary,
+    ];
+    const HELP: &str = "Exit with code 3 if a figure has grown by more than a limit, as in 'peak>1M', \
+                        'allocations>1e3' (may be repeated)";
+    const VERB: &str = "grew by";
 }
 
 /// Prints what has changed; the exit code says whether all could be read, and whether a limit is
@@ -115,7 +141,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let all: Vec<&Trace> = before.iter().chain(&after).flatten().collect();
     let files: Vec<_> = all.iter().map(|trace| trace.path().to_owned()).collect();
     let mut output = options.output.open(&files)?;
-    let have_stacks = before.iter().chain(&after).all(|traces| figures::has_stacks(traces));
+    let have_stacks = before.iter().chain(&after).all(|traces| gather::has_stacks(traces));
     let by = match options.by {
         Some(By::Stack | By::Function) if !have_stacks => {
             bail!("--by: call stacks are missing; mallook run --stacks records them")
@@ -136,7 +162,10 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     };
     let (a, b) = (read(&options.before, &before)?, read(&options.after, &after)?);
     let names = (options.before.text.as_str(), options.after.text.as_str());
-    let report = report::of(names, &a, &b, (by, cost, options.per));
+    let mut report = report::of(names, &a, &b, (by, cost, options.per));
+    let coverage =
+        |runs: &[Vec<Trace>]| Coverage::joined(runs.iter().map(|traces| Coverage::of(traces)));
+    report.coverage = (coverage(&before), coverage(&after));
     let text = match options.json {
         true => pretty_json(&report)?,
         false => {
@@ -155,16 +184,35 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     Ok(verdict.unwrap_or(sound))
 }
 
+/// What has changed from a run to another one, at the end or where most lived, as text of this width;
+/// `names` are those of the runs.
+pub fn text(
+    names: (&str, &str),
+    runs: (&Gathered, &Gathered),
+    is_moment: bool,
+    per: Per,
+    width: usize,
+) -> String {
+    let by = if runs.0.stacks.is_empty() { By::Size } else { By::Stack };
+    let cost = if is_moment { Cost::Live } else { Cost::Peak };
+    let figures = |run: &Gathered| {
+        let start_ns = moment::start_ns(run.traces);
+        [figures::of(&run.figures, &run.stacks, start_ns, by, cost)]
+    };
+    let report = report::of(names, &figures(runs.0), &figures(runs.1), (by, cost, per));
+    screen::text(&report, TOP, width, Paint::OFF)
+}
+
 /// By how much a figure has grown, if not by chance.
-fn growth(report: &Report, metric: Metric) -> Option<u64> {
+fn growth(report: &Report, metric: Metric) -> u64 {
     let name = match metric {
         Metric::Allocations => "allocations",
         Metric::Allocated => "allocated",
         Metric::Peak => "peak",
-        Metric::Leaked | Metric::LiveAtEnd => "live",
-        Metric::Temporary => "temporary",
-        _ => return None,
+        Metric::Leaked => "leaked",
+        Metric::LiveAtEnd => "live",
+        _ => "temporary",
     };
-    let row = report.totals.iter().find(|row| row.name == name)?;
-    Some(if row.comparison.is_noise { 0 } else { row.change.max(0.0) as u64 })
+    let grown = report.totals.iter().find(|row| row.name == name && !row.comparison.is_noise);
+    grown.map_or(0, |row| row.change.max(0.0) as u64)
 }

@@ -6,6 +6,8 @@ use clap::ValueEnum;
 use mallook_analysis::Comparison;
 use serde::Serialize;
 
+use crate::coverage::Coverage;
+
 use super::figures::{By, Cost, Figures};
 
 /// What figures are divided by.
@@ -21,6 +23,15 @@ pub enum Per {
 }
 
 impl Per {
+    /// Its word on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Per::None => "none",
+            Per::Call => "call",
+            Per::Second => "second",
+        }
+    }
+
     fn divisor(self, figures: &Figures) -> f64 {
         let divisor = match self {
             Per::None => 1.0,
@@ -54,6 +65,8 @@ pub struct Report {
     pub before: String,
     /// Those that they are compared with.
     pub after: String,
+    /// What the traces of both cover.
+    pub coverage: (Coverage, Coverage),
     /// Number of repetitions of each.
     pub repetitions: (usize, usize),
     /// What figures are divided by: none, call or second.
@@ -69,8 +82,8 @@ pub struct Report {
 }
 
 /// The names of the totals.
-pub const TOTALS: [&str; 7] =
-    ["allocations", "allocated", "peak", "live", "live_blocks", "temporary", "time_ns"];
+pub const TOTALS: [&str; 8] =
+    ["allocations", "allocated", "peak", "live", "live_blocks", "leaked", "temporary", "time_ns"];
 
 /// Compares runs with others.
 pub fn of(
@@ -91,13 +104,14 @@ pub fn of(
         }
     };
     let total = |name: &str| {
-        row(name, ["allocated", "peak", "live"].contains(&name), &|it: &Figures| {
+        row(name, ["allocated", "peak", "live", "leaked"].contains(&name), &|it: &Figures| {
             let (number, divides) = match name {
                 "allocations" => (it.allocations, per != Per::Call),
                 "allocated" => (it.allocated_bytes, true),
                 "peak" => (it.peak_bytes, true),
                 "live" => (it.live_bytes, true),
                 "live_blocks" => (it.live_blocks, true),
+                "leaked" => (it.leaked_bytes, true),
                 "temporary" => (it.temporary, true),
                 _ => (it.time_ns, false),
             };
@@ -126,6 +140,7 @@ pub fn of(
     Report {
         before: names.0.to_owned(),
         after: names.1.to_owned(),
+        coverage: Default::default(),
         repetitions: (before.len(), after.len()),
         per: name(per.to_possible_value()),
         by: name(by.to_possible_value()),

@@ -6,22 +6,26 @@ use super::report::{Report, Row};
 use crate::fit::fill;
 use crate::paint::Paint;
 use crate::place;
-use crate::units::{count, size, span};
+use crate::units::{self, count, counted, size, span};
 
 /// Width of the columns of numbers.
 const NUMBER: usize = 12;
 
-/// The report as text: so many places that grew, and that shrank.
+/// The report as text: a number of places that grew, and of those that shrank.
 pub fn text(report: &Report, most: usize, width: usize, paint: Paint) -> String {
     let is_repeated = report.repetitions.0 > 1 || report.repetitions.1 > 1;
     let label = |name: &str, repetitions: usize| match repetitions {
         1 => escape(name).into_owned(),
         _ => format!("{} (mean of {repetitions})", escape(name)),
     };
-    let mut lines = vec![
-        format!("A: {}", label(&report.before, report.repetitions.0)),
-        format!("B: {}", label(&report.after, report.repetitions.1)),
-    ];
+    let mut lines = Vec::new();
+    for (name, text, repetitions, coverage) in [
+        ("A", &report.before, report.repetitions.0, &report.coverage.0),
+        ("B", &report.after, report.repetitions.1, &report.coverage.1),
+    ] {
+        lines.push(format!("{name}: {}", label(text, repetitions)));
+        lines.extend(coverage.lines("its figures cover the others", width, paint));
+    }
     let divided = match report.per {
         "call" => ", an allocation",
         "second" => ", a second",
@@ -45,15 +49,14 @@ pub fn text(report: &Report, most: usize, width: usize, paint: Paint) -> String 
         lines.push(String::new());
         let sum: f64 = rows.iter().map(|row| row.change).sum();
         lines.push(paint.bold(&format!(
-            "{:>14}{:>10}{:>NUMBER$}{:>NUMBER$}  {} that {title}, by {}: {}{divided}",
-            "change",
-            "",
-            "A",
-            "B",
+            "{} that {title}, by {}: {}{divided}",
             report.cost,
             report.by,
             change(sum, rows[0].is_bytes, report)
         )));
+        lines.push(
+            paint.dim(&format!("{:>14}{:>10}{:>NUMBER$}{:>NUMBER$}", "change", "", "A", "B")),
+        );
         lines.extend(rows.iter().take(most).map(|row| {
             let name = escape(&row.name);
             format!(
@@ -67,7 +70,7 @@ pub fn text(report: &Report, most: usize, width: usize, paint: Paint) -> String 
         if let Some(others) = rows.get(most..).filter(|others| !others.is_empty()) {
             let sum: f64 = others.iter().map(|row| row.change).sum();
             let sum = change(sum, rows[0].is_bytes, report);
-            lines.push(format!("{sum:>14}  [{} others]", count(others.len() as u64)));
+            lines.push(format!("{sum:>14}  [{}]", units::others(others.len() as u64)));
         }
     }
     let noise = report.places.iter().filter(|row| row.comparison.is_noise);
@@ -77,8 +80,8 @@ pub fn text(report: &Report, most: usize, width: usize, paint: Paint) -> String 
     if noisy != 0 {
         let is_bytes = report.places.first().is_some_and(|row| row.is_bytes);
         lines.push(format!(
-            "within the noise of the repetitions: {} places, which differ by {} at the most",
-            count(noisy),
+            "within the noise of the repetitions: {}, by {} at the most",
+            counted(noisy, "place"),
             number(largest, is_bytes, report)
         ));
     }
@@ -115,7 +118,8 @@ fn total(row: &Row, report: &Report, paint: Paint) -> String {
         text(row.comparison.before.mean),
         text(row.comparison.after.mean),
     );
-    if row.comparison.is_noise { paint.dim(&line) } else { line }
+    let line = line.trim_end();
+    if row.comparison.is_noise { paint.dim(line) } else { line.to_owned() }
 }
 
 /// The change, and the same in percent.
@@ -126,7 +130,7 @@ fn changes(row: &Row, report: &Report) -> String {
         Some(_) => String::new(),
         None => "new".to_owned(),
     };
-    format!("{:>14}{percent:>10}", change(row.change, row.is_bytes, report))
+    format!("{:>14} {percent:>9}", change(row.change, row.is_bytes, report))
 }
 
 fn change(value: f64, is_bytes: bool, report: &Report) -> String {

@@ -1,8 +1,10 @@
 //! What is compared: runs, or moments of runs.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::value::{self, Time};
+use crate::{shell, units};
 
 /// A run, or a moment of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +13,19 @@ pub struct Moment {
     pub path: PathBuf,
     /// The moment; without one, the end.
     pub at: Option<Time>,
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&shell::quote(&self.path))?;
+        match self.at {
+            None => Ok(()),
+            Some(Time::SinceStart(ns)) => write!(f, "@{}", units::span(ns).replace(' ', "")),
+            Some(Time::Unix(ns)) => {
+                write!(f, "@@{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+            }
+        }
+    }
 }
 
 /// Repetitions of a run: `A`, `A@10s`, `A1,A2,A3`.
@@ -29,7 +44,8 @@ pub fn runs(text: &str) -> Result<Runs, String> {
     Ok(Runs { text: text.to_owned(), moments })
 }
 
-fn moment(text: &str) -> Result<Moment, String> {
+/// Reads one of them.
+pub fn moment(text: &str) -> Result<Moment, String> {
     if text.is_empty() {
         return Err("found nothing, expected a trace".to_owned());
     }

@@ -39,7 +39,7 @@ Examples:
   mallook export --to parquet -o tables mallook.out.*          duckdb, pandas, polars
   mallook export --to folded --cost peak mallook.out.* | flamegraph.pl > peak.svg
 
-Names of functions are in the file wherever it has a place for them; mallook run --stacks records
+Names of functions are in the file wherever it has a place for them; mallook run --stacks records \
 who allocates. docs/export.md says what each format has no place for.
 
 Exit codes:
@@ -195,25 +195,18 @@ fn feed(
     export: &mut dyn Export,
     messages: Messages,
 ) -> Result<()> {
-    let progress = print::progress_bar(&options.output(), source.traces);
+    let mut progress = print::progress_bar(&options.output(), source.traces);
     let (omitted, repairs) = thread::scope(|scope| -> io::Result<(Omitted, u64)> {
         let Source { traces, stacks } = source;
         let mut events = MergedEvents::prefetching_with_stacks(traces, stacks, scope);
-        let mut seen = 0;
-        let mut step = || {
-            seen += 1;
-            if seen == print::STEP {
-                progress.inc(std::mem::take(&mut seen));
-            }
-        };
         if traces.len() == 1 {
             while let Some(event) = events.advance() {
-                step();
+                progress.step();
                 export.event(event)?;
             }
         } else {
             while let Some((event, ended)) = events.advance_with_ended() {
-                step();
+                progress.step();
                 ended.iter().for_each(|&trace| export.ended(trace));
                 export.event(event)?;
             }
@@ -221,7 +214,7 @@ fn feed(
         Ok((export.finish()?, events.repairs()))
     })
     .context("cannot write the output")?;
-    progress.finish_and_clear();
+    progress.finish();
     print::say_repairs(repairs, messages);
     if !omitted.is_empty() {
         messages.say(format_args!("--to {}: {omitted}", options.to.name()));

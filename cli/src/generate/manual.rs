@@ -28,29 +28,42 @@ shell. The options --pid and --exe are those of mallook dump alone.";
 /// The page of `mallook`, one for each of its commands, and that of the variables.
 pub fn files(mallook: Command) -> io::Result<Vec<File>> {
     // What the page refers to must be there, and mallook-help(1) would say nothing.
-    let mut mallook = mallook.disable_help_subcommand(true);
+    let mut mallook = mallook
+        .disable_help_subcommand(true)
+        .mut_subcommands(|command| command.disable_help_subcommand(true));
     mallook.build();
-    let names = |command: &Command| format!("mallook-{}", command.get_name());
-    let mut pages: Vec<_> = mallook.get_subcommands().map(names).collect();
+    let commands = named("mallook", &mallook);
+    let mut pages: Vec<_> = commands.iter().map(|(name, _)| name.clone()).collect();
     pages.push("mallook".to_owned());
     let see_also = |own: &str| {
         let others = pages.iter().filter(|page| *page != own).map(|page| (page.as_str(), "1"));
         others.chain([(variables::NAME, variables::SECTION)]).collect::<Vec<_>>()
     };
     let mut files = vec![(path("mallook", "1"), page_with(mallook.clone(), &see_also("mallook"))?)];
-    for command in mallook.get_subcommands() {
-        let name = names(command);
-        let mut text = page_with(command.clone(), &see_also(&name))?;
+    for (name, command) in &commands {
+        let mut text = page_with((*command).clone(), &see_also(name))?;
         if name == "mallook-dump" {
             let mut roff = Roff::new();
             roff.control("SH", ["MALLOOK-DUMP"]).text([roman(DUMP)]);
             roff.to_writer(&mut text)?;
         }
-        files.push((path(&name, "1"), text));
+        files.push((path(name, "1"), text));
     }
     let see_also: Vec<_> = pages.iter().map(|page| (page.as_str(), "1")).collect();
     files.push((path(variables::NAME, variables::SECTION), variables::page(&see_also)?));
     Ok(files)
+}
+
+/// The commands of a command, and theirs, with the names of their pages.
+fn named<'a>(parent: &str, command: &'a Command) -> Vec<(String, &'a Command)> {
+    let mut all = Vec::new();
+    for command in command.get_subcommands() {
+        let name = format!("{parent}-{}", command.get_name());
+        let below = named(&name, command);
+        all.push((name, command));
+        all.extend(below);
+    }
+    all
 }
 
 /// Where man(1) looks for a page, below a directory of its path.

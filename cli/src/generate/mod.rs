@@ -38,7 +38,7 @@ Exit codes:
 pub struct Options {
     /// What to write
     #[arg(value_enum)]
-    pub what: What,
+    pub what: Output,
 
     /// Directory for the files, made if it is missing: pages go to man1 and man7 in it. Without it,
     /// the text about mallook is printed
@@ -48,7 +48,7 @@ pub struct Options {
 
 /// The texts that can be generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum What {
+pub enum Output {
     /// The manual pages
     Man,
     /// Completions for all shells
@@ -68,11 +68,11 @@ pub fn run(
     output: &mut dyn io::Write,
 ) -> Result<()> {
     let texts = match options.what {
-        What::Man => manual::files(mallook)?,
-        What::Completions => completions::files(&completions::SHELLS, &[mallook, mallook_dump]),
-        What::Bash => completions::files(&[Shell::Bash], &[mallook, mallook_dump]),
-        What::Zsh => completions::files(&[Shell::Zsh], &[mallook, mallook_dump]),
-        What::Fish => completions::files(&[Shell::Fish], &[mallook, mallook_dump]),
+        Output::Man => manual::files(mallook)?,
+        Output::Completions => completions::files(&completions::SHELLS, &[mallook, mallook_dump]),
+        Output::Bash => completions::files(&[Shell::Bash], &[mallook, mallook_dump]),
+        Output::Zsh => completions::files(&[Shell::Zsh], &[mallook, mallook_dump]),
+        Output::Fish => completions::files(&[Shell::Fish], &[mallook, mallook_dump]),
     };
     match &options.directory {
         Some(directory) => files::write_into(directory, &texts),

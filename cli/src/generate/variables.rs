@@ -18,7 +18,7 @@ makes no sense is named in one line on standard error, and the default is used. 
 the variables, and with them the recording.";
 
 /// Name, option of `mallook run`, meaning, default.
-const VARIABLES: [(&str, &str, &str, &str); 9] = [
+const VARIABLES: [(&str, &str, &str, &str); 10] = [
     (
         "LD_PRELOAD",
         "--library",
@@ -66,6 +66,13 @@ const VARIABLES: [(&str, &str, &str, &str); 9] = [
         "--stacks-of-frees",
         "1: releases have call stacks as well, where allocations have. 0: they have not.",
         "0",
+    ),
+    (
+        "MALLOOK_START",
+        "--after",
+        "running: the program is recorded from its start. paused: it is when somebody says so \
+         (mallook ctl resume, mallook_resume). What mallook ctl has told the prefix counts more.",
+        "running",
     ),
     (
         "MALLOOK_CMDLINE",

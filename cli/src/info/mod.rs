@@ -20,7 +20,7 @@ use crate::escape::escape_json;
 use crate::info::table::Table;
 use crate::messages::Messages;
 use crate::output::Output;
-use crate::{reading, selection};
+use crate::{fit, reading, selection};
 
 const HELP: &str = "\
 Examples:
@@ -71,6 +71,8 @@ JSON keys:
   unseen_releases_exact       false if there may be more of these
   present, overwritten        calls in the file; those that newer ones have overwritten
   lost, stopped               calls that were not recorded, by cause; why recording stopped, or null
+  pauses, paused_since_ns     pauses of the recording; since when it pauses, or null
+  marks                       moments that were named: Unix time in nanoseconds, and the text
   kinds                       calls and markers in the file, by kind
   threads                     tid, name and events of each thread
   further_threads             number of threads beyond 65,536, and their events
@@ -148,6 +150,5 @@ fn json(traces: &[Trace], output: &mut dyn Write) -> io::Result<()> {
 /// The width of the terminal, if that is where the output goes.
 fn width(output: &Output) -> Option<usize> {
     let on_terminal = output.path.is_none() && io::stdout().is_terminal();
-    let size = on_terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten();
-    size.map(|(terminal_size::Width(width), _)| width.into())
+    on_terminal.then(|| fit::columns(io::stdout())).flatten()
 }

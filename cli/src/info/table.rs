@@ -7,7 +7,7 @@ use mallook_reader::{Ending, Summary};
 
 use crate::escape::escape;
 use crate::fit::shorten;
-use crate::units::{count, short_size, span};
+use crate::units::{count, counted, short_size, span};
 
 /// The least width of the program's column, however narrow the terminal.
 const LEAST_PROGRAM: usize = 12;
@@ -90,7 +90,7 @@ impl FromIterator<Summary> for Table {
             Reverse(row.events.saturating_add(row.overwritten).saturating_add(row.lost))
         });
         let mut total = Row {
-            program: format!("{} traces", rows.len()),
+            program: counted(rows.len() as u64, "trace"),
             pid: String::new(),
             events: 0,
             bytes: 0,
@@ -170,7 +170,7 @@ mod tests {
     fn table(rows: Vec<Row>) -> Table {
         let mut table: Table = [].into_iter().collect();
         rows.iter().for_each(|row| table.total.add(row));
-        table.total.program = format!("{} traces", rows.len());
+        table.total.program = counted(rows.len() as u64, "trace");
         Table { rows, ..table }
     }
 

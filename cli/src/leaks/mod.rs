@@ -3,13 +3,10 @@
 //! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! pattern rule   what is no leak
 //! report screen  the leaks as data; on a screen
 //! ```
 
-mod pattern;
 mod report;
-mod rule;
 mod screen;
 
 use std::fs;
@@ -22,21 +19,22 @@ use anyhow::{Context, Result, anyhow, ensure};
 use clap::Args;
 use mallook_analysis::{Stop, Survival, Survivors, When};
 use mallook_format::Stacks as Mode;
-use mallook_reader::{MergedEvents, Missing, Shown, Stacks, Trace, escape};
+use mallook_reader::{MergedEvents, Shown, Stacks, Trace, escape};
 
+use crate::coverage::Coverage;
 use crate::escape::pretty_json;
 use crate::messages::Messages;
 use crate::moment::{self, At};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::progress::Bar;
 use crate::stacks::Naming;
+use crate::suppress::{Rule, Test, parse};
 use crate::value::{self, Time};
-use crate::verdict::{Metric, Verdict};
+use crate::verdict::{Judged, Metric, Verdict};
 use crate::{plot, reading, selection};
 
-use pattern::parse;
 use report::Report;
-use rule::{Rule, Test};
 
 const HELP: &str = "\
 Examples:
@@ -46,10 +44,10 @@ Examples:
   mallook leaks --at peak mallook.out               who has the memory when most is used
   mallook leaks --suppressions ours.supp --fail-if 'leaked>0' mallook.out
 
-Memory that a program still has when it ends is no leak by itself: what it keeps on purpose can be
-suppressed. A file of suppressions has lines leak:PATTERN, as LeakSanitizer's; PATTERN is looked for in
-function, source file and module of every frame, inlined ones too; * stands for anything, ^ and $ for
-the start and the end. Memory that libc, the loader and libstdc++ keep is suppressed already
+Memory that a program still has when it ends is no leak by itself: what it keeps on purpose can be \
+suppressed. A file of suppressions has lines leak:PATTERN, as LeakSanitizer's; PATTERN is looked for in \
+function, source file and module of every frame, inlined ones too; * stands for anything, ^ and $ for \
+the start and the end. Memory that libc, the loader and libstdc++ keep is suppressed already \
 (--no-built-in shows it).
 
 Exit codes:
@@ -96,7 +94,7 @@ pub struct Options {
 
     /// Limits.
     #[command(flatten)]
-    pub verdict: Verdict,
+    pub verdict: Verdict<Leaked>,
 
     /// Where names come from.
     #[command(flatten)]
@@ -105,6 +103,17 @@ pub struct Options {
     /// Where to.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// The figures that limits are for.
+#[derive(Clone, Debug, Default)]
+pub struct Leaked;
+
+impl Judged for Leaked {
+    const FIGURES: &[Metric] = &[Metric::Leaked, Metric::LiveAtEnd];
+    const HELP: &str = "Exit with code 3 if a figure is above a limit, as in 'leaked>0', \
+                        'live_at_end>1M' (may be repeated); mallook summary has more figures";
+    const VERB: &str = "is";
 }
 
 /// Prints what is alive; the exit code says whether all could be read, and whether a limit is exceeded.
@@ -124,9 +133,8 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         };
         output.write_all(text.as_bytes()).context("cannot write the output")?;
         let figure = |metric| match metric {
-            Metric::Leaked => Some(report.leaked_bytes),
-            Metric::LiveAtEnd => Some(report.leaked_bytes.saturating_add(report.suppressed_bytes)),
-            _ => None,
+            Metric::Leaked => report.leaked_bytes,
+            _ => report.leaked_bytes.saturating_add(report.suppressed_bytes),
         };
         verdict = options.verdict.judge(figure, messages);
         Ok(())
@@ -179,16 +187,23 @@ fn gather(
     };
     let stop = Stop::at(when);
     let mut survivors = Survivors::of(&stop, wanted);
+    let mut bar = Bar::new(traces, true);
     let replay = thread::scope(|scope| {
         let mut events = MergedEvents::prefetching_with_stacks(traces, &all, scope);
-        stop.run(traces.len(), &mut events, &mut survivors)
+        stop.run(traces.len(), &mut events, &mut survivors, || bar.step())
     });
+    bar.finish();
+    if matches!(when, When::Time(_)) && !stop.has_later() {
+        moment::say_after_the_end(traces, messages);
+    }
     if !all.is_empty() {
         options.naming.name(&all, messages)?;
+    } else if !options.suppressions.is_empty() {
+        let reason = "they look at call stacks, which mallook run --stacks records";
+        messages.say(format_args!("the suppressions of --suppressions do nothing: {reason}"));
     }
     let mut report = report::of(traces, &all, &replay, &survivors.groups(), rules);
-    let is_whole = |trace: &Trace| Missing::of(trace).is_none() && trace.damage().0.is_empty();
-    report.complete = traces.iter().all(is_whole);
+    report.coverage = Coverage::of(traces);
     report.at = match &options.between {
         Some(times) => {
             format!("{}, made since {}", At::Time(times[1]), time_text(times[0]))

@@ -7,7 +7,8 @@ use mallook_format::Kind;
 use mallook_reader::{Stacks, Trace};
 use serde::Serialize;
 
-use super::rule::{Rule, Suspect};
+use crate::coverage::Coverage;
+use crate::suppress::{self, Rule, Suppressed};
 
 /// Example blocks of a leak.
 const EXAMPLES: usize = 3;
@@ -62,24 +63,12 @@ pub struct Site {
     pub is_folded: bool,
 }
 
-/// What a suppression has taken out.
-#[derive(Clone, Debug, Serialize)]
-pub struct Suppressed {
-    /// The suppression.
-    pub suppression: String,
-    /// It comes with mallook.
-    pub built_in: bool,
-    /// Blocks.
-    pub blocks: u64,
-    /// Their bytes.
-    pub bytes: u64,
-}
-
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// Nothing is missing, and nothing is damaged.
-    pub complete: bool,
+    /// What the traces cover.
+    #[serde(flatten)]
+    pub coverage: Coverage,
     /// Whether call stacks were recorded.
     pub with_stacks: bool,
     /// The moment, in words.
@@ -117,39 +106,10 @@ pub fn of(
     groups: &[Group],
     mut rules: Vec<Rule>,
 ) -> Report {
-    let mut alike = HashMap::<(u32, Kind, u64), u64>::new();
-    for group in groups.iter().filter(|group| group.sizes.0 == group.sizes.1) {
-        *alike.entry((group.trace, group.function, group.sizes.0)).or_default() +=
-            group.amount.blocks;
-    }
-    let mut threads = vec![0; traces.len()];
-    for (_, thread) in replay.threads().iter() {
-        threads.get_mut(thread.trace as usize).into_iter().for_each(|count| *count += 1);
-    }
     let mut leaks: Vec<Leak> = Vec::new();
     let mut known = HashMap::<Key, usize>::new();
-    for group in groups {
+    for (group, stack) in suppress::unsuppressed(stacks, replay, groups, &mut rules) {
         let place = replay.places().get(group.place);
-        let stack = match place {
-            Place::Stack(trace, stack) => stacks.get(trace as usize).map(|it| (it, stack)),
-            _ => None,
-        };
-        let size = (group.sizes.0 == group.sizes.1).then_some(group.sizes.0);
-        let suspect = Suspect {
-            stack,
-            function: group.function,
-            blocks: group.amount.blocks,
-            size,
-            births: group.examples.first().map_or(0, |example| example.births),
-            alike: size
-                .and_then(|size| alike.get(&(group.trace, group.function, size)).copied())
-                .unwrap_or(0),
-            threads: threads.get(group.trace as usize).map_or(0, |&count: &u64| count - 1),
-        };
-        if let Some(rule) = rules.iter_mut().find(|rule| rule.matches(&suspect)) {
-            rule.take(group.amount.blocks, group.amount.bytes, stack.is_some());
-            continue;
-        }
         let frames = stack.map_or(Vec::new(), |(stacks, stack)| frames(stacks, stack));
         let pid = traces.get(group.trace as usize).map_or(0, Trace::pid);
         let tid = match place {
@@ -177,10 +137,9 @@ pub fn of(
     leaks.sort_by_key(|leak| std::cmp::Reverse((leak.bytes, leak.blocks)));
     let sum = |number: fn(&Leak) -> u64| leaks.iter().map(number).fold(0, u64::saturating_add);
     let (leaked_bytes, leaked_blocks) = (sum(|leak| leak.bytes), sum(|leak| leak.blocks));
-    rules.retain(|rule| rule.blocks != 0);
-    rules.sort_by_key(|rule| std::cmp::Reverse(rule.bytes));
+    let suppressions = suppress::suppressed(&rules);
     Report {
-        complete: true,
+        coverage: Coverage::default(),
         with_stacks: !stacks.is_empty(),
         at: String::new(),
         processes: traces.len() as u64,
@@ -188,15 +147,7 @@ pub fn of(
         leaked_blocks,
         suppressed_bytes: rules.iter().map(|rule| rule.bytes).fold(0, u64::saturating_add),
         suppressed_blocks: rules.iter().map(|rule| rule.blocks).sum(),
-        suppressions: rules
-            .iter()
-            .map(|rule| Suppressed {
-                suppression: rule.name(),
-                built_in: rule.is_built_in,
-                blocks: rule.blocks,
-                bytes: rule.bytes,
-            })
-            .collect(),
+        suppressions,
         leaks,
     }
 }

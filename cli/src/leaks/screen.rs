@@ -1,11 +1,13 @@
 //! The leaks on a screen.
 
-use mallook_reader::{Grouped, escape};
+use mallook_reader::Grouped;
 
-use super::report::{Leak, Report, Site, Suppressed};
+use super::report::{Leak, Report, Site};
+use crate::escape::{base_name, escape};
 use crate::fit::shorten;
 use crate::paint::Paint;
-use crate::units::{size, span};
+use crate::suppress::Suppressed;
+use crate::units::{self, counted, exact_size, size, span};
 
 /// Frames of a stack that are printed.
 const FRAMES: usize = 12;
@@ -15,20 +17,17 @@ const PIDS: usize = 4;
 /// The report as text: the first `most` leaks. `files`: how a command line names the traces.
 pub fn text(report: &Report, files: &str, most: usize, width: usize, paint: Paint) -> String {
     let mut lines = vec![paint.bold(&header(report))];
-    if !report.complete {
-        let text = "NOT COMPLETE: events are missing; what was freed there looks alive";
-        lines.push(paint.bad(text));
-    }
+    lines.extend(report.coverage.lines("what was freed there looks alive", width, paint));
     for (number, leak) in report.leaks.iter().take(most).enumerate() {
         lines.push(String::new());
         lines.extend(of_leak(number + 1, leak, report.leaked_bytes, width, paint));
     }
     if let Some(others) = report.leaks.get(most..).filter(|others| !others.is_empty()) {
         let bytes = others.iter().map(|leak| leak.bytes).fold(0, u64::saturating_add);
-        let count = Grouped(others.len() as u64);
         lines.push(String::new());
         lines.push(format!(
-            "[{count} others: {}; --top {} shows all]",
+            "[{}: {}; --top {} shows all]",
+            units::others(others.len() as u64),
             size(bytes),
             report.leaks.len()
         ));
@@ -61,11 +60,10 @@ fn header(report: &Report) -> String {
         "nothing is alive".to_owned()
     } else {
         format!(
-            "{} ({} B) in {} from {}",
-            size(report.leaked_bytes),
-            Grouped(report.leaked_bytes),
+            "{} in {} from {}",
+            exact_size(report.leaked_bytes),
             blocks(report.leaked_blocks),
-            plural(
+            counted(
                 report.leaks.len() as u64,
                 if report.with_stacks { "call stack" } else { "kind" }
             ),
@@ -73,18 +71,13 @@ fn header(report: &Report) -> String {
     };
     let of = match report.processes {
         1 => String::new(),
-        count => format!(", of {} processes", Grouped(count)),
+        count => format!(", of {} processes", units::count(count)),
     };
     format!("alive {}: {what}{of}", report.at)
 }
 
 fn blocks(count: u64) -> String {
-    plural(count, "block")
-}
-
-/// `1 block`, `2 blocks`.
-fn plural(count: u64, word: &str) -> String {
-    format!("{} {word}{}", Grouped(count), if count == 1 { "" } else { "s" })
+    counted(count, "block")
 }
 
 fn of_leak(number: usize, leak: &Leak, all: u64, width: usize, paint: Paint) -> Vec<String> {
@@ -122,22 +115,20 @@ fn of_leak(number: usize, leak: &Leak, all: u64, width: usize, paint: Paint) -> 
     let shown = if own.is_empty() { leak.frames.iter().collect() } else { own };
     lines.extend(shown.iter().take(FRAMES).map(|site| frame(site, width, paint)));
     if let Some(more) = shown.len().checked_sub(FRAMES).filter(|&more| more != 0) {
-        lines.push(paint.dim(&format!("       [{}]", plural(more as u64, "further frame"))));
+        lines.push(paint.dim(&format!("       [{}]", counted(more as u64, "further frame"))));
     }
     lines
 }
 
 fn frame(site: &Site, width: usize, paint: Paint) -> String {
-    let source = site.source.as_deref().map_or(String::new(), |source| {
-        let name = source.rsplit('/').next().unwrap_or(source);
-        format!(" ({})", escape(name))
-    });
+    let source =
+        site.source.as_deref().map_or(String::new(), |source| format!(" ({})", base_name(source)));
     let room = width.saturating_sub(7 + source.chars().count()).max(16);
     let line = format!("       {}{source}", shorten(&escape(&site.function), room));
     if site.is_folded { paint.dim(&line) } else { line }
 }
 
 fn suppressed(rule: &Suppressed) -> String {
-    let blocks = plural(rule.blocks, "block");
+    let blocks = blocks(rule.blocks);
     format!("{:>12}  {blocks:>14}  {}", size(rule.bytes), escape(&rule.suppression))
 }

@@ -1,15 +1,35 @@
 //! All that the page knows.
 
-use mallook_analysis::{Cell, ThreadId};
+use mallook_analysis::{Cell, Cells, SizesOfLives, ThreadId, Wanted};
 use serde::Serialize;
 
+use super::ranks::Ranks;
 use super::rows::{self, CellRow, LivesRow};
-use super::texts::Texts;
+use super::texts::{Texts, shown};
+use crate::escape::last_part;
 use crate::gather::Gathered;
 use crate::summary::Report;
 
+/// What every page needs.
+pub const WANTED: Wanted = Wanted {
+    threshold: 0,
+    sizes: true,
+    exact_sizes: false,
+    lifetimes: true,
+    chains: true,
+    threads: false,
+    functions: false,
+    sites: true,
+    timeline: true,
+    timelines: false,
+    cells: true,
+};
+
 /// Processes of a page at the most.
 const MOST_PROCESSES: usize = 300;
+
+/// Named moments of a page at the most.
+const MOST_MARKS: usize = 500;
 
 /// What the page is made of, before it is cut to a size.
 pub struct Data<'a> {
@@ -20,6 +40,8 @@ pub struct Data<'a> {
     tops: Vec<(u64, u64)>,
     /// The first one is for cells that were not told apart.
     cells: Vec<Cell>,
+    /// The number of each cell but the first one in the order of costs; several may have the same.
+    ranks: Vec<usize>,
     /// Some cells were not told apart.
     has_others: bool,
     lives: Vec<LivesRow>,
@@ -28,7 +50,7 @@ pub struct Data<'a> {
 
 /// What the page reads.
 #[derive(Debug, Serialize)]
-struct Content<'a> {
+pub struct Content<'a> {
     report: &'a Report,
     files: &'a str,
     more_processes: usize,
@@ -59,11 +81,33 @@ struct ThreadRow {
 
 impl<'a> Data<'a> {
     /// What there is of the traces.
-    pub fn of(gathered: &'a mut Gathered<'a>, mut report: Report, files: &'a str) -> Data<'a> {
+    pub fn of(gathered: &'a mut Gathered<'a>, report: Report, files: &'a str) -> Data<'a> {
         let cells = gathered.figures.cells.take();
         let lives = gathered.figures.lives.take();
-        let gathered = &*gathered;
+        let mut data = Data::of_cells(gathered, report, files, cells, |_| true);
+        data.add_lives(lives);
+        data
+    }
+
+    /// Adds sizes and lifetimes of all.
+    pub fn add_lives(&mut self, lives: Option<SizesOfLives>) {
+        let lives = lives.map(|mut it| rows::lives(&mut it, self.width_ns, self.gathered));
+        self.lives = lives.unwrap_or_default();
+    }
+
+    /// The same with cells of another pass, of which only some are wanted, and without lifetimes of all.
+    pub fn of_cells(
+        gathered: &'a Gathered<'a>,
+        mut report: Report,
+        files: &'a str,
+        cells: Option<Cells>,
+        wants: impl Fn(&Cell) -> bool,
+    ) -> Data<'a> {
         let (mut all, mut tops, mut width_ns) = (Vec::new(), Vec::new(), 1);
+        let mut wanted = 0;
+        report.places.clear();
+        report.marks.truncate(MOST_MARKS);
+        report.marks.iter_mut().for_each(|mark| mark.text = shown(&mark.text));
         let has_others = cells.as_ref().is_some_and(|cells| cells.beyond() != 0);
         if let Some(cells) = cells {
             let (time, mut cells) = cells.into_cells();
@@ -75,9 +119,11 @@ impl<'a> Data<'a> {
             width_ns = time.width_ns();
             let highest = (0..tops.len()).rev().max_by_key(|&slice| tops[slice].0).unwrap_or(0);
             rows::order(&mut cells[1..], highest);
+            cells[1..].sort_by_key(|cell| !wants(cell));
+            wanted = cells.iter().skip(1).take_while(|cell| wants(cell)).count();
             all = cells;
         }
-        let lives = lives.map(|mut it| rows::lives(&mut it, width_ns, gathered));
+        let rank = |place: usize| if place < wanted { place } else { usize::MAX };
         let more_processes = report.processes.len().saturating_sub(MOST_PROCESSES);
         report.processes.truncate(MOST_PROCESSES);
         Data {
@@ -86,9 +132,10 @@ impl<'a> Data<'a> {
             files,
             width_ns,
             tops,
+            ranks: (0..all.len().saturating_sub(1)).map(rank).collect(),
             cells: all,
             has_others,
-            lives: lives.unwrap_or_default(),
+            lives: Vec::new(),
             more_processes,
         }
     }
@@ -96,31 +143,50 @@ impl<'a> Data<'a> {
     /// The title of the page.
     pub fn title(&self) -> &str {
         let oldest = self.report.processes.iter().min_by_key(|process| process.start_ns);
-        oldest.map_or("", |it| it.program.rsplit('/').next().unwrap_or_default())
+        oldest.map_or("", |it| last_part(&it.program))
     }
 
-    /// The data with so many cells at the most, and how many there are; as JSON.
-    pub fn json(&self, most: usize) -> serde_json::Result<(Vec<u8>, usize)> {
-        let kept = self.cells.len().saturating_sub(1).min(most);
+    /// Keeps cells by the numbers of their places.
+    pub fn rank(&mut self, ranks: &Ranks) {
+        let rank = |cell: &Cell| ranks.get(&cell.key.place).copied().unwrap_or(usize::MAX);
+        self.ranks = self.cells.iter().skip(1).map(rank).collect();
+    }
+
+    /// How many numbers there are.
+    pub fn most(&self) -> usize {
+        self.ranks.iter().filter(|&&rank| rank != usize::MAX).max().map_or(0, |last| last + 1)
+    }
+
+    /// What the page reads, with `most` cells at the most, from the number `first` on.
+    pub fn content(&self, first: usize, most: usize) -> Content<'_> {
+        let range = first..first.saturating_add(most);
         let (mut texts, mut threads) = (Texts::new(), Vec::new());
-        let rows = self.cells.iter().skip(1).take(kept);
+        let (mut kept, mut rest) = (Vec::new(), Vec::new());
+        for (cell, rank) in self.cells.iter().skip(1).zip(&self.ranks) {
+            if *rank != usize::MAX && range.contains(rank) {
+                kept.push(cell)
+            } else {
+                rest.push(cell)
+            };
+        }
+        let rows = kept.iter();
         let cells =
             rows.map(|cell| CellRow::of(cell, self.gathered, &mut texts, &mut threads)).collect();
-        let mut rest: Vec<Cell> = self.cells.iter().skip(1 + kept).cloned().collect();
         let more_cells = match self.has_others {
             // Places are told apart even where cells are not.
-            true => self.gathered.figures.replay.places().len().saturating_sub(1 + kept),
+            true => self.gathered.figures.replay.places().len().saturating_sub(1 + kept.len()),
             false => rest.len(),
         };
-        rest.extend(self.cells.first().cloned());
-        let others = CellRow::together(&rest, self.tops.len());
+        rest.extend(self.cells.first());
+        let peak = self.gathered.figures.totals.peak();
+        let others = CellRow::together(&rest, self.tops.len(), peak);
         let threads = threads.iter().map(|&it| self.thread(it, &mut texts)).collect();
         let processes = self.gathered.summaries.iter().take(1 << 12).map(|it| {
-            let program = it.executable.rsplit('/').next().unwrap_or_default();
+            let program = last_part(&it.executable);
             (texts.text(program), it.pid)
         });
         let processes = processes.collect();
-        let content = Content {
+        Content {
             report: &self.report,
             files: self.files,
             more_processes: self.more_processes,
@@ -133,8 +199,7 @@ impl<'a> Data<'a> {
             others,
             more_cells,
             lives: &self.lives,
-        };
-        Ok((serde_json::to_vec(&content)?, kept))
+        }
     }
 
     fn thread(&self, thread: ThreadId, texts: &mut Texts) -> ThreadRow {

@@ -5,13 +5,13 @@
 //! other script run than the one whose hash it has, and nothing be loaded.
 
 use std::io::Write;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
-
-use super::data::Data;
 
 /// Columns of the summary for browsers without scripts.
 pub const COLUMNS: usize = 120;
@@ -20,10 +20,12 @@ const MOST: usize = 2_000_000;
 
 const STYLES: [&str; 2] =
     [include_str!("page/vendor/uPlot.min.css"), include_str!("page/style.css")];
-const SCRIPTS: [&str; 8] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("page/vendor/uPlot.iife.min.js"),
     include_str!("page/units.js"),
     include_str!("page/model.js"),
+    include_str!("page/compare.js"),
+    include_str!("page/serve.js"),
     include_str!("page/chart.js"),
     include_str!("page/table.js"),
     include_str!("page/flame.js"),
@@ -32,40 +34,79 @@ const SCRIPTS: [&str; 8] = [
 ];
 const BODY: &str = include_str!("page/body.html");
 
-/// The page of this data with so many cells at the most; `text` is for browsers without scripts.
-pub fn page(data: &Data, most_cells: usize, text: &str) -> Result<String> {
-    let (style, script) = (STYLES.join("\n"), SCRIPTS.join("\n"));
-    let policy = format!(
-        "default-src 'none'; script-src '{}'; style-src '{}'; base-uri 'none'; form-action 'none'",
-        hash(&script),
-        hash(&style)
-    );
-    let content = content(data, most_cells)?;
-    let title = escape(&mallook_reader::escape(data.title()));
-    let body = BODY.replace("{{text}}", &escape(text));
-    Ok(format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+/// Styles and scripts as pages have them.
+static STYLE: LazyLock<String> = LazyLock::new(|| compact(&STYLES));
+static SCRIPT: LazyLock<String> = LazyLock::new(|| compact(&SCRIPTS));
+
+/// The lines of these texts without their indentation, and without those that are comments.
+fn compact(texts: &[&str]) -> String {
+    let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A page.
+pub struct Page<'a> {
+    /// Its title.
+    pub title: &'a str,
+    /// For browsers without scripts.
+    pub text: &'a str,
+    /// It asks the server that it comes from for more.
+    pub is_served: bool,
+}
+
+impl Page<'_> {
+    /// What the page may do.
+    pub fn policy(&self) -> String {
+        let (style, script) = (&*STYLE, &*SCRIPT);
+        let connect = if self.is_served { " connect-src 'self';" } else { "" };
+        format!(
+            "default-src 'none'; script-src '{}'; style-src '{}';{connect} base-uri 'none'; \
+             form-action 'none'",
+            hash(script),
+            hash(style)
+        )
+    }
+
+    /// The page with this content.
+    pub fn html(&self, content: &str) -> String {
+        let (style, script) = (&*STYLE, &*SCRIPT);
+        let policy = self.policy();
+        let title = escape(&mallook_reader::escape(self.title));
+        let body = compact(&[BODY]).replace("{{text}}", &escape(self.text));
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <title>{title} - mallook</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n\
          <script type=\"text/plain\" id=\"data\">{content}</script>\n\
          <script>{script}</script>\n</body>\n</html>\n"
-    ))
+        )
+    }
 }
 
-/// The data in base 64, with as many cells as fit.
-fn content(data: &Data, most_cells: usize) -> Result<String> {
-    let mut most = most_cells;
+/// Data in base 64.
+pub fn packed(content: &impl Serialize) -> Result<String> {
+    let json = serde_json::to_vec(content).context("cannot write the data")?;
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&json)?;
+    Ok(base64(&encoder.finish()?))
+}
+
+/// The same with as many cells as fit; there are `cells`, and `most` are wanted at the most.
+pub fn fitted<T: Serialize>(
+    cells: usize,
+    most: usize,
+    data: impl Fn(usize) -> T,
+) -> Result<String> {
+    let mut most = most.min(cells);
     loop {
-        let (json, kept) = data.json(most).context("cannot write the data")?;
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
-        encoder.write_all(&json)?;
-        let text = base64(&encoder.finish()?);
-        if text.len() <= MOST || kept == 0 {
+        let text = packed(&data(most))?;
+        if text.len() <= MOST || most == 0 {
             return Ok(text);
         }
-        most = (kept as f64 * 0.9 * MOST as f64 / text.len() as f64) as usize;
+        most = (most as f64 * 0.9 * MOST as f64 / text.len() as f64) as usize;
     }
 }
 
@@ -118,15 +159,14 @@ mod tests {
 
     #[test]
     fn the_code_of_the_page_is_small() {
-        let code =
-            STYLES.iter().chain(&SCRIPTS).chain([&BODY]).map(|part| part.len()).sum::<usize>();
+        let code = STYLE.len() + SCRIPT.len() + compact(&[BODY]).len();
         assert!(code <= 150_000, "{code}");
     }
 
     /// Nothing in scripts ends them, and nothing is made HTML of text.
     #[test]
     fn scripts_are_harmless() {
-        let script = SCRIPTS.join("\n");
+        let script = &*SCRIPT;
         assert!(!script.contains("</script") && !script.contains("<!--"));
         for own in &SCRIPTS[1..] {
             for word in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval("] {

@@ -1,8 +1,9 @@
 //! Cells and lifetimes, as the page has them.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use mallook_analysis::{Cell, Place, PlaceId, SizesOfLives, Slice, ThreadId};
+use mallook_analysis::{Cell, Lived, Peak, Place, SizesOfLives, Slice, ThreadId};
 use serde::Serialize;
 
 use super::texts::Texts;
@@ -25,7 +26,13 @@ pub struct CellRow {
     pub unit: u64,
     /// Series over time, in the order of [`SERIES`].
     pub series: [Vec<u64>; SERIES],
+    /// How long its blocks have lived.
+    pub lived: Vec<LivedRow>,
 }
+
+/// Blocks of a class of sizes whose lifetimes have the same number of digits: the largest size, the digits
+/// or none if they were never freed, births, their bytes, and the bytes of those that lived at the peak.
+pub type LivedRow = (u64, Option<u8>, u64, u64, u64);
 
 /// Births, their bytes, those never freed, deaths, sum of lifetimes in ns, temporary blocks, live at the
 /// most of all, live at the end.
@@ -46,25 +53,6 @@ pub struct LivesRow {
     pub births: Vec<u64>,
     /// Their bytes.
     pub bytes: Vec<u64>,
-}
-
-/// The places that cost most: those that a second pass tells apart.
-pub fn largest_places(gathered: &Gathered, most: usize) -> Vec<PlaceId> {
-    let figures = &gathered.figures;
-    let Some(sites) = &figures.sites else { return Vec::new() };
-    let (all, peak) = (figures.totals.all(), figures.totals.peak());
-    let weight = |place: PlaceId| {
-        let account = sites.of(place);
-        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
-        share(account.at_peak(peak).bytes, peak.most.bytes)
-            .max(share(account.born.bytes, all.born.bytes))
-            .max(share(account.born.blocks, all.born.blocks))
-            .max(share(account.at_end.bytes, all.at_end.bytes))
-    };
-    let places = figures.replay.places().iter().skip(1);
-    let mut places: Vec<_> = places.map(|(place, _)| (weight(place), place)).collect();
-    places.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
-    places.into_iter().take(most).map(|(_, place)| place).collect()
 }
 
 /// Puts cells into the order of the largest share of any cost that they have; the peak is in slice `top`.
@@ -121,12 +109,24 @@ impl CellRow {
         let mut row = CellRow { stack, size, is_class, thread, ..CellRow::default() };
         row.first = cell.first;
         (row.unit, row.series) = series(&cell.slices);
+        row.lived = lived(&cell.lived, gathered.figures.totals.peak());
         row
     }
 
     /// All these cells in one.
-    pub fn together(cells: &[Cell], slices: usize) -> CellRow {
+    pub fn together(cells: &[&Cell], slices: usize, peak: &Peak) -> CellRow {
         let mut all = vec![Slice::default(); slices];
+        let mut sums: BTreeMap<(u64, Option<u8>), LivedRow> = BTreeMap::new();
+        for row in cells.iter().flat_map(|cell| lived(&cell.lived, peak)) {
+            let sum = sums.entry((row.0, row.1)).or_insert((row.0, row.1, 0, 0, 0));
+            *sum = (
+                row.0,
+                row.1,
+                sum.2 + row.2,
+                sum.3.saturating_add(row.3),
+                sum.4.saturating_add(row.4),
+            );
+        }
         for cell in cells {
             for (sum, slice) in all.iter_mut().skip(cell.first).zip(&cell.slices) {
                 let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
@@ -141,8 +141,16 @@ impl CellRow {
             }
         }
         let (unit, series) = series(&all);
-        CellRow { unit, series, ..CellRow::default() }
+        CellRow { unit, series, lived: sums.into_values().collect(), ..CellRow::default() }
     }
+}
+
+fn lived(all: &[Lived], peak: &Peak) -> Vec<LivedRow> {
+    let row = |it: &Lived| {
+        (limit(it.class), it.digits, it.born.blocks, it.born.bytes, it.at_peak(peak).bytes)
+    };
+    let rows = all.iter().map(row);
+    rows.filter(|row| row.2 != 0 || row.4 != 0).collect()
 }
 
 /// The largest size of a class, as [`mallook_analysis::Powers`] has it.

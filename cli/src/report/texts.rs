@@ -51,7 +51,7 @@ impl Texts {
 
     /// The number of a text, which is made harmless and short.
     pub fn text(&mut self, text: &str) -> u32 {
-        let text = shorten(&escape(text));
+        let text = shown(text);
         if let Some(&number) = self.numbers.get(&text) {
             return number;
         }
@@ -116,6 +116,11 @@ fn modules(stacks: &Stacks, stack: StackId) -> Vec<String> {
 fn end_of(path: &str) -> &str {
     let slash = path.rmatch_indices('/').nth(2);
     slash.map_or(path, |(place, _)| &path[place + 1..])
+}
+
+/// A text as the page has it.
+pub fn shown(text: &str) -> String {
+    shorten(&escape(text))
 }
 
 /// The beginning and the end of a long text.

@@ -27,8 +27,8 @@ static LIBRARY: &[u8] = include_bytes!(env!("MALLOOK_LIBRARY"));
 /// disturb each other: the name holds a hash of the content.
 pub fn install() -> anyhow::Result<PathBuf> {
     let mut refused = Vec::new();
-    for place in places(effective_uid()) {
-        match install_in(&place) {
+    for candidate in candidates(effective_uid()) {
+        match install_in(&candidate) {
             Ok(path) => return Ok(path),
             Err(error) => refused.push(format!("{error:#}")),
         }
@@ -38,19 +38,19 @@ pub fn install() -> anyhow::Result<PathBuf> {
 
 /// A directory for the library.
 #[derive(Clone, Debug)]
-struct Place {
+struct Candidate {
     directory: PathBuf,
     /// All users can read it, and so can they its parents.
     public: bool,
 }
 
 /// The directories that are tried, in order.
-fn places(user: u32) -> Vec<Place> {
+fn candidates(user: u32) -> Vec<Candidate> {
     let cache = Xdg::new().ok().map(|xdg| xdg.cache_dir().join("mallook"));
     let of_user = |parent: &Path| parent.join(format!("mallook-{user}"));
     let [temporary, of_system] = [std::env::temp_dir(), "/var/tmp".into()];
     let shared = [temporary, of_system, "/dev/shm".into()].map(|parent| of_user(&parent));
-    let place = |public| move |directory| Place { directory, public };
+    let place = |public| move |directory| Candidate { directory, public };
     if user != 0 {
         return cache.into_iter().chain(shared).map(place(false)).collect();
     }
@@ -70,13 +70,13 @@ pub fn named(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-fn install_in(place: &Place) -> anyhow::Result<PathBuf> {
-    let directory = &place.directory;
+fn install_in(candidate: &Candidate) -> anyhow::Result<PathBuf> {
+    let directory = &candidate.directory;
     let mut hasher = DefaultHasher::new();
     hasher.write(LIBRARY);
     let path = directory.join(format!("libmallook-{:016x}.so", hasher.finish()));
     check_preloadable(&path)?;
-    make(place)?;
+    make(candidate)?;
     let readable = |file: &fs::Metadata| file.is_file() && file.mode() & 0o7777 == 0o755;
     let is_there = fs::symlink_metadata(&path).is_ok_and(|file| readable(&file))
         && fs::read(&path).is_ok_and(|content| content == LIBRARY);
@@ -129,8 +129,8 @@ fn check_preloadable(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Makes the directory, and makes sure that nobody else can put another library into it.
-fn make(place: &Place) -> anyhow::Result<()> {
-    let Place { directory, public } = place;
+fn make(candidate: &Candidate) -> anyhow::Result<()> {
+    let Candidate { directory, public } = candidate;
     let shown = Shown(directory);
     if let Some(parent) = directory.parent().filter(|_| !public) {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", Shown(parent)))?;
@@ -177,20 +177,20 @@ mod tests {
     fn installs_once_and_repairs() {
         let sandbox = tempfile::tempdir().unwrap();
         let directory = sandbox.path().join("cache/mallook");
-        let place = Place { directory: directory.clone(), public: false };
-        let path = install_in(&place).unwrap();
+        let candidate = Candidate { directory: directory.clone(), public: false };
+        let path = install_in(&candidate).unwrap();
         assert_eq!(fs::metadata(&directory).unwrap().mode() & 0o7777, 0o700);
         let first = fs::metadata(&path).unwrap();
         assert_eq!(first.mode() & 0o7777, 0o755);
 
-        assert_eq!(install_in(&place).unwrap(), path);
+        assert_eq!(install_in(&candidate).unwrap(), path);
         assert_eq!(fs::metadata(&path).unwrap().ino(), first.ino());
 
         fs::write(&path, "torn").unwrap();
-        install_in(&place).unwrap();
+        install_in(&candidate).unwrap();
         assert_eq!(fs::read(&path).unwrap(), LIBRARY);
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
-        install_in(&place).unwrap();
+        install_in(&candidate).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o755);
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
     }
@@ -202,7 +202,8 @@ mod tests {
         fs::create_dir(&open).unwrap();
         symlink(sandbox.path(), &link).unwrap();
         fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
-        let place = |directory: &Path, public| Place { directory: directory.to_owned(), public };
+        let place =
+            |directory: &Path, public| Candidate { directory: directory.to_owned(), public };
         assert!(install_in(&place(&open, false)).is_err());
         assert!(install_in(&place(&link, false)).is_err());
         // Nobody else can reach what lies in there.
@@ -212,9 +213,9 @@ mod tests {
 
     #[test]
     fn root_prefers_what_all_can_read() {
-        let of_root = places(0);
+        let of_root = candidates(0);
         assert_eq!(of_root[0].directory, Path::new("/var/cache/mallook"));
         assert!(of_root[0].public && !of_root.last().unwrap().public);
-        assert!(places(7).iter().all(|place| !place.public));
+        assert!(candidates(7).iter().all(|place| !place.public));
     }
 }

@@ -7,7 +7,7 @@
 //! interpreter      the file that a program cannot be started without
 //! inspect signals  why a program cannot be recorded; signals on their way to it
 //! traces unseen    the files that it has left; what is missing from them
-//! scratch          traces that are removed at the end
+//! scratch window   traces that are removed at the end; the part of a run that is recorded
 //! ```
 
 pub mod inspect;
@@ -18,21 +18,24 @@ mod scratch;
 mod signals;
 mod traces;
 mod unseen;
+mod window;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus};
 
-use anyhow::{Context, bail};
-use mallook_reader::Shown;
+use anyhow::{Context, bail, ensure};
+use mallook_reader::{Follow, Shown, Trace};
 
+use crate::control::file;
 use crate::messages::Messages;
 use crate::run::scratch::Scratch;
 use crate::run::signals::Signals;
 use crate::run::traces::Traces;
+use crate::run::window::Window;
 use crate::{input, summary};
 
 pub use crate::run::options::Options;
@@ -76,10 +79,19 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(program);
     command.args(arguments).env("LD_PRELOAD", preload(&library)).env("MALLOOK_PREFIX", &prefix);
     command.envs(options.variables());
+    forget_old_control(&prefix, messages)?;
+    let window = Window::of(options);
+    let others = window.map(|_| Follow::with_this_prefix(&prefix)).unwrap_or_default();
+    if window.is_some_and(|window| window.starts_paused()) {
+        command.env("MALLOOK_START", "paused");
+    }
     let signals = Signals::block();
     signals.restore_in(&mut command);
     let status = match command.spawn() {
-        Ok(child) => signals.see_through(child).context("cannot wait for the program")?,
+        Ok(child) => {
+            let _watch = window.map(|window| window.watch(&prefix, others));
+            signals.see_through(child).context("cannot wait for the program")?
+        }
         Err(error) => {
             let code = match error.raw_os_error() {
                 // What fork(2) fails with.
@@ -103,9 +115,8 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
     {
         messages.say(format_args!("--only: {error}"));
     }
-    let wants_figures = options.summary || !options.verdict.is_empty();
     if !options.quiet {
-        if !options.summary && scratch.is_none() {
+        if !options.summary && scratch.is_none() && matches!(traces.are_there(), Ok(true)) {
             list(&traces, &prefix, messages);
         }
         let found = traces.open_new().into_iter().flatten();
@@ -113,38 +124,61 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
             messages.say(format_args!("{sentence}"));
         }
     }
-    let exceeded = match wants_figures {
-        true => summarize(&traces, options, messages),
-        false => None,
-    };
+    let exceeded = summarize(&traces, options, messages).unwrap_or_else(|error| {
+        messages.say(format_args!("{error:#}"));
+        // A limit that cannot be judged is not kept.
+        (!options.verdict.is_empty()).then_some(FAILED.into())
+    });
     // A signal ends this process, too.
     drop(scratch);
     let code = pass_on(status);
     Ok(exceeded.filter(|_| status.success()).unwrap_or(code))
 }
 
-/// Sums up the memory of the program; the exit code if a limit is exceeded. Whatever goes wrong here, the
-/// outcome of the program is passed on.
-fn summarize(traces: &Traces, options: &Options, messages: Messages) -> Option<ExitCode> {
-    let opened: Vec<_> = traces.open_all().ok()?.collect();
-    if opened.is_empty() {
-        messages.say(format_args!("no trace was written"));
-        return None;
+/// Removes the file that tells programs whether they pause, if it is left from processes that have ended:
+/// this run is not what it was written for.
+fn forget_old_control(prefix: &Path, messages: Messages) -> anyhow::Result<()> {
+    let path = file::path(prefix);
+    if path.symlink_metadata().is_err() {
+        return Ok(());
     }
-    let files = match options.no_keep {
-        true => String::new(),
-        false => traces.in_commands().ok()?,
-    };
-    match summary::of_run(&opened, &files, &options.verdict, options.summary, messages) {
-        Ok(exceeded) => {
-            input::report_damage(&opened, messages);
-            exceeded
-        }
-        Err(error) => {
-            messages.say(format_args!("no summary: {error:#}"));
-            None
+    let runs = |path: &PathBuf| Trace::open(path).is_ok_and(|trace| trace.is_running());
+    match Follow::with_this_prefix(prefix).iter().any(runs) {
+        true => messages.say(format_args!("{} tells whether programs pause", Shown(&path))),
+        false => file::remove(prefix)?,
+    }
+    Ok(())
+}
+
+/// Sums up the memory of the program, if that is asked for; the exit code if a limit is exceeded. That
+/// there is no trace is an error for whoever is to hear of traces.
+fn summarize(
+    traces: &Traces,
+    options: &Options,
+    messages: Messages,
+) -> anyhow::Result<Option<ExitCode>> {
+    let judges = !options.verdict.is_empty();
+    let wants_figures = options.summary || judges;
+    if !wants_figures && options.quiet {
+        return Ok(None);
+    }
+    if !traces.are_there().context("cannot list the traces")? {
+        let unjudged = if judges { "; no limit of --fail-if can be judged" } else { "" };
+        match &options.only[..] {
+            [] => bail!("no trace was written{unjudged}"),
+            only => bail!("--only: no trace of {} is left{unjudged}", only.join(" or ")),
         }
     }
+    if !wants_figures {
+        return Ok(None);
+    }
+    let opened: Vec<_> = traces.open_all()?.collect();
+    ensure!(!opened.is_empty(), "no summary: what was written cannot be read");
+    let files = if options.no_keep { String::new() } else { traces.in_commands()? };
+    let exceeded = summary::of_run(&opened, &files, &options.verdict, options.summary, messages)
+        .context("no summary")?;
+    input::report_damage(&opened, messages);
+    Ok(exceeded)
 }
 
 /// The program is there, and what the kernel would start for it is not.
@@ -178,8 +212,8 @@ fn preload(library: &Path) -> OsString {
 }
 
 fn list(traces: &Traces, prefix: &Path, messages: Messages) {
-    match traces.report() {
-        Ok(report) => messages.say(format_args!("{report}")),
+    match traces.listing() {
+        Ok(listing) => messages.say(format_args!("{listing}")),
         Err(error) => {
             messages.say(format_args!("cannot list the traces {}.*: {error}", prefix.display()));
         }

@@ -6,8 +6,9 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{self, PathBuf};
+use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::value;
 use crate::verdict::Verdict;
@@ -19,8 +20,8 @@ const SIZES: RangeInclusive<u64> = 80 << 10..=1 << 40;
 const DEFAULT: &str = "mallook.out";
 
 /// The variables of the library, behind `MALLOOK_`.
-const VARIABLES: [&str; 8] =
-    ["PREFIX", "MODE", "SIZE", "MAX", "CLOCK", "CMDLINE", "STACK", "STACK_FREE"];
+const VARIABLES: [&str; 9] =
+    ["PREFIX", "MODE", "SIZE", "MAX", "CLOCK", "CMDLINE", "STACK", "STACK_FREE", "START"];
 
 const HELP: &str = "\
 Examples:
@@ -31,18 +32,20 @@ Examples:
   mallook run -o /tmp/ls -- ls -l                      traces are /tmp/ls.PID.EPOCH.COUNTER
   mallook run --mode ring --size 256M -- ./server      keep only the newest events
   mallook run --max 2G --clock monotonic -- ./batch    bound the trace; portable timestamps
+  mallook run --after 5s --for 10s -- ./server         ten seconds of it, without stopping it
 
 Exit codes:
   the program's own, or its death by the same signal
   2    wrong usage
   3    the program succeeded, and a figure is above a limit of --fail-if
-  125  mallook itself failed
+  125  mallook itself failed, or has recorded nothing that a limit of --fail-if could be judged by
   126  the program was found and cannot be executed
   127  the program was not found";
 
 /// Options of `mallook run`. What is not given leaves the environment as it is.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = HELP)]
+#[command(group(ArgGroup::new("figures").args(["summary", "limits"]).multiple(true)))]
 pub struct Options {
     /// Start of the traces' names; PID, time and a counter follow. In a directory that is named
     /// alone, names start with mallook.out
@@ -75,6 +78,7 @@ pub struct Options {
     pub stacks: Option<Stacks>,
 
     /// Record the call stack of each release as well
+    /// [default: $MALLOOK_STACK_FREE, else off]
     #[arg(long)]
     pub stacks_of_frees: bool,
 
@@ -82,6 +86,19 @@ pub struct Options {
     /// and helpers around it, when all have ended (may be repeated)
     #[arg(long, value_name = "PROGRAM")]
     pub only: Vec<String>,
+
+    /// Start to record after this time, as "5s" or "200ms"
+    /// [default: at once, unless $MALLOOK_START is paused]
+    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    pub after: Option<Duration>,
+
+    /// Pause recording after this time
+    #[arg(long = "for", value_name = "TIME", value_parser = value::duration)]
+    pub length: Option<Duration>,
+
+    /// Pause recording when SIZE bytes are alive in all processes together, as "500M"
+    #[arg(long, value_name = "SIZE", value_parser = value::size)]
+    pub until_peak: Option<u64>,
 
     /// Say on stderr what the memory of the program did, when it has ended
     #[arg(long)]
@@ -91,8 +108,8 @@ pub struct Options {
     #[arg(long, overrides_with = "no_keep")]
     pub keep: bool,
 
-    /// Remove the traces when the summary has been made
-    #[arg(long, overrides_with = "keep")]
+    /// Remove the traces when the summary has been made, or the limits have been judged
+    #[arg(long, overrides_with = "keep", requires = "figures")]
     pub no_keep: bool,
 
     /// Limits.
@@ -128,8 +145,8 @@ pub enum Clock {
     Tsc,
     /// The kernel's `CLOCK_MONOTONIC`
     Monotonic,
-    /// The time stamp counter, read once for up to 16 events of a thread: two thirds of the cost of
-    /// `tsc`
+    /// The time stamp counter, read once for up to 16 events of a thread: about half of the cost of
+    /// `tsc` in a ring
     Coarse,
 }
 

@@ -87,8 +87,13 @@ impl Traces {
         Ok(())
     }
 
+    /// Some have come since.
+    pub fn are_there(&self) -> io::Result<bool> {
+        Ok(self.prefix.names()?.any(|(name, _)| !self.before.contains(&name)))
+    }
+
     /// Tells the user which traces have come since, and which commands read them.
-    pub fn report(&self) -> io::Result<String> {
+    pub fn listing(&self) -> io::Result<String> {
         let found = self.new_ones()?;
         let Some(largest) = found.first() else { return Ok(NOTHING.to_owned()) };
         let total = units::size(found.iter().map(|trace| trace.size).sum());
@@ -255,7 +260,7 @@ mod tests {
             file(old);
         }
         let traces = Traces::before(&sandbox.path().join("t")).unwrap();
-        assert_eq!(traces.report().unwrap(), NOTHING);
+        assert_eq!(traces.listing().unwrap(), NOTHING);
 
         for new in ["t.8.1700000002.0", "t.10.1700000002.0", "t.9.1700000001.0"] {
             file(new);
@@ -266,11 +271,11 @@ mod tests {
         fs::create_dir(sandbox.path().join("t.8.1700000002.1")).unwrap();
         let found = traces.new_ones().unwrap();
         assert_eq!(found.iter().map(|trace| trace.id.pid).collect::<Vec<_>>(), [10, 9, 8]);
-        let report = traces.report().unwrap();
-        assert!(report.starts_with("3 traces written, 49 B:\n  ?      17 B  /"), "{report}");
+        let listing = traces.listing().unwrap();
+        assert!(listing.starts_with("3 traces written, 49 B:\n  ?      17 B  /"), "{listing}");
         let all = format!("mallook summary {}/t.*  # and 2 older\n", sandbox.path().display());
-        assert!(report.contains(&all), "{report}");
-        assert!(report.ends_with("/t.10.1700000002.0"), "{report}");
+        assert!(listing.contains(&all), "{listing}");
+        assert!(listing.ends_with("/t.10.1700000002.0"), "{listing}");
     }
 
     #[test]
@@ -280,9 +285,9 @@ mod tests {
         for pid in 0..25 {
             fs::write(sandbox.path().join(format!("it is.{pid}.1.0")), "").unwrap();
         }
-        let report = traces.report().unwrap();
-        assert_eq!(report.lines().count(), 1 + LISTED + 1 + 2);
-        assert!(report.contains("\n  and 5 more\n"), "{report}");
-        assert!(report.contains("/it is.'*\n"), "{report}");
+        let listing = traces.listing().unwrap();
+        assert_eq!(listing.lines().count(), 1 + LISTED + 1 + 2);
+        assert!(listing.contains("\n  and 5 more\n"), "{listing}");
+        assert!(listing.contains("/it is.'*\n"), "{listing}");
     }
 }

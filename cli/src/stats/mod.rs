@@ -24,11 +24,11 @@ use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
 use crate::stacks::Naming;
-use crate::{reading, selection, summary};
+use crate::{fit, reading, selection, summary};
 
 use data::Stats;
 use text::Shape;
-use trees::{Branches, By, Direction};
+use trees::{Branches, By};
 
 /// The width of text that goes to no terminal.
 const WIDTH: usize = 120;
@@ -55,11 +55,11 @@ pub struct Options {
     #[command(flatten)]
     pub traces: selection::Traces,
 
-    /// Temporary is what its thread frees with at most so many other births of it in between
+    /// Temporary is what its thread frees with at most N other births of it in between
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub threshold: u64,
 
-    /// What trees of call stacks are ordered by
+    /// What places and trees of call stacks are ordered by
     #[arg(long, value_enum, value_name = "COST", default_value_t = By::default())]
     pub by: By,
 
@@ -110,16 +110,17 @@ fn text_of(traces: &[Trace], options: &Options, messages: Messages) -> Result<St
         ..Wanted::default()
     };
     let gathered = Gathered::of(traces, wanted, &options.naming, true, messages)?;
-    let report = summary::Report::of(&gathered);
+    let report = summary::Report::by(&gathered, |cost| options.by.of(cost));
     if options.json {
         let text = serde_json::to_string(&Stats::of(&gathered, report))?;
         return Ok(escape_json(&text).into_owned() + "\n");
     }
     let on_terminal = options.output.path.is_none() && io::stdout().is_terminal();
-    let width = if on_terminal { terminal_size::terminal_size_of(io::stdout()) } else { None };
+    let width = if on_terminal { fit::columns(io::stdout()) } else { None };
     let shape = Shape {
+        by: options.by,
         rows: options.rows,
-        width: width.map_or(WIDTH, |(terminal_size::Width(width), _)| width.into()),
+        width: width.unwrap_or(WIDTH),
         paint: if on_terminal { Paint::on_stdout() } else { Paint::OFF },
     };
     let mut text = summary::head(&report, shape.width, shape.paint);
@@ -133,11 +134,15 @@ fn text_of(traces: &[Trace], options: &Options, messages: Messages) -> Result<St
             depth: options.depth,
             width: shape.width,
         };
-        let tree = trees::of(&gathered, Direction::BottomUp);
-        text.push_str(&text::tree("Who allocates, and its callers", &tree, &branches, &shape));
-        let (tree, branches) =
-            (trees::of(&gathered, Direction::TopDown), Branches { has_own: true, ..branches });
-        text.push_str(&text::tree("From the outermost function inward", &tree, &branches, &shape));
+        let (outward, inward) = trees::of(&gathered);
+        text.push_str(&text::tree("Who allocates, and its callers", &outward, &branches, &shape));
+        let branches = Branches { has_own: true, ..branches };
+        text.push_str(&text::tree(
+            "From the outermost function inward",
+            &inward,
+            &branches,
+            &shape,
+        ));
     }
     Ok(text)
 }

@@ -1,17 +1,19 @@
 //! All figures as text.
 
-use mallook_analysis::Node;
+use mallook_analysis::Tree;
 use mallook_reader::escape;
 
 use super::data::{Stats, UpTo};
-use super::trees::{self, Branches, HEADS};
+use super::trees::{self, Branches, By, HEADS};
 use crate::paint::Paint;
 use crate::summary::{Cost, Report};
 use crate::table::Table;
-use crate::units::{count, short_size, size, span};
+use crate::units::{count, others, short_size, size, span};
 
 /// How much of it.
 pub struct Shape {
+    /// What places are ordered by.
+    pub by: By,
     /// Rows of a table at the most.
     pub rows: usize,
     /// The width of a line, as far as numbers allow that.
@@ -51,6 +53,12 @@ fn more_cells(name: String, cost: &Cost) -> [String; 8] {
 fn heads(name: &'static str) -> [&'static str; 8] {
     let [at_peak, end, allocations, allocated, temporary] = HEADS;
     [name, at_peak, end, allocations, allocated, temporary, "own maximum", "mean life"]
+}
+
+/// The name of the rows that are not in a table.
+fn rest(all: u64, shape: &Shape) -> Option<String> {
+    let more = all.saturating_sub(shape.rows as u64);
+    (more != 0).then(|| format!("[{}, see --rows]", others(more)))
 }
 
 /// A section with a title.
@@ -105,9 +113,16 @@ fn sizes(stats: &Stats, shape: &Shape, text: &mut String) {
     section("Sizes, by powers of two", table, shape, text);
     let all = stats.report.numbers.allocations.max(1) as f64;
     let mut table = Table::new(&["size", "allocations", "share"]);
+    let share = |part: u64| format!("{:.1} %", part as f64 * 100.0 / all);
+    let mut left = stats.report.numbers.allocations;
     for row in stats.exact_sizes.iter().take(shape.rows) {
-        let share = format!("{:.1} %", row.allocations as f64 * 100.0 / all);
-        table.add([format!("{} B", count(row.size)), count(row.allocations), share]);
+        left = left.saturating_sub(row.allocations);
+        let size = format!("{} B", count(row.size));
+        table.add([size, count(row.allocations), share(row.allocations)]);
+    }
+    let different = stats.different_sizes.unwrap_or(stats.exact_sizes.len() as u64);
+    if let Some(others) = rest(different, shape) {
+        table.add([others, count(left), share(left)]);
     }
     let title = match stats.different_sizes {
         Some(different) => {
@@ -171,6 +186,10 @@ fn threads(stats: &Stats, shape: &Shape, text: &mut String) {
     for row in stats.threads.iter().take(shape.rows) {
         table.add(more_cells(format!("{} {}", row.tid, escape(&row.name)), &row.cost));
     }
+    if let Some(others) = rest(stats.threads.len() as u64, shape) {
+        let left = stats.threads.iter().skip(shape.rows).map(|row| row.cost);
+        table.add(more_cells(others, &left.collect()));
+    }
     let title = format!("Threads that allocate: {}", count(stats.threads.len() as u64));
     section(&title, table, shape, text);
     let mut table = Table::new(&["allocated by → released by", "blocks", "bytes"]);
@@ -178,6 +197,13 @@ fn threads(stats: &Stats, shape: &Shape, text: &mut String) {
         let pair =
             format!("{} {} → {} {}", row.from_tid, escape(&row.from), row.to_tid, escape(&row.to));
         table.add([pair, count(row.blocks), short_size(row.bytes)]);
+    }
+    if let Some(others) = rest(stats.crossings.len() as u64, shape) {
+        let left = stats.crossings.iter().skip(shape.rows);
+        let (blocks, bytes) = left.fold((0u64, 0u64), |(blocks, bytes), row| {
+            (blocks.saturating_add(row.blocks), bytes.saturating_add(row.bytes))
+        });
+        table.add([others, count(blocks), short_size(bytes)]);
     }
     section("Blocks that another thread has released", table, shape, text);
 }
@@ -207,7 +233,7 @@ fn processes(report: &Report, shape: &Shape, text: &mut String) {
     if report.processes.len() < 2 {
         return;
     }
-    let mut table = Table::new(&[
+    let mut table = Table::of_names(&[
         "process",
         "pid",
         "peak",
@@ -234,20 +260,21 @@ fn processes(report: &Report, shape: &Shape, text: &mut String) {
 
 fn places(report: &Report, shape: &Shape, text: &mut String) {
     let name = if report.has_stacks { "who allocates" } else { "size and thread" };
-    let mut table = Table::new(&heads(name));
+    // A size is no name.
+    let heads = heads(name);
+    let mut table = if report.has_stacks { Table::of_names(&heads) } else { Table::new(&heads) };
     for row in report.places.iter().take(shape.rows) {
-        table.add(more_cells(row.whole(), &row.cost));
+        table.add(more_cells(row.name.whole(), &row.cost));
     }
-    let more = report.places.len().saturating_sub(shape.rows) as u64 + report.more_places;
-    let title = match more {
-        0 => "Places, by their share of the peak".to_owned(),
-        more => format!("Places, by their share of the peak; {} more, see --rows", count(more)),
-    };
-    section(&title, table, shape, text);
+    if let Some(others) = rest(report.places.len() as u64 + report.more_places, shape) {
+        let left = report.places.iter().skip(shape.rows).map(|row| row.cost);
+        table.add(more_cells(others, &left.chain([report.more_cost]).collect()));
+    }
+    section(&format!("Places, by {}", HEADS[shape.by.place()]), table, shape, text);
 }
 
 /// A tree with its title.
-pub fn tree(title: &str, tree: &Node, branches: &Branches, shape: &Shape) -> String {
+pub fn tree(title: &str, tree: &Tree, branches: &Branches, shape: &Shape) -> String {
     let title = format!("{title}, by {}", HEADS[branches.by.place()]);
     let mut text = format!("\n{}\n", shape.paint.bold(&title));
     for (place, line) in trees::lines(tree, branches).iter().enumerate() {

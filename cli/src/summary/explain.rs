@@ -11,7 +11,7 @@ pub struct Term {
 }
 
 /// All terms.
-pub const TERMS: [Term; 18] = [
+pub const TERMS: &[Term] = &[
     Term {
         word: "allocations",
         also: &["birth", "births", "calls"],
@@ -58,9 +58,9 @@ pub const TERMS: [Term; 18] = [
     Term {
         word: "leaked",
         also: &["leak", "leaked_bytes"],
-        text: "What the suppressions leave of the memory that is live at the end. The summary leaves out \
-               what looks like libstdc++'s emergency pool, by its size and order; mallook leaks has \
-               suppressions by call stack.",
+        text: "What the suppressions leave of the memory that is live at the end. Those that are built in \
+               know what libc, the loader and libstdc++ keep; mallook leaks lists what each has \
+               suppressed, and takes suppressions of yours, by call stack.",
     },
     Term {
         word: "leaked in a range",
@@ -81,7 +81,7 @@ pub const TERMS: [Term; 18] = [
     },
     Term {
         word: "lifetime",
-        also: &["lifetimes", "median"],
+        also: &["lifetimes", "median", "longest", "mean life", "mean_lifetime_ns"],
         text: "Death minus birth. Median and 90 % are right to 3 %; blocks that never died have none.",
     },
     Term {
@@ -93,6 +93,17 @@ pub const TERMS: [Term; 18] = [
         word: "crossed",
         also: &[],
         text: "Freed, or reallocated, by another thread than the one that allocated it.",
+    },
+    Term {
+        word: "failed",
+        also: &["largest failed"],
+        text: "Calls that returned no memory though a size was asked for. They are no births, and cost \
+               nothing.",
+    },
+    Term {
+        word: "frees",
+        also: &["freed", "deaths", "death"],
+        text: "Calls that released a block. The old blocks of realloc die as well, and are counted as grown.",
     },
     Term {
         word: "inclusive",
@@ -129,7 +140,8 @@ pub fn explain(word: &str) -> Result<String, String> {
     match TERMS.iter().find(is) {
         Some(term) => Ok(format!("{}: {}\n", term.word, term.text)),
         None => {
-            let words = TERMS.map(|term| term.word).join(", ");
+            let words: Vec<_> = TERMS.iter().map(|term| term.word).collect();
+            let words = words.join(", ");
             Err(format!("--explain: found {word:?}, expected one of {words}"))
         }
     }

@@ -3,18 +3,21 @@
 //! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! explain places  the terms; where memory comes from
-//! report          the summary as data
-//! notes sections  sentences for what stands out; tables
-//! screen          the summary on a screen
+//! explain sentence  the terms; sentences with names
+//! leaked places     what is never freed; where memory comes from
+//! report            the summary as data
+//! notes sections    sentences for what stands out; tables
+//! screen            the summary on a screen
 //! ```
 
 mod explain;
+mod leaked;
 mod notes;
 mod places;
 mod report;
 mod screen;
 mod sections;
+mod sentence;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -30,9 +33,9 @@ use crate::output::Output;
 use crate::paint::Paint;
 use crate::stacks::Naming;
 use crate::verdict::{Metric, Verdict};
-use crate::{reading, selection, shell};
+use crate::{fit, reading, selection, shell};
 
-pub use places::Cost;
+pub use places::{Cost, PlaceName};
 pub use report::Report;
 pub use screen::{head, text};
 
@@ -101,7 +104,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
             false => {
                 let on_terminal = options.output.path.is_none() && io::stdout().is_terminal();
                 let paint = if on_terminal { Paint::on_stdout() } else { Paint::OFF };
-                let width = if on_terminal { columns(io::stdout()) } else { None };
+                let width = if on_terminal { fit::columns(io::stdout()) } else { None };
                 screen::text(&report, &files, width, paint)
             }
         };
@@ -124,7 +127,7 @@ pub fn of_run(
     let report = report(traces, &Naming::default(), files, true, messages)?;
     if with_screen {
         let paint = Paint::on(&io::stderr());
-        let text = screen::text(&report, files, columns(io::stderr()), paint);
+        let text = screen::text(&report, files, fit::columns(io::stderr()), paint);
         // Standard error may be closed.
         let _ = io::stderr().write_all(text.as_bytes());
     }
@@ -167,24 +170,17 @@ fn json(report: &Report) -> Result<String> {
 
 fn judge(verdict: &Verdict, report: &Report, messages: Messages) -> Option<ExitCode> {
     let numbers = &report.numbers;
-    let figure = |metric| {
-        Some(match metric {
-            Metric::Peak => numbers.peak_bytes,
-            Metric::PeakBlocks => numbers.peak_blocks,
-            Metric::Leaked => numbers.leaked_bytes,
-            Metric::LiveAtEnd => numbers.live_at_end_bytes,
-            Metric::Allocations => numbers.allocations,
-            Metric::Allocated => numbers.allocated_bytes,
-            Metric::Temporary => numbers.temporary,
-            Metric::Grown => numbers.grown,
-            Metric::Crossed => numbers.crossed,
-            Metric::Failed => numbers.failed,
-        })
+    let figure = |metric| match metric {
+        Metric::Peak => numbers.peak_bytes,
+        Metric::PeakBlocks => numbers.peak_blocks,
+        Metric::Leaked => numbers.leaked_bytes,
+        Metric::LiveAtEnd => numbers.live_at_end_bytes,
+        Metric::Allocations => numbers.allocations,
+        Metric::Allocated => numbers.allocated_bytes,
+        Metric::Temporary => numbers.temporary,
+        Metric::Grown => numbers.grown,
+        Metric::Crossed => numbers.crossed,
+        Metric::Failed => numbers.failed,
     };
     verdict.judge(figure, messages)
-}
-
-/// The columns of a terminal, if it is one.
-fn columns(output: impl std::os::fd::AsFd) -> Option<usize> {
-    terminal_size::terminal_size_of(output).map(|(terminal_size::Width(width), _)| width.into())
 }

@@ -2,9 +2,11 @@
 
 use mallook_analysis::Chains;
 
-use super::places::{Cost, PlaceRow};
+use super::places::PlaceRow;
 use super::report::{Note, Report};
-use crate::units::{count, short_size, size, span};
+use super::sentence::{Part, Sentence};
+use crate::paused;
+use crate::units::{count, counted, short_size, size, span};
 
 /// Sentences at the most.
 const MOST: usize = 5;
@@ -17,6 +19,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 /// What stands out, most of all first. `files` is how a command line names the traces.
 pub fn of(report: &Report, chains: Option<&Chains>, files: &str) -> Vec<Note> {
     let all = [
+        pauses(report, files),
         failures(report, files),
         leak(report, files),
         growth(report, files),
@@ -30,8 +33,22 @@ pub fn of(report: &Report, chains: Option<&Chains>, files: &str) -> Vec<Note> {
     all.into_iter().flatten().take(MOST).collect()
 }
 
-fn note(about: &'static str, text: String, command: String) -> Option<Note> {
-    Some(Note { about, text, command })
+fn note(about: &'static str, text: impl Into<Sentence>, command: String) -> Option<Note> {
+    Some(Note { about, text: text.into(), command })
+}
+
+/// What a pause does to the figures.
+fn pauses(report: &Report, files: &str) -> Option<Note> {
+    if report.coverage.pauses == 0 {
+        return None;
+    }
+    let when = match &paused::words(&report.paused, report.duration_ns)[..] {
+        // A ring has overwritten all markers.
+        "" => paused::times(report.coverage.pauses),
+        when => when.to_owned(),
+    };
+    let text = format!("paused {when}: what was freed then seems to live");
+    note("pauses", text, format!("mallook timeline {files}"))
 }
 
 fn failures(report: &Report, files: &str) -> Option<Note> {
@@ -39,7 +56,7 @@ fn failures(report: &Report, files: &str) -> Option<Note> {
     if failed == 0 {
         return None;
     }
-    let text = format!("{} allocations failed", count(failed));
+    let text = format!("{} failed", counted(failed, "allocation"));
     note("failed", text, format!("mallook stats {files}"))
 }
 
@@ -51,26 +68,18 @@ fn leak(report: &Report, files: &str) -> Option<Note> {
         return None;
     }
     let mut most: Vec<&PlaceRow> = report.places.iter().collect();
-    most.sort_by_key(|place| std::cmp::Reverse(place.cost.live_at_end_bytes));
-    // What looks like libstdc++'s emergency pool was told apart already.
-    let pool = numbers.live_at_end_bytes - numbers.leaked_bytes;
-    let is_pool =
-        |cost: &Cost| pool != 0 && cost.live_at_end_blocks == 1 && cost.live_at_end_bytes == pool;
-    let is_share = |place: &&&PlaceRow| place.cost.live_at_end_bytes >= numbers.leaked_bytes / 10;
-    let parts = most.iter().filter(|place| !is_pool(&place.cost)).take(3).filter(is_share);
-    let parts: Vec<_> = parts
-        .map(|place| {
-            let of = if place.size.is_some() { "of " } else { "" };
-            format!("{} {of}{}", short_size(place.cost.live_at_end_bytes), place.brief())
-        })
-        .collect();
-    let text = format!(
-        "{} never freed{}{}",
-        size(numbers.leaked_bytes),
-        if parts.is_empty() { "" } else { ": " },
-        parts.join(", ")
-    );
-    note("leaked", text, format!("mallook leaks {files}"))
+    most.sort_by_key(|place| std::cmp::Reverse(place.leaked_bytes));
+    let is_share = |place: &&&PlaceRow| place.leaked_bytes >= numbers.leaked_bytes / 10;
+    let parts = most.iter().take(3).filter(is_share);
+    let mut text = vec![Part::Words(format!("{} never freed", size(numbers.leaked_bytes)))];
+    for (number, place) in parts.enumerate() {
+        let between = if number == 0 { ": " } else { ", " };
+        let of = if place.name.size.is_some() { "of " } else { "" };
+        let bytes = short_size(place.leaked_bytes);
+        text.push(Part::Words(format!("{between}{bytes} {of}")));
+        text.push(place.name.part(place.name.brief()));
+    }
+    note("leaked", Sentence(text), format!("mallook leaks {files}"))
 }
 
 /// Live memory grows from quarter to quarter of the time.
@@ -126,11 +135,11 @@ fn one_place(report: &Report, files: &str) -> Option<Note> {
         return None;
     }
     let text = format!(
-        "{share:.0} % of the peak, {} in {} blocks, comes from {}",
+        "{share:.0} % of the peak, {} in {}, comes from ",
         size(most.cost.at_peak_bytes),
-        count(most.cost.at_peak_blocks),
-        most.whole()
+        counted(most.cost.at_peak_blocks, "block")
     );
+    let text = Sentence(vec![Part::Words(text), most.name.part(most.name.whole())]);
     note("peak", text, format!("mallook stats {files}"))
 }
 
@@ -142,10 +151,10 @@ fn temporary(report: &Report, files: &str) -> Option<Note> {
     }
     let most = report.places.iter().max_by_key(|place| place.cost.temporary)?;
     let text = format!(
-        "{share:.0} % of the allocations are temporary; most, {}, are from {}",
-        count(most.cost.temporary),
-        most.whole()
+        "{share:.0} % of the allocations are temporary; most, {}, are from ",
+        count(most.cost.temporary)
     );
+    let text = Sentence(vec![Part::Words(text), most.name.part(most.name.whole())]);
     note("temporary", text, format!("mallook stats {files}"))
 }
 
@@ -155,12 +164,12 @@ fn copies(report: &Report, chains: Option<&Chains>, files: &str) -> Option<Note>
         return None;
     }
     let text = format!(
-        "{} reallocations moved their block and copied {}; the longest chain grew from {} to {} in {} steps",
-        count(chains.moved),
+        "{} moved their block and copied {}; the longest chain grew from {} to {} in {}",
+        counted(chains.moved, "reallocation"),
         size(chains.copied_bytes),
         size(chains.longest_sizes.0),
         size(chains.longest_sizes.1),
-        count(chains.longest)
+        counted(chains.longest, "step")
     );
     note("chain", text, format!("mallook stats {files}"))
 }
@@ -180,7 +189,7 @@ fn crossed(report: &Report, files: &str) -> Option<Note> {
 
 fn unknown(report: &Report, files: &str) -> Option<Note> {
     let numbers = &report.numbers;
-    if !report.complete
+    if !report.coverage.complete
         || percent(numbers.unknown_frees, numbers.frees) < 5.0
         || numbers.unknown_frees < 100
     {

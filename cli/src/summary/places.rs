@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use mallook_analysis::{Account, Figures, Function, Place};
-use mallook_reader::escape;
+use mallook_analysis::{Account, Figures, Place};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
+use super::leaked::Leaked;
+use super::sentence::Part;
+use crate::escape::{base_name, escape};
+use crate::fit::shorten;
 use crate::gather::Gathered;
+use crate::place::asking;
 use crate::units::count;
 
 /// What a part of all allocations has cost.
@@ -35,9 +40,22 @@ pub struct Cost {
     deaths: u64,
 }
 
-/// Where memory comes from: a function that asks for it, or a size of a thread.
+/// Where memory comes from, and what it costs.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlaceRow {
+    /// Where it comes from.
+    #[serde(flatten)]
+    pub name: PlaceName,
+    /// What it costs.
+    #[serde(flatten)]
+    pub cost: Cost,
+    /// Never freed, and no built-in suppression knows it.
+    pub leaked_bytes: u64,
+}
+
+/// Where memory comes from: a function that asks for it, or a size of a thread.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PlaceName {
     /// The function; frames of allocators and standard libraries are folded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub function: Option<String>,
@@ -56,9 +74,6 @@ pub struct PlaceRow {
     /// Its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,
-    /// What it costs.
-    #[serde(flatten)]
-    pub cost: Cost,
 }
 
 impl Cost {
@@ -102,12 +117,20 @@ impl Cost {
     }
 }
 
-/// Places, the largest share of the peak first. Call stacks that one function and line asks for memory
-/// through are one place.
-pub fn places(gathered: &Gathered) -> Vec<PlaceRow> {
+impl FromIterator<Cost> for Cost {
+    fn from_iter<I: IntoIterator<Item = Cost>>(costs: I) -> Cost {
+        let mut sum = Cost::default();
+        costs.into_iter().for_each(|cost| sum.add(&cost));
+        sum
+    }
+}
+
+/// Places, those of the largest cost of this kind first. Call stacks that one function and line asks for
+/// memory through are one place.
+pub fn places(gathered: &Gathered, leaked: &Leaked, cost: impl Fn(&Cost) -> u64) -> Vec<PlaceRow> {
     let Some(sites) = &gathered.figures.sites else { return Vec::new() };
     let figures = &gathered.figures;
-    let mut functions = BTreeMap::<(String, Option<String>), Cost>::new();
+    let mut functions = BTreeMap::<(String, Option<String>), (Cost, u64)>::new();
     let mut rows = Vec::new();
     for (number, place) in figures.replay.places().iter() {
         let account = sites.of(number);
@@ -115,80 +138,80 @@ pub fn places(gathered: &Gathered) -> Vec<PlaceRow> {
             continue;
         }
         let cost = Cost::of(&account, figures);
+        let leaked_bytes = leaked.of_place(number);
         match place {
             Place::Stack(trace, stack) => {
                 let Some(stacks) = gathered.stacks.get(trace as usize) else { continue };
-                let all = Function::of_stack(stacks, stack);
-                let blamed = all.get(Function::blamed(&all));
-                let key = blamed
-                    .map_or((String::from("?"), None), |it| (it.name.clone(), it.source.clone()));
-                functions.entry(key).or_default().add(&cost);
+                let (sum, leaks) = functions.entry(asking(stacks, stack)).or_default();
+                sum.add(&cost);
+                *leaks = leaks.saturating_add(leaked_bytes);
             }
             Place::Size(thread, size) | Place::Sizes(thread, size) => {
                 let thread = figures.replay.threads().get(thread);
                 let summary = gathered.summaries.get(thread.trace as usize);
                 let names = summary.map_or(&[][..], |summary| &summary.threads);
                 let name = names.iter().find(|known| known.tid == thread.tid);
-                rows.push(PlaceRow {
-                    function: None,
-                    source: None,
+                let name = PlaceName {
                     size: Some(size),
                     is_class: matches!(place, Place::Sizes(..)),
                     tid: Some(thread.tid),
                     thread: name.map(|known| known.name.clone()),
-                    cost,
-                });
+                    ..PlaceName::default()
+                };
+                rows.push(PlaceRow { name, cost, leaked_bytes });
             }
-            Place::Others => rows.push(PlaceRow {
-                function: Some("[others]".to_owned()),
-                source: None,
-                size: None,
-                is_class: false,
-                tid: None,
-                thread: None,
-                cost,
-            }),
+            Place::Others => {
+                let name =
+                    PlaceName { function: Some("[others]".to_owned()), ..PlaceName::default() };
+                rows.push(PlaceRow { name, cost, leaked_bytes });
+            }
         }
     }
-    rows.extend(functions.into_iter().map(|((function, source), cost)| PlaceRow {
-        function: Some(function),
-        source,
-        size: None,
-        is_class: false,
-        tid: None,
-        thread: None,
-        cost,
+    rows.extend(functions.into_iter().map(|((function, source), (cost, leaked_bytes))| {
+        let name = PlaceName { function: Some(function), source, ..PlaceName::default() };
+        PlaceRow { name, cost, leaked_bytes }
     }));
-    let key = |row: &PlaceRow| (row.cost.at_peak_bytes, row.cost.allocated_bytes);
+    let key = |row: &PlaceRow| (cost(&row.cost), row.cost.allocated_bytes);
     rows.sort_by_key(|row| std::cmp::Reverse(key(row)));
     rows
 }
 
-impl PlaceRow {
+impl PlaceName {
     /// The place in words, with the last part of its source, harmless for a terminal.
     pub fn whole(&self) -> String {
-        let source = self.source.as_deref().and_then(|source| source.rsplit('/').next());
-        match source {
-            Some(source) => format!("{} {}", self.words(), escape(source)),
+        match &self.source {
+            Some(source) => format!("{} {}", self.words(), base_name(source)),
             None => self.words(),
         }
     }
 
     /// The last part of its source, or the place in words if that is not known, harmless for a terminal.
     pub fn brief(&self) -> String {
-        let source = self.source.as_deref().and_then(|source| source.rsplit('/').next());
-        source.map_or_else(|| self.words(), |source| escape(source).into_owned())
+        let source = self.source.as_deref();
+        source.map_or_else(|| self.words(), |source| base_name(source).into_owned())
     }
 
     /// The place in words, harmless for a terminal.
     pub fn words(&self) -> String {
+        self.fitted(usize::MAX)
+    }
+
+    /// The same in this width, as far as names allow that.
+    pub fn fitted(&self, width: usize) -> String {
         match (&self.function, self.size) {
-            (Some(function), _) => escape(function).into_owned(),
+            (Some(function), _) => shorten(&escape(function), width),
             (None, Some(size)) => {
-                let thread = self.thread.as_deref().unwrap_or_default();
-                format!("{} B in {} {}", count(size), escape(thread), self.tid.unwrap_or(0))
+                let thread = escape(self.thread.as_deref().unwrap_or_default());
+                let (size, tid) = (count(size), self.tid.unwrap_or(0));
+                let figures = format!("{size} B in  {tid}").width();
+                format!("{size} B in {} {tid}", shorten(&thread, width.saturating_sub(figures)))
             }
             (None, None) => "?".to_owned(),
         }
+    }
+
+    /// A part of a sentence with this text of the place: that of a size is a figure.
+    pub fn part(&self, text: String) -> Part {
+        if self.function.is_some() { Part::Name(text) } else { Part::Words(text) }
     }
 }

@@ -1,11 +1,19 @@
 //! The summary as data: what `--json` prints, described by `docs/summary.schema.json`.
 
+use std::collections::HashSet;
+
 use mallook_analysis::{Account, Figures, Sums};
 use mallook_reader::{Ending, Summary};
 use serde::Serialize;
 
+use super::leaked::Leaked;
 use super::places::{Cost, PlaceRow, places};
+use super::sentence::Sentence;
+use crate::coverage::Coverage;
 use crate::gather::Gathered;
+use crate::mark::{self, Mark};
+use crate::paused::{self, Paused};
+use crate::suppress::Suppressed;
 
 /// The version of the schema: fields are added without a new one.
 const SCHEMA: u32 = 1;
@@ -17,12 +25,11 @@ const MOST_PLACES: usize = 2000;
 pub struct Report {
     /// The version of the schema.
     pub schema: u32,
-    /// Every event of every process is in the traces, and nothing is damaged.
-    pub complete: bool,
-    /// Calls that were overwritten or lost, as call moments.
-    pub missing_events: u64,
-    /// Damaged places of the traces.
-    pub damaged_places: u64,
+    /// What the traces cover. Blocks that died in a pause seem to live.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+    /// Of a cut: allocations before its range, of the blocks that live at its start.
+    pub inherited: u64,
     /// Start of the first trace, in Unix nanoseconds.
     pub start_unix_ns: u64,
     /// From there to the last event, in nanoseconds.
@@ -38,14 +45,26 @@ pub struct Report {
     pub processes: Vec<Process>,
     /// Allocations by size, in powers of two.
     pub sizes: Vec<Size>,
+    /// Each process but the oldest is a child of another one.
+    #[serde(skip)]
+    pub is_tree: bool,
     /// Where memory comes from is known by call stacks.
     pub has_stacks: bool,
     /// Where memory comes from, the largest share of the peak first.
     pub places: Vec<PlaceRow>,
     /// Places that are not in the list.
     pub more_places: u64,
+    /// What these cost.
+    #[serde(skip)]
+    pub more_cost: Cost,
     /// Live memory over time.
     pub timeline: Timeline,
+    /// Moments that somebody has named, in order of time.
+    pub marks: Vec<Mark>,
+    /// When recording paused: the first thousand pauses.
+    pub paused: Vec<Paused>,
+    /// What lives at the end and is no leak: what the built-in suppressions have taken out.
+    pub suppressed: Vec<Suppressed>,
     /// Sentences that stand out.
     pub notes: Vec<Note>,
 }
@@ -71,7 +90,7 @@ pub struct Numbers {
     pub live_at_end_bytes: u64,
     /// The blocks of those.
     pub live_at_end_blocks: u64,
-    /// Bytes of those without what looks like libstdc++'s emergency pool.
+    /// Bytes of those without what the built-in suppressions of `mallook leaks` take out.
     pub leaked_bytes: u64,
     /// Blocks that were freed at once.
     pub temporary: u64,
@@ -153,13 +172,13 @@ pub struct Note {
     /// What it is about, in one word.
     pub about: &'static str,
     /// The sentence, with its evidence.
-    pub text: String,
+    pub text: Sentence,
     /// The command that shows more.
     pub command: String,
 }
 
 impl Numbers {
-    fn of(sums: &Sums, start_ns: u64) -> Numbers {
+    fn of(sums: &Sums, leaked_bytes: u64, start_ns: u64) -> Numbers {
         Numbers {
             allocations: sums.born.blocks,
             allocated_bytes: sums.born.bytes,
@@ -170,7 +189,7 @@ impl Numbers {
             peak_time_ns: sums.peak.time_ns.saturating_sub(start_ns),
             live_at_end_bytes: sums.at_end.bytes,
             live_at_end_blocks: sums.at_end.blocks,
-            leaked_bytes: sums.at_end.bytes.saturating_sub(sums.pools.bytes),
+            leaked_bytes,
             temporary: sums.temporary,
             grown: sums.grown,
             crossed: sums.crossed,
@@ -183,36 +202,46 @@ impl Numbers {
 impl Report {
     /// The summary of what was gathered, without its notes.
     pub fn of(gathered: &Gathered) -> Report {
+        Report::by(gathered, |cost| cost.at_peak_bytes)
+    }
+
+    /// The same with the places of the largest cost of this kind first.
+    pub fn by(gathered: &Gathered, cost: impl Fn(&Cost) -> u64) -> Report {
         let figures = &gathered.figures;
         let starts = gathered.summaries.iter().map(|summary| summary.start_ns);
         let start_ns = starts.min().unwrap_or(0);
-        let (missing_events, damaged_places) = (gathered.missing(), gathered.damaged());
+        let pauses = gathered.summaries.iter().map(|summary| summary.pauses);
+        let pauses = pauses.fold(0, u64::saturating_add);
         let time = figures.lifetimes.as_ref().map(|lifetimes| &lifetimes.time);
         let quantile = |share| time.map_or(0, |time| time.quantile(share));
         let sizes = sizes(figures);
-        let mut places = places(gathered);
-        let more_places = places.len().saturating_sub(MOST_PLACES) as u64;
-        places.truncate(MOST_PLACES);
+        let leaked = Leaked::of(gathered);
+        let mut places = places(gathered, &leaked, cost);
+        let more = places.split_off(MOST_PLACES.min(places.len()));
         Report {
             schema: SCHEMA,
-            complete: missing_events == 0 && damaged_places == 0,
-            missing_events,
-            damaged_places,
+            coverage: Coverage::new(gathered.traces, gathered.missing(), pauses),
+            inherited: gathered.inherited,
             start_unix_ns: start_ns,
             duration_ns: figures.end_ns.saturating_sub(start_ns),
             temporary_threshold: figures.totals.threshold(),
-            numbers: Numbers::of(figures.totals.all(), start_ns),
+            numbers: Numbers::of(figures.totals.all(), leaked.all(), start_ns),
             lifetimes: Lifetimes {
                 median_ns: quantile(0.5),
                 p90_ns: quantile(0.9),
                 longest_ns: time.map_or(0, |time| time.most()),
             },
-            processes: processes(gathered, start_ns),
+            processes: processes(gathered, &leaked, start_ns),
             sizes,
+            is_tree: is_tree(&gathered.summaries),
             has_stacks: !gathered.stacks.is_empty(),
             places,
-            more_places,
+            more_places: more.len() as u64,
+            more_cost: more.iter().map(|row| row.cost).collect(),
             timeline: timeline(figures),
+            marks: mark::of(gathered.traces, start_ns),
+            paused: paused::of(gathered.traces, &figures.pauses, start_ns),
+            suppressed: leaked.suppressed,
             notes: Vec::new(),
         }
     }
@@ -241,7 +270,15 @@ fn timeline(figures: &Figures) -> Timeline {
     }
 }
 
-fn processes(gathered: &Gathered, start_ns: u64) -> Vec<Process> {
+fn is_tree(summaries: &[Summary]) -> bool {
+    let pids: HashSet<u32> = summaries.iter().map(|summary| summary.pid).collect();
+    let is_child = |summary: &&Summary| pids.contains(&summary.parent_pid);
+    // A process that calls exec has a trace for each program.
+    let oldest = summaries.iter().min_by_key(|summary| summary.start_ns).map(|oldest| oldest.pid);
+    summaries.iter().filter(|summary| Some(summary.pid) != oldest).all(|it| is_child(&it))
+}
+
+fn processes(gathered: &Gathered, leaked: &Leaked, start_ns: u64) -> Vec<Process> {
     let row = |(position, summary): (u32, &Summary)| Process {
         file: summary.file.to_string_lossy().into_owned(),
         program: summary.executable.clone(),
@@ -253,7 +290,11 @@ fn processes(gathered: &Gathered, start_ns: u64) -> Vec<Process> {
         exit_code: summary.exit_code,
         complete: summary.is_complete() && gathered.traces[position as usize].damage().0.is_empty(),
         threads: summary.threads.len() as u64 + summary.further_threads,
-        numbers: Numbers::of(gathered.figures.totals.of(position), start_ns),
+        numbers: Numbers::of(
+            gathered.figures.totals.of(position),
+            leaked.of_trace(position),
+            start_ns,
+        ),
     };
     let mut rows: Vec<_> = (0..).zip(&gathered.summaries).map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse((row.numbers.peak_bytes, row.numbers.allocations)));

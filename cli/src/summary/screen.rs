@@ -1,19 +1,25 @@
 //! The summary on a screen: 40 lines of 100 columns.
 
 use mallook_reader::{Ending, escape};
+use unicode_width::UnicodeWidthStr;
 
 use super::report::{Note, Numbers, Process, Report};
 use super::sections;
 use crate::chart::Chart;
-use crate::fit::shorten;
+use crate::coverage::CutRange;
+use crate::escape::base_name;
+use crate::fit::{words, wrapped};
+use crate::mark;
 use crate::paint::Paint;
-use crate::units::{count, size, span};
+use crate::units::{count, counted, exact_size, size, span};
 
 /// The width of the screen; a wider terminal gives more room to places.
 const WIDTH: usize = 100;
 const WIDEST: usize = 160;
 /// The height of the screen.
 const HEIGHT: usize = 40;
+/// Columns before a command of the next step.
+const NEXT: usize = 6;
 /// Rows of the chart, and of places at the least and at the most.
 const CHART: usize = 6;
 const PLACES: (usize, usize) = (4, 8);
@@ -21,28 +27,31 @@ const PLACES: (usize, usize) = (4, 8);
 /// The screen as text. `width`: that of the terminal, if there is one; `files`: how a command line names
 /// the traces.
 pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) -> String {
-    let width = width.unwrap_or(WIDTH).clamp(60, WIDEST);
+    let width = width.unwrap_or(WIDTH).min(WIDEST);
     let mut lines = header(report, width, paint);
     lines.push(String::new());
-    lines.extend(figures(report, paint));
+    lines.extend(figures(report, width, paint));
     match report.numbers.peak_bytes {
         0 => lines.push(String::new()),
         _ => lines.extend(chart(report, width, paint)),
     }
+    lines.extend(mark::list(&report.marks, paint));
     match report.processes.len() {
         1 => lines.extend(sections::sizes(report, width, paint)),
         _ => lines.extend(sections::processes(report, width, paint)),
     }
     lines.push(String::new());
-    let mut end: Vec<String> = report.notes.iter().map(|it| note(it, width, paint)).collect();
+    let mut end: Vec<String> = report.notes.iter().flat_map(|it| note(it, width, paint)).collect();
     if !end.is_empty() {
         end.insert(0, String::new());
     }
-    end.extend(next(report, files, paint));
-    let rows = HEIGHT.saturating_sub(lines.len() + 1 + end.len()).clamp(PLACES.0, PLACES.1);
+    end.extend(next(report, files, width, paint));
+    let rows = HEIGHT.saturating_sub(lines.len() + 2 + end.len()).clamp(PLACES.0, PLACES.1);
     lines.extend(sections::places(report, width, rows, paint));
     lines.extend(end);
     lines.push(String::new());
+    // Of what is empty, no more is left than one blank line.
+    lines.dedup_by(|one, other| one.is_empty() && other.is_empty());
     lines.join("\n")
 }
 
@@ -50,21 +59,19 @@ pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) ->
 pub fn head(report: &Report, width: usize, paint: Paint) -> String {
     let mut lines = header(report, width, paint);
     lines.push(String::new());
-    lines.extend(figures(report, paint));
+    lines.extend(figures(report, width, paint));
     lines.push(String::new());
     lines.join("\n")
 }
 
-/// A sentence in a line, with the command that shows more.
-fn note(note: &Note, width: usize, paint: Paint) -> String {
+/// A sentence with the command that shows more, in one line or several.
+fn note(note: &Note, width: usize, paint: Paint) -> Vec<String> {
     let command = format!("→ {}", note.command.split(' ').nth(1).unwrap_or_default());
-    let room = width.saturating_sub(command.chars().count() + 3);
-    format!("• {} {}", shorten(&note.text, room), paint.dim(&command))
-}
-
-/// The last part of a path.
-fn base(path: &str) -> String {
-    escape(path.rsplit('/').next().unwrap_or_default()).into_owned()
+    let text = note.text.fitted(width.saturating_sub(command.width() + 3));
+    let words = format!("• {text}");
+    let mut parts: Vec<_> = words.split(' ').map(str::to_owned).collect();
+    parts.push(paint.dim(&command));
+    wrapped(&parts, " ", 2, width)
 }
 
 fn ended(process: &Process) -> String {
@@ -76,49 +83,59 @@ fn ended(process: &Process) -> String {
 
 fn header(report: &Report, width: usize, paint: Paint) -> Vec<String> {
     let host = report.processes.first().map_or(String::new(), |it| escape(&it.host).into_owned());
+    let (date, time) = (date(report.start_unix_ns), span(report.duration_ns));
     let first = match &report.processes[..] {
-        [only] => format!(
-            "{} · process {} on {host} · {} · {} · {}",
-            paint.bold(&base(&only.program)),
-            only.pid,
-            date(report.start_unix_ns),
-            span(report.duration_ns),
-            ended(only)
-        ),
+        [only] => vec![
+            paint.bold(&base_name(&only.program)),
+            format!("process {} on {host}", only.pid),
+            date,
+            time,
+            match report.coverage.cut {
+                Some(CutRange { until_ns: Some(_), .. }) => "cut off".to_owned(),
+                _ => ended(only),
+            },
+        ],
         all => {
-            let oldest = all
-                .iter()
-                .min_by_key(|it| it.start_ns)
-                .map_or(String::new(), |it| base(&it.program));
-            format!(
-                "{} and its tree · {} processes on {host} · {} · {}",
-                paint.bold(&oldest),
-                count(all.len() as u64),
-                date(report.start_unix_ns),
-                span(report.duration_ns)
-            )
+            let oldest = all.iter().min_by_key(|it| it.start_ns);
+            let oldest = oldest.map_or(String::new(), |it| base_name(&it.program).into_owned());
+            vec![
+                match report.is_tree {
+                    true => format!("{} and its tree", paint.bold(&oldest)),
+                    false => format!("{} and others", paint.bold(&oldest)),
+                },
+                format!("{} processes on {host}", count(all.len() as u64)),
+                date,
+                time,
+            ]
         }
     };
-    let numbers = &report.numbers;
-    let there = numbers.allocations.saturating_add(numbers.frees).saturating_add(numbers.grown);
-    let state = if report.complete {
-        paint.good("complete: every event is in the trace")
-    } else {
-        let mut parts = Vec::new();
-        if report.missing_events != 0 {
-            parts.push(format!("{} events are missing", count(report.missing_events)));
+    let mut lines = wrapped(&first, " · ", 2, width);
+    if let Some(range) = report.coverage.range() {
+        let blocks = counted(report.inherited, "block");
+        let text = match report.inherited {
+            0 => range,
+            _ => format!("{range}; figures include {blocks} of before, which live at its start"),
+        };
+        lines.extend(words(&text, 2, width));
+    }
+    match report.coverage.gaps() {
+        None if report.coverage.cut.is_some() => {
+            lines.push(paint.good("complete: every event of the range is in the trace"));
         }
-        if report.damaged_places != 0 {
-            parts.push(format!("{} places are damaged", count(report.damaged_places)));
+        None => lines.push(paint.good("complete: every event is in the trace")),
+        Some(gaps) => {
+            let said =
+                format!("NOT COMPLETE: {gaps}; figures cover {}", counted(there(report), "event"));
+            lines.extend(words(&said, 2, width).iter().map(|line| paint.bad(line)));
         }
-        let line = format!(
-            "NOT COMPLETE: {}; figures cover the {} that are there",
-            parts.join(", "),
-            count(there)
-        );
-        paint.bad(&shorten(&line, width))
-    };
-    vec![first, state]
+    }
+    lines
+}
+
+/// The events that figures cover, releases of unknown blocks and failures included.
+fn there(report: &Report) -> u64 {
+    let Numbers { allocations, frees, grown, unknown_frees, failed, .. } = report.numbers;
+    [frees, grown, unknown_frees, failed].into_iter().fold(allocations, u64::saturating_add)
 }
 
 /// A date and time in UTC: `2026-11-26 10:04:05 UTC`.
@@ -147,70 +164,68 @@ fn share(part: u64, whole: u64) -> String {
     }
 }
 
-fn figures(report: &Report, paint: Paint) -> Vec<String> {
+/// The figures, each in a line where there is room.
+fn figures(report: &Report, width: usize, paint: Paint) -> Vec<String> {
     let numbers = &report.numbers;
-    let seconds = report.duration_ns as f64 / 1e9;
-    let rate = match seconds > 0.0 {
-        true => format!(", {} a second", count((numbers.allocations as f64 / seconds) as u64)),
-        false => String::new(),
-    };
-    let line = |name: &str, value: String| format!("{} {value}", paint.dim(&format!("{name:<12}")));
-    let exact = |bytes: u64| format!("({} B)", count(bytes));
     let per = |part: u64| share(part, numbers.allocations);
-    let lifetimes = &report.lifetimes;
-    let mut lines = vec![
-        line(
-            "peak",
-            format!(
-                "{} {} in {} blocks, after {}",
-                paint.peak(&size(numbers.peak_bytes)),
-                exact(numbers.peak_bytes),
-                count(numbers.peak_blocks),
-                span(numbers.peak_time_ns)
-            ),
-        ),
-        line(
-            "allocated",
-            format!(
-                "{} in {} allocations{rate}",
-                paint.bold(&size(numbers.allocated_bytes)),
-                count(numbers.allocations)
-            ),
-        ),
-        line(
-            "live at end",
-            format!(
-                "{} {} in {} blocks{}",
-                paint.bold(&size(numbers.live_at_end_bytes)),
-                exact(numbers.live_at_end_bytes),
-                count(numbers.live_at_end_blocks),
-                pool(numbers)
-            ),
-        ),
+    let line = |name: &str, mut parts: Vec<String>, between: &str| {
+        parts[0] = format!("{} {}", paint.dim(&format!("{name:<12}")), parts[0]);
+        wrapped(&parts, between, 13, width)
+    };
+    // Only what is read first is bright.
+    let exact = |bright: String, bytes: u64| exact_size(bytes).replacen(&size(bytes), &bright, 1);
+    let peak = exact(paint.peak(&size(numbers.peak_bytes)), numbers.peak_bytes);
+    let peak = vec![
+        format!("{peak} in {}", counted(numbers.peak_blocks, "block")),
+        format!("after {}", span(numbers.peak_time_ns)),
     ];
-    let mut kinds =
-        vec![format!("temporary {}{}", count(numbers.temporary), per(numbers.temporary))];
-    kinds.push(format!("grown {}{}", count(numbers.grown), per(numbers.grown)));
-    kinds.push(format!("crossed {}{}", count(numbers.crossed), per(numbers.crossed)));
-    kinds.push(format!("failed {}", count(numbers.failed)));
-    lines.push(line("of these", kinds.join(" · ")));
-    lines.push(line(
-        "lifetime",
-        format!(
-            "median {} · 90 % up to {} · longest {}",
-            span(lifetimes.median_ns),
-            span(lifetimes.p90_ns),
-            span(lifetimes.longest_ns)
-        ),
-    ));
-    lines
+    let allocated = paint.bold(&size(numbers.allocated_bytes));
+    let mut allocated =
+        vec![format!("{allocated} in {}", counted(numbers.allocations, "allocation"))];
+    let cut = report.coverage.cut;
+    let (since_ns, until_ns) = cut.map_or((0, None), |it| (it.since_ns, it.until_ns));
+    let end_ns = until_ns.unwrap_or(report.duration_ns).min(report.duration_ns);
+    let seconds = end_ns.saturating_sub(since_ns) as f64 / 1e9;
+    if seconds > 0.0 {
+        let of_range = numbers.allocations.saturating_sub(report.inherited) as f64;
+        allocated.push(format!("{} a second", count((of_range / seconds) as u64)));
+    }
+    let end = exact(paint.bold(&size(numbers.live_at_end_bytes)), numbers.live_at_end_bytes);
+    let mut end = vec![format!("{end} in {}", counted(numbers.live_at_end_blocks, "block"))];
+    end.extend(suppressed(numbers));
+    let temporary = match report.temporary_threshold {
+        0 => "temporary".to_owned(),
+        most => format!("temporary (at most {} later)", counted(most, "birth")),
+    };
+    let kinds = vec![
+        format!("{temporary} {}{}", count(numbers.temporary), per(numbers.temporary)),
+        format!("grown {}{}", count(numbers.grown), per(numbers.grown)),
+        format!("crossed {}{}", count(numbers.crossed), per(numbers.crossed)),
+        format!("failed {}", count(numbers.failed)),
+    ];
+    let lifetimes = &report.lifetimes;
+    let lifetime = match numbers.frees.saturating_add(numbers.grown) {
+        0 => vec!["no block has died".to_owned()],
+        _ => vec![
+            format!("median {}", span(lifetimes.median_ns)),
+            format!("90 % up to {}", span(lifetimes.p90_ns)),
+            format!("longest {}", span(lifetimes.longest_ns)),
+        ],
+    };
+    [
+        line("peak", peak, ", "),
+        line("allocated", allocated, ", "),
+        line("live at end", end, ", "),
+        line("of these", kinds, " · "),
+        line("lifetime", lifetime, " · "),
+    ]
+    .concat()
 }
 
-fn pool(numbers: &Numbers) -> String {
-    match numbers.live_at_end_bytes - numbers.leaked_bytes {
-        0 => String::new(),
-        pool => format!(", of which {} looks like libstdc++'s emergency pool", size(pool)),
-    }
+/// What is no leak of what lives at the end.
+fn suppressed(numbers: &Numbers) -> Option<String> {
+    let bytes = numbers.live_at_end_bytes.saturating_sub(numbers.leaked_bytes);
+    (bytes != 0).then(|| format!("{} of it suppressed", size(bytes)))
 }
 
 fn chart(report: &Report, width: usize, paint: Paint) -> Vec<String> {
@@ -226,10 +241,10 @@ fn chart(report: &Report, width: usize, paint: Paint) -> Vec<String> {
 }
 
 /// The commands of the next step: those of the sentences first.
-fn next(report: &Report, files: &str, paint: Paint) -> Vec<String> {
+fn next(report: &Report, files: &str, width: usize, paint: Paint) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     if files.is_empty() {
-        let keep = "without --no-keep, the traces stay for mallook leaks, mallook timeline and mallook stats";
+        let keep = "without --no-keep, traces stay for mallook leaks, timeline and stats";
         return vec![paint.dim(keep)];
     }
     let of_notes = report.notes.iter().map(|note| note.command.clone());
@@ -242,12 +257,18 @@ fn next(report: &Report, files: &str, paint: Paint) -> Vec<String> {
     if !report.has_stacks {
         commands.truncate(2);
         commands.push(
-            "mallook run --summary --stacks -- PROGRAM     says which functions allocate"
-                .to_owned(),
+            "mallook run --summary --stacks -- PROGRAM   says which functions allocate".to_owned(),
         );
     }
     let line = |(place, command): (usize, &String)| {
         let name = if place == 0 { "next:" } else { "" };
+        // A line that goes on can be pasted as well.
+        let command = match command.strip_suffix(files) {
+            Some(start) if NEXT + command.width() > width => {
+                format!("{start}\\\n{:NEXT$}{files}", "")
+            }
+            _ => command.clone(),
+        };
         format!("{} {command}", paint.dim(&format!("{name:<5}")))
     };
     commands.iter().enumerate().map(line).collect()

@@ -1,44 +1,65 @@
 //! Tables of the screen: sizes, processes, places.
 
-use mallook_reader::escape;
-
 use super::places::{Cost, PlaceRow};
 use super::report::{Numbers, Report};
-use crate::fit::{fill, shorten};
+use crate::escape::{base_name, escape};
+use crate::fit::{fill, pad, shorten};
 use crate::paint::Paint;
-use crate::units::{count, short_size, size};
+use crate::units::{count, others, short_size, size};
 
 /// Rows of sizes and of processes.
 const SIZES: usize = 6;
 const PROCESSES: usize = 6;
-/// Width of a number behind a name, and of all of them.
+/// The least width of a name, which two sizes fit into, and that of a number behind it.
+const NAME: usize = LABEL + 1;
+const LABEL: usize = 21;
 const NUMBER: usize = 12;
-const NUMBERS: usize = 5 * NUMBER - 2;
+/// The heads of the numbers of a row.
+const HEADS: [&str; 5] = ["at peak", "never freed", "allocations", "allocated", "temporary"];
 
-/// The numbers of a row, each in a column of its own.
-fn numbers(cost: &Cost) -> String {
-    let cells = [
+/// The numbers of a row.
+fn numbers(cost: &Cost) -> [String; 5] {
+    [
         short_size(cost.at_peak_bytes),
         short_size(cost.live_at_end_bytes),
         count(cost.allocations),
         short_size(cost.allocated_bytes),
         count(cost.temporary),
-    ];
-    columns(&cells)
+    ]
 }
 
-/// Numbers in columns.
-fn columns(cells: &[impl AsRef<str>]) -> String {
-    let cell = |(place, cell): (usize, &str)| {
-        let width = if place == 0 { NUMBER - 2 } else { NUMBER };
-        format!("{cell:>width$}")
-    };
-    cells.iter().map(AsRef::as_ref).enumerate().map(cell).collect()
+/// The columns that a screen has room for: the fewer, the narrower it is.
+#[derive(Clone, Copy)]
+struct Columns {
+    name: usize,
+    numbers: usize,
 }
 
-fn heads(name: &str, width: usize, paint: Paint) -> String {
-    let cells = ["at peak", "never freed", "allocations", "allocated", "temporary"];
-    paint.dim(&format!("{}{}", fill(name, width.saturating_sub(NUMBERS)), columns(&cells)))
+impl Columns {
+    /// Those of this number of figures.
+    fn of(width: usize, numbers: usize) -> Columns {
+        let numbers = ((width + 2).saturating_sub(NAME) / NUMBER).clamp(1, numbers);
+        Columns { name: width.saturating_sub(numbers * NUMBER - 2).max(NAME), numbers }
+    }
+
+    /// The room of a name, which ends before its numbers do begin.
+    fn room(self) -> usize {
+        self.name - 1
+    }
+
+    /// A name of this room, and its numbers.
+    fn line(self, name: &str, numbers: &[impl AsRef<str>]) -> String {
+        let mut line = name.to_owned() + " ";
+        for (place, number) in numbers.iter().take(self.numbers).enumerate() {
+            let width = if place == 0 { NUMBER - 2 } else { NUMBER };
+            line.push_str(&format!("{:>width$}", number.as_ref()));
+        }
+        line
+    }
+
+    fn heads(self, name: &str, heads: &[&str], paint: Paint) -> String {
+        paint.dim(&self.line(&fill(name, self.room()), heads))
+    }
 }
 
 /// Sizes in at most [`SIZES`] groups that follow each other, of about as many allocations.
@@ -59,22 +80,22 @@ pub fn sizes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
         let (_, small) = groups.remove(least);
         groups[least].1.add(&small);
     }
-    let mut lines = vec![heads("size", width, paint)];
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let columns = Columns::of(width, HEADS.len());
+    let mut lines = vec![columns.heads("size", &HEADS, paint)];
     let mut before = None;
-    let room = width.saturating_sub(NUMBERS);
+    let room = columns.room() - LABEL;
     for (up_to, cost) in groups {
         let name = match before {
             None => format!("up to {}", size(up_to)),
             Some(before) => format!("{} to {}", size(before + 1), size(up_to)),
         };
         before = Some(up_to);
-        let bar = bar(cost.allocations, report.numbers.allocations, room.saturating_sub(26));
-        lines.push(format!(
-            "{}{}{}",
-            fill(&name, 24),
-            paint.live(&fill(&bar, room - 24)),
-            numbers(&cost)
-        ));
+        let bar = bar(cost.allocations, report.numbers.allocations, room);
+        let name = fill(&name, LABEL) + &paint.live(&fill(&bar, room));
+        lines.push(columns.line(&name, &numbers(&cost)));
     }
     lines
 }
@@ -88,15 +109,9 @@ fn bar(part: u64, whole: u64, width: usize) -> String {
 
 /// A row a process, and the sum.
 pub fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
-    let room = width.saturating_sub(NUMBERS + NUMBER);
-    let all = &report.processes;
-    let more = all.len().saturating_sub(PROCESSES);
-    let name = match more {
-        0 => "process".to_owned(),
-        more => format!("process [and {} others]", count(more as u64)),
-    };
-    let cells = ["pid", "peak", "never freed", "allocations", "allocated", "temporary"];
-    let mut lines = vec![paint.dim(&format!("{}{}", fill(&name, room), columns(&cells)))];
+    let heads = ["pid", "peak", "never freed", "allocations", "allocated", "temporary"];
+    let columns = Columns::of(width, heads.len());
+    let mut lines = vec![columns.heads("process", &heads, paint)];
     let row = |name: &str, pid: String, numbers: &Numbers| {
         let cells = [
             pid,
@@ -106,17 +121,22 @@ pub fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
             short_size(numbers.allocated_bytes),
             count(numbers.temporary),
         ];
-        format!("{}{}", fill(name, room.saturating_sub(1)) + " ", columns(&cells))
+        columns.line(&fill(name, columns.room()), &cells)
     };
-    let largest = all.iter().take(PROCESSES);
+    let largest = report.processes.iter().take(PROCESSES);
     lines.extend(largest.map(|it| row(&escape(&it.program), it.pid.to_string(), &it.numbers)));
+    lines.extend(rest(report.processes.len().saturating_sub(PROCESSES) as u64, paint));
     lines.push(row("all: peak of the sum", String::new(), &report.numbers));
     lines
 }
 
-/// The places with the largest shares of the peak, and with most that was never freed, in so many rows.
+/// A line for rows that are not there.
+fn rest(more: u64, paint: Paint) -> Option<String> {
+    (more != 0).then(|| paint.dim(&format!("[{}]", others(more))))
+}
+
+/// The places with the largest shares of the peak, and with most that was never freed, in `rows` rows.
 pub fn places(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<String> {
-    let room = width.saturating_sub(NUMBERS);
     let all = report.places.len();
     let mut shown: Vec<usize> = (0..all.min(rows.div_ceil(2))).collect();
     // The other half are those with the most that was never freed.
@@ -129,33 +149,44 @@ pub fn places(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<S
         }
     }
     shown.sort_unstable();
-    let more = (all - shown.len()) as u64 + report.more_places;
-    let name = if report.has_stacks { "who allocates" } else { "size and thread" };
-    let name = match more {
-        0 => name.to_owned(),
-        more => format!("{name} [and {} others]", count(more)),
-    };
-    let mut lines = vec![heads(&name, width, paint)];
-    for &place in &shown {
-        let row = &report.places[place];
-        lines.push(format!("{} {}", label(row, room.saturating_sub(1)), numbers(&row.cost)));
+    if shown.is_empty() {
+        return Vec::new();
     }
+    let name = if report.has_stacks { "who allocates" } else { "size and thread" };
+    let columns = Columns::of(width, HEADS.len());
+    let mut lines = vec![columns.heads(name, &HEADS, paint)];
+    lines.extend(shown.iter().map(|&place| {
+        let row = &report.places[place];
+        columns.line(&label(row, columns.room()), &numbers(&row.cost))
+    }));
+    lines.extend(rest((all - shown.len()) as u64 + report.more_places, paint));
     lines
 }
 
 /// Function and line in this width.
 fn label(row: &PlaceRow, width: usize) -> String {
-    let words = row.words();
-    let Some(source) = &row.source else { return fill(&words, width) };
-    let source = escape(source.rsplit('/').next().unwrap_or_default()).into_owned();
-    let source = shorten(&source, width / 2);
+    let Some(source) = &row.name.source else { return pad(&row.name.fitted(width), width) };
+    let source = shorten(&base_name(source), width / 2);
     let room = width.saturating_sub(source.chars().count() + 1);
-    fill(&format!("{} {source}", shorten(&words, room)), width)
+    fill(&format!("{} {source}", row.name.fitted(room)), width)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_screen_has_fewer_columns() {
+        for width in 0..300 {
+            let columns = Columns::of(width, 5);
+            let line = columns.line(&fill("name", columns.room()), &HEADS);
+            assert!(line.len() == width.max(NAME + NUMBER - 2), "{width}: {line:?}");
+        }
+        assert_eq!(
+            [1, 33, 44, 80, 100].map(|width| Columns::of(width, 5).numbers),
+            [1, 1, 2, 5, 5]
+        );
+    }
 
     #[test]
     fn bars() {

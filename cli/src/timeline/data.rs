@@ -1,8 +1,11 @@
 //! Lines over time, of all processes and of each.
 
 use mallook_analysis::{Figures, Interval, Peak, Timeline};
-use mallook_reader::{Trace, escape};
+use mallook_reader::Trace;
 
+use crate::escape::base_name;
+use crate::mark::Mark;
+use crate::paused::Paused;
 use crate::plot::Range;
 
 /// What lived over time, in all processes or in one.
@@ -21,6 +24,16 @@ pub struct Line {
     pub intervals: Vec<Interval>,
     /// The peak.
     pub peak: Peak,
+}
+
+/// What others have said of the run.
+pub struct Said {
+    /// The moments that have a name.
+    pub marks: Vec<Mark>,
+    /// When recording paused.
+    pub paused: Vec<Paused>,
+    /// The time from the start to the last event, in nanoseconds.
+    pub span_ns: u64,
 }
 
 /// The lines of all figures: that of all processes first.
@@ -46,7 +59,7 @@ pub fn of(traces: &[Trace], figures: &Figures) -> Vec<Line> {
 fn program(trace: &Trace) -> String {
     let header = trace.header();
     let path = String::from_utf8_lossy(header.executable()).into_owned();
-    escape(path.rsplit('/').next().unwrap_or_default()).into_owned()
+    base_name(&path).into_owned()
 }
 
 impl Line {
@@ -60,7 +73,7 @@ impl Line {
         self.intervals.iter().map(range).collect()
     }
 
-    /// A number of each interval, as so many a second, in so many columns: the mean of each.
+    /// A number of each interval, as a rate a second, in `columns` columns: the mean of each.
     pub fn rates(&self, columns: usize, number: impl Fn(&Interval) -> u64) -> Vec<Range> {
         let used = self.intervals.len().max(1);
         let rate = |column: usize| {

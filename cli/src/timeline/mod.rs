@@ -19,12 +19,15 @@ use std::thread;
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use mallook_analysis::{Figures, Wanted};
-use mallook_reader::{MergedEvents, Missing, Trace};
+use mallook_reader::{MergedEvents, Trace};
 
+use crate::coverage::Coverage;
+use crate::mark;
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
-use crate::{plot, progress, reading, selection};
+use crate::progress::Bar;
+use crate::{paused, plot, reading, selection};
 
 const HELP: &str = "\
 Examples:
@@ -32,7 +35,7 @@ Examples:
   mallook timeline --format svg -o live.svg mallook.out
   mallook timeline --format csv mallook.out > live.csv
 
-Time is cut into 2,000 intervals at the most. Each has the least and the most that lived in it, looked
+Time is cut into 2,000 intervals at the most. Each has the least and the most that lived in it, looked \
 at after every event: a peak of one event is seen, however long the run.
 
 Columns of csv:
@@ -42,6 +45,7 @@ Columns of csv:
   least_bytes, most_bytes     live bytes
   least_blocks, most_blocks   live blocks
   births, born_bytes, deaths  in the interval; a reallocation is one birth and one death
+  marks                       the named moments in the interval, in rows of all processes
 
 Exit codes:
   0  all was read
@@ -76,24 +80,25 @@ pub struct Options {
     pub output: Output,
 }
 
-/// Events after which the bar moves.
-const STEP: u64 = 1 << 14;
-
 /// Prints the lines; the exit code says whether all could be read.
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     reading::read(&options.traces, &options.output, messages, |traces, output| {
         let on_terminal = options.output.path.is_none() && io::stdout().is_terminal();
         let figures = figures(traces, !on_terminal);
         let lines = data::of(traces, &figures);
+        let start_ns = lines.first().map_or(0, |all| all.start_ns);
+        let said = data::Said {
+            marks: mark::of(traces, start_ns),
+            paused: paused::of(traces, &figures.pauses, start_ns),
+            span_ns: figures.end_ns.saturating_sub(start_ns),
+        };
         let text = match options.format {
             Format::Text => {
                 let paint = if on_terminal { Paint::on_stdout() } else { Paint::OFF };
-                let is_whole = |it: &Trace| Missing::of(it).is_none() && it.damage().0.is_empty();
-                let complete = traces.iter().all(is_whole);
-                screen::text(&lines, complete, plot::width(on_terminal), paint)
+                screen::text(&lines, &said, &Coverage::of(traces), plot::width(on_terminal), paint)
             }
-            Format::Csv => csv::text(&lines),
-            Format::Svg => svg::text(&lines),
+            Format::Csv => csv::text(&lines, &said.marks),
+            Format::Svg => svg::text(&lines, &said),
         };
         output.write_all(text.as_bytes()).context("cannot write the output")
     })
@@ -101,18 +106,14 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
 
 fn figures(traces: &[Trace], with_bar: bool) -> Figures {
     let wanted = Wanted { timeline: true, timelines: traces.len() > 1, ..Wanted::default() };
-    let bar = progress::bar(traces, with_bar);
+    let mut bar = Bar::new(traces, with_bar);
     let figures = thread::scope(|scope| {
         let mut events = MergedEvents::prefetching(traces, scope);
-        let mut seen = 0;
         Figures::until(traces, &mut events, wanted, |_| {
-            seen += 1;
-            if seen == STEP {
-                bar.inc(std::mem::take(&mut seen));
-            }
+            bar.step();
             true
         })
     });
-    bar.finish_and_clear();
+    bar.finish();
     figures
 }

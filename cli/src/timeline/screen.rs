@@ -1,18 +1,27 @@
 //! The lines in a terminal.
 
-use super::data::Line;
+use super::data::{Line, Said};
+use crate::coverage::Coverage;
 use crate::fit::fill;
+use crate::mark;
 use crate::paint::Paint;
+use crate::paused;
 use crate::plot;
-use crate::units::{count, short_size, size, span};
+use crate::units::{count, counted, others, short_size, size, span};
 
 /// Processes that are shown.
 const PROCESSES: usize = 20;
 /// The width of a process's name, and of the numbers behind it.
 const NAME: usize = 28;
 
-/// Charts of all processes, and a line for each.
-pub fn text(lines: &[Line], complete: bool, width: usize, paint: Paint) -> String {
+/// Charts of all processes with what others have said, and a line for each.
+pub fn text(
+    lines: &[Line],
+    said: &Said,
+    coverage: &Coverage,
+    width: usize,
+    paint: Paint,
+) -> String {
     let Some(all) = lines.first() else { return String::new() };
     let columns = width.saturating_sub(plot::LABEL + 1);
     let mut text = Vec::new();
@@ -21,17 +30,13 @@ pub fn text(lines: &[Line], complete: bool, width: usize, paint: Paint) -> Strin
     let since = |ns: u64| span(ns.saturating_sub(all.start_ns));
     let peak = &all.peak;
     text.push(paint.bold(&format!(
-        "{of}, {}: peak {} in {} blocks after {}",
+        "{of}, {}: peak {} in {} after {}",
         span(all.span_ns()),
         size(peak.most.bytes),
-        count(peak.most.blocks),
+        counted(peak.most.blocks, "block"),
         since(peak.time_ns)
     )));
-    if !complete {
-        text.push(
-            paint.bad("NOT COMPLETE: events are missing; what was freed there seems to live"),
-        );
-    }
+    text.extend(coverage.lines("what was freed there seems to live", width, paint));
     let mut chart = |title: &str, ranges: Vec<plot::Range>, rows, label: fn(u64) -> String| {
         text.push(String::new());
         text.push(format!("{:w$} {}", "", title, w = plot::LABEL));
@@ -43,7 +48,16 @@ pub fn text(lines: &[Line], complete: bool, width: usize, paint: Paint) -> Strin
     chart("live blocks", blocks, 4, count);
     chart("births a second", all.rates(columns, |it| it.births), 3, count);
     chart("deaths a second", all.rates(columns, |it| it.deaths), 3, count);
-    text.push(plot::axis(columns, |part| span((all.span_ns() as f64 * part) as u64), paint));
+    let span_ns = all.span_ns();
+    let paused = paused::ranges(&said.paused);
+    if let Some(pointers) = mark::pointers(&said.marks, &paused, span_ns, columns) {
+        text.push(format!("{:w$} {}", "", pointers, w = plot::LABEL));
+    }
+    text.push(plot::axis(columns, |part| span((span_ns as f64 * part) as u64), paint));
+    if !paused.is_empty() {
+        text.push(format!("┄ recording paused {}", paused::words(&said.paused, said.span_ns)));
+    }
+    text.extend(mark::list(&said.marks, paint));
     text.extend(of_processes(lines, width, paint));
     text.push(String::new());
     text.join("\n")
@@ -71,7 +85,7 @@ fn of_processes(lines: &[Line], width: usize, paint: Paint) -> Vec<String> {
         ));
     }
     if let Some(more) = each.len().checked_sub(PROCESSES).filter(|&more| more != 0) {
-        text.push(format!("[{} others]", count(more as u64)));
+        text.push(format!("[{}]", others(more as u64)));
     }
     text
 }

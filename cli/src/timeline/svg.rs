@@ -2,8 +2,12 @@
 
 use std::fmt::Write;
 
-use super::data::Line;
-use crate::units::{count, size, span};
+use mallook_reader::escape;
+
+use super::data::{Line, Said};
+use crate::mark::Mark;
+use crate::paused;
+use crate::units::{count, counted, size, span};
 
 /// The size of the picture, and its margins.
 const WIDTH: f64 = 1000.0;
@@ -30,18 +34,22 @@ svg { background: #ffffff; color: #1f2328; font: 12px system-ui, sans-serif; }
 .axis { stroke: currentColor; stroke-opacity: .25; }
 text { fill: currentColor; }
 .peak { fill: #d55e00; }
+.paused { fill: currentColor; fill-opacity: .12; }
+.mark { stroke: currentColor; stroke-dasharray: 2 3; }
 @media (prefers-color-scheme: dark) { svg { background: #16181d; color: #e6e8eb; } }
 </style>
 ";
 
 /// The picture.
-pub fn text(lines: &[Line]) -> String {
+pub fn text(lines: &[Line], said: &Said) -> String {
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          width=\"{WIDTH}\" height=\"{HEIGHT}\" role=\"img\">\n{STYLE}"
     );
     if let Some(all) = lines.first() {
         panels(&mut svg, all, &lines[1..]);
+        pauses(&mut svg, all, said);
+        named(&mut svg, all, &said.marks);
     }
     svg.push_str("</svg>\n");
     svg
@@ -72,10 +80,10 @@ fn panels(svg: &mut String, all: &Line, each: &[Line]) {
     let peak = &all.peak;
     put!(
         svg,
-        "<text x=\"{LEFT}\" y=\"20\" font-size=\"15\">{}: peak {} in {} blocks after {}</text>",
+        "<text x=\"{LEFT}\" y=\"20\" font-size=\"15\">{}: peak {} in {} after {}</text>",
         xml(&title),
         size(peak.most.bytes),
-        count(peak.most.blocks),
+        counted(peak.most.blocks, "block"),
         span(since(peak.time_ns))
     );
     let most = peak.most.bytes.max(1) as f64;
@@ -120,6 +128,34 @@ fn panels(svg: &mut String, all: &Line, each: &[Line]) {
         let label = span((all.span_ns() as f64 * part) as u64);
         let y = RATES.0 + RATES.1 + 18.0;
         put!(svg, "<text x=\"{:.1}\" y=\"{y}\" text-anchor=\"middle\">{label}</text>", x(part));
+    }
+}
+
+/// A shade over all panels while recording paused.
+fn pauses(svg: &mut String, all: &Line, said: &Said) {
+    let x = |time_ns: u64| x((time_ns as f64 / all.span_ns().max(1) as f64).min(1.0));
+    let (top, height) = (LIVE.0, RATES.0 + RATES.1 - LIVE.0);
+    for (from, to) in paused::ranges(&said.paused) {
+        let (left, width) = (x(from), (x(to) - x(from)).max(1.0));
+        put!(
+            svg,
+            "<rect class=\"paused\" x=\"{left:.1}\" y=\"{top}\" width=\"{width:.1}\" \
+             height=\"{height}\"><title>recording paused</title></rect>"
+        );
+    }
+}
+
+/// A line through all panels at each moment that has a name.
+fn named(svg: &mut String, all: &Line, marks: &[Mark]) {
+    for mark in marks {
+        let x = x((mark.time_ns as f64 / all.span_ns().max(1) as f64).min(1.0));
+        let (top, bottom) = (LIVE.0, RATES.0 + RATES.1);
+        let text = xml(&escape(&mark.text));
+        put!(
+            svg,
+            "<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom}\"><title>{text}</title></line>"
+        );
+        put!(svg, "<text x=\"{:.1}\" y=\"{}\">{text}</text>", x + 3.0, bottom - 4.0);
     }
 }
 

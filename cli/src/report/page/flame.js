@@ -58,21 +58,32 @@ const Flame = (() => {
     for (const { cell, costs } of chosen) {
       const cost = costs[state.cost];
       if (!cost || (!cell.stack && focus !== undefined)) continue;
-      const add = it => { if (cost > 0) it.plus += cost; else it.minus -= cost; };
       const path = cell.stack ? parts(cell.stack) : [{ key: "\u0000", name: cell.keys.site, isFolded: true, count: 1, source: "", module: "" }];
-      add(root);
       let start = 0;
       if (focus !== undefined) {
         // A recursion counts once: its outermost call.
         start = path.findIndex(part => part.name === focus);
         if (start < 0) start = path.length - 1;
         let it = root.above;
-        add(it);
-        for (let place = start - 1; place >= 0; place -= 1) { it = child(it, path[place]); add(it); }
+        for (let place = start - 1; place >= 0; place -= 1) it = child(it, path[place]);
+        it.own += cost;
       }
       let it = root;
-      for (let place = start; place < path.length; place += 1) { it = child(it, path[place]); add(it); }
+      for (let place = start; place < path.length; place += 1) it = child(it, path[place]);
       it.own += cost;
+    }
+    settle(root);
+    settle(root.above);
+  }
+
+  // What has grown and what has shrunk: of each path, all of it together.
+  function settle(it) {
+    it.plus = Math.max(0, it.own);
+    it.minus = Math.max(0, -it.own);
+    for (const below of it.children.values()) {
+      settle(below);
+      it.plus += below.plus;
+      it.minus += below.minus;
     }
   }
 
@@ -152,7 +163,7 @@ const Flame = (() => {
   }
 
   function note() {
-    const isDifference = view.kind === "diff" && state.cost === "peak";
+    const isDifference = Model.isChange(view, state.cost);
     const focus = state.filters.function !== undefined;
     const sum = isDifference ? `+${text(root.plus)} −${text(root.minus)}` : text(weight(root));
     const matched = words ? ` · found ${Units.percent(matching(root), weight(root)) || "0 %"}` : "";
@@ -185,7 +196,7 @@ const Flame = (() => {
     const context = prepare(canvas, width, rows * rowHeight + 2);
     const [saturation, light, ink, grey] = ["--flame-s", "--flame-l", "--flame-text", "--grey"].map(color);
     const [dim, plain, mark, panelColor] = ["--dim", "--text", "--mark", "--panel"].map(color);
-    const isDifference = view.kind === "diff" && state.cost === "peak";
+    const isDifference = Model.isChange(view, state.cost);
     context.font = "11.5px system-ui, sans-serif";
     context.textBaseline = "middle";
     if (!weight(root)) {
@@ -199,12 +210,12 @@ const Flame = (() => {
       const high = rowHeight - 1;
       const found = words && it !== root && matches(it);
       context.globalAlpha = words && !found && it !== root ? 0.35 : box.isAncestor ? 0.6 : 1;
-      context.fillStyle = it === root ? grey : it.isFolded ? grey : `hsl(${box.isCaller ? 195 + 40 * hue(it.name) : 8 + 42 * hue(it.name)} ${saturation} ${light})`;
+      context.fillStyle = isDifference ? panelColor : it === root ? grey : it.isFolded ? grey : `hsl(${box.isCaller ? 195 + 40 * hue(it.name) : 8 + 42 * hue(it.name)} ${saturation} ${light})`;
       context.fillRect(x, y, wide, high);
       if (isDifference) {
         const share = it.plus / (weight(it) || 1);
         context.fillStyle = color("--never");
-        context.globalAlpha *= 0.55;
+        context.globalAlpha *= it.isFolded ? 0.4 : 0.6;
         context.fillRect(x, y, wide * share, high);
         context.fillStyle = color("--later");
         context.fillRect(x + wide * share, y, wide * (1 - share), high);
@@ -217,9 +228,9 @@ const Flame = (() => {
         context.strokeRect(x + 0.75, y + 0.75, Math.max(0, wide - 1.5), high - 1.5);
       }
       if (wide > 26) {
-        context.fillStyle = it === root || it.isFolded ? dim : ink;
+        context.fillStyle = isDifference ? plain : it === root || it.isFolded ? dim : ink;
         const more = it.count > 1 ? ` … ${it.count} functions` : "";
-        const name = it === root ? `${viewName()}: ${text(weight(root))}` : box.label || brief(it.name) + more;
+        const name = it === root ? isDifference ? `${viewName()}: +${text(root.plus)} −${text(root.minus)}` : `${viewName()}: ${text(weight(root))}` : box.label || brief(it.name) + more;
         context.fillText(cut(context, name, wide - 8), x + 4, y + high / 2 + 0.5);
       }
     }
@@ -264,7 +275,7 @@ const Flame = (() => {
   }
 
   function lines(it) {
-    const isDifference = view.kind === "diff" && state.cost === "peak";
+    const isDifference = Model.isChange(view, state.cost);
     const cost = isDifference ? `grown ${text(it.plus)}, shrunk ${text(it.minus)}` : `${text(weight(it))} (${Units.percent(weight(it), weight(root))})`;
     return [
       ["head", it === root ? "all" : it.name],

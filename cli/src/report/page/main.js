@@ -1,35 +1,41 @@
 // The state of the page, which is in its address; what happens on clicks and keys.
 const Page = (() => {
-  const state = { view: "all", cost: "peak", group: "site", search: "", filters: {}, right: "flame", fold: true, theme: "" };
+  const state = { view: "all", cost: "peak", group: "site", search: "", filters: {}, right: "flame", fold: true, theme: "", per: "none", skip: 0 };
   const GROUPS_WITH_STACKS = ["site", "function", "size", "thread", "module", "process"];
   const GROUPS_WITHOUT = ["place", "size", "thread", "process"];
-  const groups = () => Model.hasStacks ? GROUPS_WITH_STACKS : GROUPS_WITHOUT;
+  const groups = () => Model.hasStacks ? GROUPS_WITH_STACKS : GROUPS_WITHOUT.filter(it => it !== "place" || !Model.isPair);
+  const PERS = { none: "the run", call: "a call", second: "a second" };
 
   // The address has what is not as in the beginning.
   function write() {
     const words = new URLSearchParams();
-    if (state.view !== "all") words.set("view", state.view);
+    if (state.view !== firstView()) words.set("view", state.view);
+    if (Model.isPair && state.per !== Model.content.per) words.set("per", state.per);
     if (state.cost !== "peak") words.set("cost", state.cost);
     if (state.group !== groups()[0]) words.set("by", state.group);
     if (state.search) words.set("find", state.search);
     if (state.right !== firstRight()) words.set("picture", state.right);
     if (!state.fold) words.set("fold", "no");
+    if (state.skip) words.set("skip", state.skip);
     if (state.theme) words.set("theme", state.theme);
     for (const [kind, key] of Object.entries(state.filters)) if (key !== undefined) words.set(`only-${kind}`, key.replace("\u0000", "\u001f"));
     const text = words.toString();
     if (location.hash.slice(1) !== text) history.replaceState(null, "", `#${text}`);
   }
+  const firstView = () => Model.content.isMoment ? "end" : "all";
   const firstRight = () => Model.hasStacks ? "flame" : "heat";
 
   function readAddress() {
     const words = new URLSearchParams(location.hash.slice(1));
     const one = (name, known, otherwise) => known.includes(words.get(name)) ? words.get(name) : otherwise;
-    state.view = words.get("view") || "all";
+    state.view = words.get("view") || firstView();
+    if (Model.isPair) Model.setPer(state.per = one("per", Object.keys(PERS), Model.content.per));
     state.cost = one("cost", Object.keys(Model.COSTS), "peak");
     state.group = one("by", groups(), groups()[0]);
     state.search = words.get("find") || "";
     state.right = Model.hasStacks ? one("picture", ["flame", "heat"], "flame") : "heat";
     state.fold = words.get("fold") !== "no";
+    state.skip = Serve.isOn() ? Math.max(0, parseInt(words.get("skip"), 10) || 0) : 0;
     state.theme = one("theme", ["light", "dark"], "");
     state.filters = {};
     for (const kind of Object.keys(Model.GROUPS)) {
@@ -53,6 +59,7 @@ const Page = (() => {
   // Everything below the figures follows the state.
   function show() {
     write();
+    Serve.prepare(state);
     const view = Model.view(state.view);
     const chosen = Model.select(view, state.filters);
     const forTable = Model.select(view, state.filters, ["site", "function"].includes(state.group) ? ["site", "function"] : [state.group]);
@@ -76,14 +83,16 @@ const Page = (() => {
     byId("flame").hidden = !isFlame;
     byId("heat").hidden = isFlame;
     byId("fold-label").hidden = !isFlame;
+    pressed(byId("pers").children, button => button.dataset.per === state.per);
     if (isFlame) Flame.show(chosen, { ...state }, view, state.search);
-    else Heat.show(state, view);
+    else Heat.show(chosen, state, view);
   }
 
   // The chosen time in words.
   function range(view, sums) {
     const { content } = Model;
-    const start = Units.span(view.from * content.width_ns), end = Units.span(Chart.timeOf(view.to));
+    if (Model.isPair) return rangeOfBoth(view, sums);
+    const [start, end] = (view.span || [view.from * content.width_ns, Chart.timeOf(view.to)]).map(Units.span);
     const times = {
       all: () => ["whole run", ""],
       range: () => [`${start} to ${end}`, `${Units.size(sums.peak)} at its peak, `],
@@ -94,7 +103,18 @@ const Page = (() => {
     }[view.kind]();
     const text = `${times[1]}${Units.size(sums.born)} allocated in ${Units.count(sums.births)} calls`;
     byId("range").replaceChildren(element("b", null, times[0]), `: ${text}`);
-    byId("range").title = "Figures of a range are those of whole slices of time";
+    byId("range").title = view.isExact ? `From ${Units.count(view.span[0])} to ${Units.count(view.span[1])} ns, to the nanosecond` : "Figures of a range are those of whole slices of time";
+  }
+
+  function rangeOfBoth(view, sums) {
+    const [one, other] = sums.sides;
+    const time = {
+      all: () => "whole runs, at their peaks", end: () => "at the end", at: () => `live at ${Units.span(Chart.timeOf(view.at))}`,
+      range: () => `${Units.span(view.from * Model.content.width_ns)} to ${Units.span(Chart.timeOf(view.to))}, at the peaks in there`,
+    }[view.kind]();
+    const change = `${sums.peak > 0 ? "+" : ""}${Units.size(sums.peak)}`;
+    byId("range").replaceChildren(element("b", null, time), `: ${Units.size(one.peak)} → ${Units.size(other.peak)}, ${change}; calls ${Units.brief(one.births)} → ${Units.brief(other.births)}`);
+    byId("range").title = "A: the run before, B: the run after. Figures of a range are those of whole slices of time, since the start of each run";
   }
 
   function chips() {
@@ -105,6 +125,11 @@ const Page = (() => {
       const chip = element("button", "chip", `${kind === "function" ? "" : `${Model.GROUPS[kind]}: `}${name.length > 34 ? `${name.slice(0, 33)}…` : name} ✕`);
       chip.title = `Only ${name}. Click: all`;
       chip.addEventListener("click", () => only(kind, undefined));
+      made.push(chip);
+    }
+    if (state.skip) {
+      const chip = element("button", "chip", `places after the first ${Units.count(state.skip)} ✕`);
+      chip.addEventListener("click", () => change({ skip: 0 }));
       made.push(chip);
     }
     byId("chips").replaceChildren(...made);
@@ -125,6 +150,8 @@ const Page = (() => {
     return [state.group, row.key];
   }
   function focus(row) {
+    // The rest can be opened where somebody can be asked for it.
+    if (row.isOthers && Serve.isOn() && Model.content.more_cells) return change({ skip: Model.content.cells.length ? state.skip + Serve.most() : 0 });
     const [kind, key] = target(row);
     Flame.reset();
     only(kind, state.filters[kind] === key ? undefined : key);
@@ -143,7 +170,19 @@ const Page = (() => {
     change({ view: kind === "diff" ? difference() : kind, ...(kind === "peak" || kind === "end" || kind === "diff" ? { cost: "peak" } : {}) });
   }
 
+  function headerOfBoth() {
+    const { names, reports } = Model.content;
+    byId("program").textContent = "What has changed";
+    byId("process").textContent = `from A: ${names[0]} to B: ${names[1]}`;
+    byId("process").title = byId("process").textContent;
+    const isComplete = reports.every(report => report.complete), badge = byId("state");
+    badge.className = isComplete ? "good" : "bad";
+    badge.textContent = isComplete ? "both complete" : `NOT COMPLETE: ${["A", "B"].filter((_, side) => !reports[side].complete).join(" and ")}`;
+    badge.title = isComplete ? "Every event is in the traces" : "Figures cover the events that are there";
+  }
+
   function header() {
+    if (Model.isPair) return headerOfBoth();
     const { report, more_processes } = Model.content;
     const processes = report.processes;
     const base = path => path.split("/").pop();
@@ -162,11 +201,22 @@ const Page = (() => {
     const missing = [];
     if (report.missing_events) missing.push(`${Units.count(report.missing_events)} events are missing`);
     if (report.damaged_places) missing.push(`${Units.count(report.damaged_places)} places are damaged`);
+    if (report.pauses) missing.push(`recording paused ${report.pauses === 1 ? "once" : `${Units.count(report.pauses)} times`}`);
     badge.textContent = report.complete ? "complete" : `NOT COMPLETE: ${missing.join(", ")}`;
     badge.title = report.complete ? "Every event is in the trace" : "Figures cover the events that are there";
   }
 
+  function put(all) {
+    byId("figures").replaceChildren(...all.map(([name, value, more, title, change]) => {
+      const card = element("div", `figure ${name}`, null, element("div", "name", name), element("div", "value", value), element("div", "more", more));
+      if (change) card.querySelector(".value").classList.add(change > 0 ? "plus" : "minus");
+      card.title = title;
+      return card;
+    }));
+  }
+
   function figures() {
+    if (Model.isPair) return put(Compare.cards());
     const { report } = Model.content;
     const seconds = report.duration_ns / 1e9;
     const lifetimes = report.lifetimes;
@@ -178,21 +228,23 @@ const Page = (() => {
       ["temporary", Units.count(report.temporary), `${Units.percent(report.temporary, report.allocations) || "0 %"} · grown ${Units.brief(report.grown)} · crossed ${Units.brief(report.crossed)}`, `Freed by the thread that made it, with at most ${report.temporary_threshold} other allocations of that thread in between. Grown: reallocated. Crossed: released by another thread`],
       ["lifetime, median", Units.span(lifetimes.median_ns), `90 % ${Units.span(lifetimes.p90_ns)} · longest ${Units.span(lifetimes.longest_ns)}`, "Time from allocation to release, of the blocks that were released: half of them lived no longer than this (the median), 90 % no longer than the second figure"],
     ];
-    byId("figures").replaceChildren(...all.map(([name, value, more, title]) => {
-      const card = element("div", `figure ${name}`, null, element("div", "name", name), element("div", "value", value), element("div", "more", more));
-      card.title = title;
-      return card;
-    }));
+    put(all);
   }
 
   function notes() {
     const { report, files } = Model.content;
-    const all = report.notes.map(note => {
-      const command = element("code", null, note.command);
-      command.title = note.command;
-      return element("li", null, brief(note.text), command);
+    const found = Model.isPair ? Compare.notes() : report.notes.map(note => [note.text, note.command]);
+    const all = found.map(([text, line]) => {
+      const command = element("code", null, line);
+      command.title = line;
+      return element("li", null, brief(text), command);
     });
     byId("notes").replaceChildren(...(all.length ? all : [element("li", null, "Nothing.")]));
+    if (Model.isPair) {
+      const { names } = Model.content;
+      byId("footer").replaceChildren("next: ", element("code", null, `mallook diff ${names.join(" ")}`), " · is it noise? ", element("code", null, "mallook diff A1,A2,A3 B1,B2,B3"), " · keys and words: ?");
+      return;
+    }
     const next = ["leaks", "timeline", "stats"].map(name => element("code", null, `mallook ${name} ${files}`));
     byId("footer").replaceChildren("next: ", next[0], " · ", next[1], " · ", next[2], " · keys and words: ?");
   }
@@ -233,6 +285,10 @@ const Page = (() => {
 
   function step(by) {
     const view = Model.view(state.view), last = Model.slices - 1;
+    if (view.span) {
+      const [from, to] = view.span, move = Math.max(-from, by * Math.max(1, Math.round((to - from) / 4)));
+      return change({ view: `time:${from + move}-${to + move}` });
+    }
     if (view.kind === "range") {
       const move = Math.max(-view.from, Math.min(last - view.to, by));
       return change({ view: `range:${view.from + move}-${view.to + move}` });
@@ -246,6 +302,7 @@ const Page = (() => {
     const filters = Object.keys(state.filters).filter(kind => state.filters[kind] !== undefined);
     if (filters.length) return change({ filters: {} });
     if (state.search) { byId("search").value = ""; return change({ search: "" }); }
+    if (state.skip) return change({ skip: 0 });
     change({ view: "all" });
   }
 
@@ -260,7 +317,7 @@ const Page = (() => {
     const costs = Object.keys(Model.COSTS);
     const actions = {
       "/": () => byId("search").focus(), "?": help, l: switchTheme, Escape: back,
-      w: () => time("all"), p: () => time("peak"), e: () => time("end"), d: () => time("diff"),
+      w: () => time("all"), p: () => time(Model.isPair ? "all" : "peak"), e: () => time("end"), d: () => { if (!Model.isPair) time("diff"); },
       g: () => change({ group: next(groups(), state.group) }),
       x: () => { byId("fold").checked = !state.fold; change({ fold: !state.fold }); },
       s: () => { if (Model.hasStacks) change({ right: next(["flame", "heat"], state.right) }); },
@@ -280,6 +337,17 @@ const Page = (() => {
       button.addEventListener("click", () => change({ group }));
       return button;
     }));
+    if (Model.isPair) {
+      for (const button of byId("views").children) button.hidden = ["peak", "diff"].includes(button.dataset.view);
+      byId("pers").replaceChildren(...Object.entries(PERS).map(([per, name]) => {
+        const button = element("button", null, name);
+        button.dataset.per = per;
+        button.title = "Figures are divided by the allocations of the run, or by its seconds";
+        button.addEventListener("click", () => { Model.setPer(per); figures(); change({ per }); });
+        return button;
+      }));
+    }
+    byId("pers").hidden = !Model.isPair;
     byId("rights").hidden = !Model.hasStacks;
     for (const button of byId("rights").children) button.addEventListener("click", () => change({ right: button.dataset.right }));
     byId("fold").addEventListener("change", event => change({ fold: event.target.checked }));
@@ -306,15 +374,18 @@ const Page = (() => {
   async function open() {
     try {
       await Model.read(byId("data").textContent);
+      Serve.start(Model.content, isNew => { if (isNew) { header(); figures(); notes(); redraw(); } else show(); });
       byId("app").hidden = false;
       readAddress();
       listen();
+      Serve.listen();
       header();
       figures();
       notes();
       redraw();
       Chart.legend();
       document.documentElement.dataset.ready = "yes";
+      performance.mark("shown");
     } catch (error) {
       byId("app").hidden = true;
       byId("failure").hidden = false;

@@ -14,10 +14,11 @@ const Model = (() => {
   const GROUPS = {
     site: "site", function: "function", place: "size and thread", size: "size", thread: "thread", module: "module", process: "process",
   };
-  let content, cells, others, slices, threads;
+  let content, cells, others, slices, threads, per = "none", divisors = [1, 1];
 
   async function inflate(text) {
-    const bytes = Uint8Array.from(atob(text), character => character.charCodeAt(0));
+    const digits = atob(text), bytes = new Uint8Array(digits.length);
+    for (let at = 0; at < bytes.length; at += 1) bytes[at] = digits.charCodeAt(at);
     const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
     return JSON.parse(await new Response(stream).text());
   }
@@ -27,14 +28,17 @@ const Model = (() => {
   const isFoldable = number => { const [text, , , folded] = content.functions[number]; return Boolean(folded) || STARTS.has(content.texts[text]); };
 
   // Bytes are multiples of the unit of their cell.
-  const spread = row => row.series.map((values, place) => {
-    const all = new Float64Array(slices), unit = [BORN, LEFT, TOP, END].includes(place) ? row.unit : 1;
-    values.slice(0, slices - row.first).forEach((value, slice) => { all[row.first + slice] = value * unit; });
+  const spread = (row, count = slices) => row.series.map((values, place) => {
+    const all = new Float64Array(count), unit = [BORN, LEFT, TOP, END].includes(place) ? row.unit : 1;
+    values.slice(0, count - row.first).forEach((value, slice) => { all[row.first + slice] = value * unit; });
     return all;
   });
 
-  async function read(text) {
-    content = await inflate(text);
+  const read = async text => load(await inflate(text));
+
+  function load(all) {
+    content = all.before ? Compare.join(all) : all;
+    if (content.joint) setPer(content.per);
     slices = Math.max(1, content.tops.length);
     const name = number => content.texts[number];
     threads = content.threads.map(thread => {
@@ -52,11 +56,21 @@ const Model = (() => {
       const own = stack.functions.filter(number => !isFoldable(number));
       stack.own = new Set((own.length ? own : stack.functions.slice(-1)).map(number => content.functions[number][0]));
     }
+    if (content.joint) {
+      // A run that has ended earlier has no slices there.
+      slices = Math.max(...content.bothTops.map(it => it.length));
+      const whole = values => { const all = new Float64Array(slices); all.set(values); return all; };
+      const both = cell => cell.both.map(series => series ? series.map(whole) : Array.from({ length: 8 }, () => new Float64Array(slices)));
+      cells = content.joint.map(cell => ({ ...cell, stack: cell.stack === null ? null : content.stacks[cell.stack], both: both(cell) }));
+      cells = cells.filter(cell => !cell.isOthers || cell.both.some(series => series[BIRTHS].some(value => value)));
+      cells.forEach(describe);
+      return content;
+    }
     cells = content.cells.map(row => {
       const stack = row.stack === null ? null : content.stacks[row.stack];
       return { ...row, stack, series: spread(row), thread: threads[row.thread] };
     });
-    others = { stack: null, size: 0, is_class: true, thread: { name: "[others]", process: "[others]" }, series: spread(content.others), isOthers: true };
+    others = { stack: null, size: 0, is_class: true, thread: { name: "[others]", process: "[others]" }, series: spread(content.others), lived: content.others.lived, isOthers: true };
     if (content.more_cells || others.series[BIRTHS].some(value => value)) cells.push(others);
     cells.forEach(describe);
     return content;
@@ -75,7 +89,7 @@ const Model = (() => {
     const place = cell.isOthers ? rest : `${cell.size_label} in ${cell.thread.name}`;
     const leaf = cell.stack && cell.stack.functions.length ? functionOf(cell.stack.leaf) : null;
     cell.keys = {
-      site: leaf ? `${leaf.name}\u0000${leaf.source}` : place,
+      site: leaf ? `${leaf.name}\u0000${content.joint ? "" : leaf.source}` : place,
       place,
       size: cell.size_label,
       thread: cell.isOthers ? rest : cell.thread.name,
@@ -96,17 +110,44 @@ const Model = (() => {
   const whole = () => ({ kind: "all", from: 0, to: slices - 1, at: topOf(0, slices - 1), series: TOP });
 
   // The slice in which most lived.
-  function topOf(from, to) {
+  function topOf(from, to, tops = content.tops) {
     let best = from;
-    for (let slice = from; slice <= to; slice += 1) {
-      if (content.tops[slice] && content.tops[slice][0] > content.tops[best][0]) best = slice;
+    for (let slice = from; slice <= Math.min(to, tops.length - 1); slice += 1) {
+      if (tops[best] && tops[slice][0] > tops[best][0]) best = slice;
     }
     return best;
   }
 
   // The view of a state: `all`, `peak`, `end`, `range:A-B`, `at:A`, `diff:A-B` (slices; `p` is the peak).
   function view(text) {
-    const [kind, rest = ""] = text.split(":");
+    const found = content.joint ? ofBoth(ofOne(text)) : ofOne(text);
+    return found;
+  }
+
+  // The same of two runs: the moment of each, which is behind its end if it is not there.
+  function ofBoth(found) {
+    if (found.kind === "peak" || found.kind === "diff") found = whole();
+    const last = content.bothTops.map(tops => tops.length - 1);
+    found.ats = content.bothTops.map((tops, side) => ({
+      all: () => topOf(0, last[side], tops), end: () => last[side], at: () => found.at,
+      range: () => topOf(found.from, Math.min(found.to, last[side]), tops),
+    })[found.kind]());
+    return found;
+  }
+
+  function ofOne(text) {
+    let [kind, rest = ""] = text.split(":");
+    if (kind === "time") {
+      // A range in nanoseconds: of its own slices, or of those that there are until they are.
+      const own = Serve.range(), [from, to] = rest.split("-").map(it => parseInt(it, 10) || 0);
+      if (own && own[0] === from && own[1] === to) {
+        const last = Math.max(1, Math.min(slices - 1, 1 + Math.floor((to - from) / content.width_ns)));
+        return { kind: "range", from: 1, to: last, at: topOf(1, last), series: TOP, span: [from, to], isExact: true };
+      }
+      const slice = time => Math.max(0, Math.min(slices - 1, Math.floor(time / content.width_ns)));
+      const found = { kind: "range", from: slice(from), to: slice(to), series: TOP, span: [from, to] };
+      return from <= to ? { ...found, at: topOf(found.from, found.to) } : whole();
+    }
     const number = part => part === "p" ? topOf(0, slices - 1) : Math.min(slices - 1, Math.max(0, parseInt(part, 10) || 0));
     const [one, other] = rest.split("-").map(number);
     const peak = topOf(0, slices - 1);
@@ -123,8 +164,12 @@ const Model = (() => {
 
   // A figure of a cell in a view.
   function costs(cell, view) {
-    const series = cell.series;
-    const sum = { peak: series[view.series][view.at], born: 0, births: 0, temporary: 0, left: 0, age: 0, deaths: 0 };
+    if (!cell.both) return costsOf(cell.series, view, view.at);
+    const [before, after] = cell.both.map((series, side) => costsOf(series, view, view.ats[side]));
+    return Compare.change(before, after, divisors);
+  }
+  function costsOf(series, view, at) {
+    const sum = { peak: series[view.series][at] || 0, born: 0, births: 0, temporary: 0, left: 0, age: 0, deaths: 0 };
     if (view.kind === "diff") sum.peak -= series[view.base_series][view.base];
     const [births, born, left, deaths, age, temporary] = series;
     for (let slice = view.from; slice <= view.to; slice += 1) {
@@ -139,8 +184,16 @@ const Model = (() => {
   }
 
   const KEYS = ["peak", "born", "births", "temporary", "left", "age", "deaths"];
-  const nothing = () => Object.fromEntries(KEYS.map(key => [key, 0]));
-  const add = (sum, more) => { for (const key of KEYS) sum[key] += more[key]; };
+  const zeros = () => Object.fromEntries(KEYS.map(key => [key, 0]));
+  const nothing = () => content.joint ? { ...zeros(), sides: [zeros(), zeros()] } : zeros();
+  const add = (sum, more) => {
+    for (const key of KEYS) sum[key] += more[key];
+    if (more.sides) more.sides.forEach((side, at) => { for (const key of KEYS) sum.sides[at][key] += side[key]; });
+  };
+  function setPer(chosen) {
+    per = chosen;
+    divisors = Compare.divisors(content, per);
+  }
 
   // Cells that pass all filters but those of some kinds, with their costs in a view.
   function select(view, filters, except = []) {
@@ -184,6 +237,12 @@ const Model = (() => {
   // Of a row, for its sparkline: live, never freed of that, births.
   function spark(row) {
     if (row.spark) return row.spark;
+    if (content.joint) {
+      const live = [0, 1].map(() => new Float64Array(slices));
+      for (const cell of row.cells) cell.both.forEach((series, side) => series[TOP].forEach((value, slice) => { live[side][slice] += value; }));
+      row.spark = { both: live };
+      return row.spark;
+    }
     const live = new Float64Array(slices), never = new Float64Array(slices), births = new Float64Array(slices);
     for (const cell of row.cells) {
       const [born, , left, , , , top] = cell.series;
@@ -196,22 +255,36 @@ const Model = (() => {
     for (let slice = 1; slice < slices; slice += 1) never[slice] += never[slice - 1];
     for (let slice = 0; slice < slices; slice += 1) never[slice] = Math.min(never[slice], live[slice]);
     row.spark = { live, never, births };
+    // Of a range that was asked for, the first and the last slice are what is outside.
+    const own = Serve.range();
+    if (own) {
+      const last = Math.min(slices - 1, 1 + Math.floor((own[1] - own[0]) / content.width_ns));
+      for (const [kind, series] of Object.entries(row.spark)) row.spark[kind] = series.subarray(1, last + 1);
+    }
     return row.spark;
   }
 
-  const value = (costs, cost) => cost === "age" ? (costs.deaths ? costs.age / costs.deaths : 0) : costs[cost];
+  function value(costs, cost) {
+    if (costs.sides && cost === "age") return value(costs.sides[1], cost) - value(costs.sides[0], cost);
+    return cost === "age" ? (costs.deaths ? costs.age / costs.deaths : 0) : costs[cost];
+  }
+  // A number says what has changed, and may be negative.
+  const isChange = (view, cost) => Boolean(content.joint) || (view.kind === "diff" && cost === "peak");
   function show(number, cost, isDifference) {
     const sign = isDifference && number > 0 ? "+" : "";
-    if (cost === "age") return number ? Units.span(number) : "–";
+    if (cost === "age") return number ? sign + Units.span(number) : "–";
     return sign + (COSTS[cost].unit === "bytes" ? Units.short(number) : Units.brief(number));
   }
   // The same with all digits.
   const exact = (number, cost) => cost === "age" ? Units.span(number) : Units.count(number) + (COSTS[cost].unit === "bytes" ? " B" : "");
 
   return {
-    COSTS, GROUPS, read, view, select, group, total, spark, value, show, exact,
+    COSTS, GROUPS, read, load, spread, setPer, isChange, view, select, group, total, spark, value, show, exact,
     get content() { return content; },
     get slices() { return slices; },
+    get isPair() { return Boolean(content.joint); },
+    get per() { return per; },
+    get divisors() { return divisors; },
     get hasStacks() { return content.report.has_stacks && content.stacks.length > 0; },
     isFoldable,
     functionAt: number => content.functions[number],

@@ -3,7 +3,7 @@
 const Table = (() => {
   const HEIGHT = 24;
   const COLUMNS = ["peak", "born", "births", "temporary", "left", "age"];
-  let rows = [], state, on, whole = {}, currentRow = 0, printed = 0;
+  let rows = [], state, on, whole = {}, currentRow = 0, printed = 0, columns = [], sorted = "change";
 
   function start(handlers) {
     on = handlers;
@@ -16,6 +16,28 @@ const Table = (() => {
     });
   }
 
+  // The columns of numbers: the costs of a run; or one cost of two runs, and how it has changed.
+  function columnsOf(view) {
+    if (!Model.isPair) {
+      return COLUMNS.map(cost => ({
+        id: cost, name: cost === "peak" ? firstName(view) : Model.COSTS[cost].name, title: Model.COSTS[cost].title,
+        isSorted: cost === state.cost, isChange: Model.isChange(view, cost), cost, click: () => on.cost(cost),
+        of: row => Model.value(row.costs, cost),
+      }));
+    }
+    const cost = state.cost, of = side => row => Model.value(row.costs.sides[side], cost);
+    const change = row => Model.value(row.costs, cost);
+    const percent = row => of(0)(row) ? 100 * change(row) / of(0)(row) : 0;
+    const name = cost === "peak" ? firstName(view) : Model.COSTS[cost].name;
+    const column = (id, label, title, number, more) => ({ id, name: label, title, cost, of: number, isSorted: sorted === id, click: () => { sorted = id; on.cost(cost); }, ...more });
+    return [
+      column("a", `A: ${name}`, `Of ${Model.content.names[0]}`, of(0)),
+      column("b", `B: ${name}`, `Of ${Model.content.names[1]}`, of(1)),
+      column("change", "change", "B less A", change, { isChange: true }),
+      column("percent", "percent", "The change in percent of A", percent, { isChange: true, show: (value, row) => value ? `${value > 0 ? "+" : "−"}${Math.abs(value) < 99999.5 ? `${Math.abs(value).toFixed(1)} %` : "…"}` : of(1)(row) && !of(0)(row) ? "new" : "–" }),
+    ];
+  }
+
   function choose(number) {
     currentRow = number;
     if (rows[number]) on.focus(rows[number]);
@@ -24,13 +46,12 @@ const Table = (() => {
   function head(view) {
     const cells = [element("span", null, ""), element("span", null, "over time")];
     cells[0].textContent = Model.GROUPS[state.group];
-    for (const cost of COLUMNS) {
-      const name = cost === "peak" ? firstName(view) : Model.COSTS[cost].name;
-      const button = element("button", null, name);
-      button.title = Model.COSTS[cost].title;
-      button.dataset.cost = cost;
-      if (cost === state.cost) button.setAttribute("aria-sort", "descending");
-      button.addEventListener("click", () => on.cost(cost));
+    for (const column of columns) {
+      const button = element("button", null, column.name);
+      button.title = column.title;
+      button.dataset.cost = column.id;
+      if (column.isSorted) button.setAttribute("aria-sort", "descending");
+      button.addEventListener("click", column.click);
       cells.push(button);
     }
     const body = byId("table-rows");
@@ -44,13 +65,15 @@ const Table = (() => {
   function show(all, sums, newState, view) {
     state = newState;
     whole = sums;
-    const isDifference = view.kind === "diff" && state.cost === "peak";
-    const of = row => Model.value(row.costs, state.cost);
-    const order = row => isDifference ? Math.abs(of(row)) : of(row);
+    columns = columnsOf(view);
+    byId("table").classList.toggle("pair", Model.isPair);
+    const first = columns.find(column => column.isSorted);
+    const order = row => first.isChange ? Math.abs(first.of(row)) : first.of(row);
     const words = state.search.toLowerCase();
     const matches = row => !words || row.label.toLowerCase().includes(words) || row.source.toLowerCase().includes(words)
       || row.cells.some(cell => state.group !== "function" && cell.text.includes(words));
-    rows = all.filter(row => Object.values(row.costs).some(value => value !== 0) && matches(row));
+    const isThere = costs => Object.entries(costs).some(([kind, value]) => kind === "sides" ? value.some(isThere) : value !== 0);
+    rows = all.filter(row => isThere(row.costs) && matches(row));
     rows.sort((one, other) => order(other) - order(one) || other.costs.born - one.costs.born);
     // The rest comes last, whatever it is.
     rows = rows.filter(row => !row.isOthers).concat(rows.filter(row => row.isOthers));
@@ -90,19 +113,19 @@ const Table = (() => {
     if (row.source) place.append(element("span", "source", row.source.split("/").pop()));
     place.title = row.source ? `${row.label}\n${row.source}` : row.label;
     made.append(place, element("canvas"));
-    for (const cost of COLUMNS) {
-      const value = Model.value(row.costs, cost);
-      const isDifference = state.view_kind === "diff" && cost === "peak";
-      const cell = element("span", "cost", value ? Model.show(value, cost, isDifference) : "–");
+    for (const column of columns) {
+      const { cost, isChange } = column, value = column.of(row);
+      const cell = element("span", "cost", column.show ? column.show(value, row) : value ? Model.show(value, cost, isChange) : "–");
       if (!value) cell.classList.add("zero");
-      if (isDifference) cell.classList.add(value > 0 ? "plus" : "minus");
-      if (cost === state.cost) {
+      else if (isChange) cell.classList.add(value > 0 ? "plus" : "minus");
+      const sum = Model.isPair ? (column.id === "a" || column.id === "b" ? whole.sides[column.id === "a" ? 0 : 1][cost] : 0) : whole[cost];
+      if (column.isSorted) {
         cell.classList.add("sorted");
-        const most = cost === "age" ? Math.max(...rows.map(it => Model.value(it.costs, cost))) : isDifference ? Math.max(...rows.map(it => Math.abs(it.costs.peak))) : whole[cost];
+        const most = cost === "age" || isChange || !sum ? Math.max(...rows.map(it => Math.abs(column.of(it)))) : sum;
         cell.style.setProperty("--part", `${most ? Math.min(100, 100 * Math.abs(value) / most) : 0}%`);
       }
-      const share = whole[cost] && cost !== "age" ? `, ${Units.percent(value, whole[cost])}` : "";
-      cell.title = `${cost === "peak" ? firstName({ kind: state.view_kind }) : Model.COSTS[cost].name}: ${Model.exact(value, cost)}${share}`;
+      const share = sum && cost !== "age" && !isChange ? `, ${Units.percent(value, sum)}` : "";
+      cell.title = `${column.name}: ${column.id === "percent" ? cell.textContent : Model.exact(value, cost)}${share}`;
       made.append(cell);
     }
     return made;
@@ -111,7 +134,8 @@ const Table = (() => {
   function sparkline(canvas, row) {
     const width = 96, height = 20;
     const context = prepare(canvas, width, height);
-    const { live, never, births } = Model.spark(row);
+    const { live, never, births, both } = Model.spark(row);
+    if (both) return lines(canvas, context, both, width, height);
     const count = live.length;
     const most = Math.max(...live), mostBirths = Math.max(...births);
     const x = slice => slice * width / count, step = width / count;
@@ -135,6 +159,23 @@ const Table = (() => {
     area(live, "--later");
     area(never, "--never");
     canvas.title = `own scale, up to ${Units.size(most)}: green is freed later, red never; grey: allocations`;
+  }
+
+  // Of two runs: A grey, B in colour.
+  function lines(canvas, context, both, width, height) {
+    const most = Math.max(1, ...both.flatMap(series => [...series]));
+    both.forEach((series, side) => {
+      context.strokeStyle = color(side ? "--live" : "--old");
+      context.lineWidth = side ? 1.4 : 1;
+      context.beginPath();
+      series.forEach((value, slice) => {
+        const y = height - 0.7 - value / most * (height - 2), step = width / series.length;
+        context.lineTo(slice * step, y);
+        context.lineTo((slice + 1) * step, y);
+      });
+      context.stroke();
+    });
+    canvas.title = `own scale, up to ${Units.size(most)}: A grey, B blue`;
   }
 
   function key(event) {

@@ -1,5 +1,7 @@
 // Numbers for people, with three significant digits, as the command line has them.
 const Units = (() => {
+  // Figures that were divided are small.
+  const whole = value => Number.isInteger(value) || Math.abs(value) >= 1000 ? String(Math.round(value)) : value === 0 ? "0" : String(Number(value.toPrecision(3)));
   const three = value => value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0);
 
   function scaled(bytes) {
@@ -7,7 +9,7 @@ const Units = (() => {
     let value = Math.abs(bytes), place = 0;
     while (value >= 999.5 && place < 6) { value /= 1024; place += 1; }
     const sign = bytes < 0 ? "−" : "";
-    return [sign + (place ? three(value) : String(Math.round(value))), prefixes[place]];
+    return [sign + (place ? three(value) : whole(value)), prefixes[place]];
   }
 
   // 16.0K
@@ -18,16 +20,17 @@ const Units = (() => {
     return `${number} ${prefix ? prefix + "iB" : "B"}`;
   };
   // 1,234,567
-  const count = number => Math.round(number).toString().replace("-", "−").replace(/\B(?=(\d{3})+$)/g, ",");
+  const count = number => (Math.abs(number) < 1000 ? whole(number) : String(Math.round(number))).replace("-", "−").replace(/\B(?=(\d{3})+$)/g, (_, _digits, at, text) => text.includes(".") ? "" : ",");
   // 1.23M
   function brief(number) {
     const prefixes = ["", "k", "M", "G", "T"];
     let value = Math.abs(number), place = 0;
     while (value >= 999.5 && place < 4) { value /= 1000; place += 1; }
-    return (number < 0 ? "−" : "") + (place ? three(value) + prefixes[place] : String(Math.round(value)));
+    return (number < 0 ? "−" : "") + (place ? three(value) + prefixes[place] : whole(value));
   }
   // 1.25 ms
   function span(ns) {
+    if (ns < 0) return `−${span(-ns)}`;
     let value = ns, unit = "ns";
     for (const [larger, factor] of [["µs", 1e3], ["ms", 1e3], ["s", 1e3], ["min", 60], ["h", 60]]) {
       if (value < (unit === "min" ? 99.95 : 999.5)) break;

@@ -1,5 +1,7 @@
 //! Suppressions: of the user, and built-in ones for what libc and libstdc++ keep on purpose.
 
+use std::os::unix::ffi::OsStrExt;
+
 use mallook_format::Kind;
 use mallook_reader::{Frame, StackId, Stacks};
 
@@ -134,9 +136,14 @@ fn is_in(frame: &Frame, pattern: &Pattern) -> bool {
     in_names || frame.module.is_some_and(|module| pattern.matches(&module.path.to_string_lossy()))
 }
 
-/// The function that has called the allocator is in this library.
+/// The function that has called the allocator is in this library. The program itself is none: one
+/// that the loader was asked to start has the loader's name in its trace.
 fn innermost_is_in((stacks, stack): (&Stacks, StackId), library: &str) -> bool {
+    let program = stacks.trace().header();
     let module = stacks.frames(stack).next().and_then(|frame| frame.module);
-    let name = module.and_then(|module| module.path.file_name());
-    name.is_some_and(|name| name.to_string_lossy().starts_with(library))
+    module.is_some_and(|module| {
+        let name = module.path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with(library)
+            && module.path.as_os_str().as_bytes() != program.executable()
+    })
 }
