@@ -54,7 +54,7 @@ fn measure() -> Result<()> {
     Ok(())
 }
 
-/// Does some work in so many threads, which start it at the same instant; the mean of their times.
+/// Does some work in several threads, which start it at the same instant; the mean of their times.
 fn at_once(threads: usize, work: impl Fn() + Sync) -> Duration {
     let ready = &AtomicUsize::new(0);
     let work = &work;

@@ -43,7 +43,7 @@ pub fn table(rounds: &Rounds, ns_per_tick: f64, statistics: &[Statistic]) {
     row("the same, median of the rounds", [rounds.ratio().median()]);
 }
 
-/// What rounds cost in units of what others cost.
+/// The cost of rounds, in units of that of others.
 pub fn comparison(rounds: &Rounds, others: &Rounds, statistics: &[Statistic]) {
     header("ratio", statistics);
     let rows = numbers(rounds, statistics);

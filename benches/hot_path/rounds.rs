@@ -18,7 +18,7 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// So many rounds, with `align` called before each measurement.
+    /// This number of rounds, with `align` called before each measurement.
     pub fn measure(
         heaps: &Heaps,
         workload: &mut dyn Workload,

@@ -138,7 +138,7 @@ for n in range(int(sys.argv[1])):
     assert len(json.loads(json.dumps(rows, indent=1))) == len(rows)
 ";
 
-/// A C file with so many functions, no two of them the same.
+/// A C file with this number of functions, no two of them the same.
 fn c_source(functions: u32) -> String {
     let mut text = String::from(
         "#include <string.h>\n#include <stdio.h>\nstruct s { int a, b[16]; double d; };\n",
@@ -170,7 +170,7 @@ fn c_source(functions: u32) -> String {
     text
 }
 
-/// A repository with so many commits, each of which changes a few lines in four files.
+/// A repository with this number of commits, each of which changes a few lines in four files.
 fn create_repository(git: &Path, directory: &Path, commits: u32) -> Result<()> {
     run_quietly(
         Command::new(git)

@@ -32,8 +32,10 @@ pub fn package() -> &'static Path {
 pub fn artifacts() -> &'static Artifacts {
     static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
     ARTIFACTS.get_or_init(|| {
-        // A target directory of its own: the outer cargo may hold the lock of its one.
-        let target = target_directory().join("benches");
+        // A target directory of its own: the outer cargo may hold the lock of its one. Who knows that
+        // it does not can name one that is built.
+        let target = env::var_os("MALLOOK_BUILT_IN")
+            .map_or_else(|| target_directory().join("benches"), PathBuf::from);
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--quiet", "--release", "--locked", "--manifest-path"]);
         cargo.arg(package().join("../Cargo.toml"));

@@ -15,6 +15,7 @@ unsafe extern "C" {
 const ALIGNMENT: usize = 16;
 
 /// A global allocator that calls glibc by the names that nobody hooks.
+#[derive(Debug)]
 pub struct Bypass;
 
 // SAFETY: glibc's allocator under its other names, which give what `GlobalAlloc` asks for: memory of
@@ -58,7 +59,7 @@ unsafe impl GlobalAlloc for Bypass {
         // SAFETY: the size is not 0, by contract.
         let new = unsafe { self.alloc(wanted) };
         if !new.is_null() {
-            // SAFETY: both blocks have so many bytes, and they are different ones.
+            // SAFETY: both blocks have that number of bytes, and they are different ones.
             unsafe { block.copy_to_nonoverlapping(new, layout.size().min(size)) };
             // SAFETY: by contract a block of ours.
             unsafe { self.dealloc(block, layout) };

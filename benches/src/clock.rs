@@ -19,6 +19,7 @@ pub fn ticks_of(work: impl FnOnce()) -> u64 {
 }
 
 /// Measures the counter against `CLOCK_MONOTONIC` from its creation on.
+#[derive(Debug)]
 pub struct Calibration {
     ticks: u64,
     time: Instant,

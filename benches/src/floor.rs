@@ -9,6 +9,7 @@ use crate::clock::ticks;
 const SLOTS: usize = BLOCK_SIZE / SLOT_SIZE;
 
 /// A buffer of the size of a block, which stays in the cache.
+#[derive(Debug)]
 pub struct Floor(Box<[Slot; SLOTS]>);
 
 impl Default for Floor {
@@ -18,7 +19,7 @@ impl Default for Floor {
 }
 
 impl Floor {
-    /// So many events.
+    /// This number of events.
     #[inline(never)]
     pub fn events(&mut self, count: u64) {
         let buffer = black_box(&mut *self.0);

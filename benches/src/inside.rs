@@ -1,8 +1,9 @@
 //! This program once more, under the library.
 
 use std::env;
+use std::io;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use mallook_format::Mode;
@@ -15,6 +16,8 @@ use crate::heap::Heap;
 /// Set where the program runs under the library: what it is to do there.
 const SECTION: &str = "MALLOOK_BENCH_SECTION";
 const PREFIX: &str = "MALLOOK_PREFIX";
+/// Set where the program is to count the moments of this trace.
+const COUNTED: &str = "MALLOOK_BENCH_COUNTED";
 
 /// What this process is to do under the library, if it runs there.
 pub fn section() -> Option<String> {
@@ -74,6 +77,7 @@ impl Heaps {
 }
 
 /// This process's own trace.
+#[derive(Debug)]
 pub struct Own(PathBuf);
 
 impl Own {
@@ -88,15 +92,13 @@ impl Own {
         Ok(Own(entry.path()))
     }
 
-    /// Does something that makes so many moments, and makes sure that all of them are recorded and
+    /// Does something that makes this number of moments, and makes sure that all of them are recorded and
     /// none besides. No other thread of the process may allocate meanwhile.
     ///
     /// # Errors
     /// The trace says otherwise.
     pub fn checked<T>(&self, work: impl FnOnce() -> (T, u64)) -> Result<T> {
-        // A look at the trace calls functions of libc that allocate: equally often each time, but for
-        // the first.
-        self.moments()?;
+        // The start of a process makes moments, too: the list of its files, each time alike.
         let first = self.moments()?;
         let before = self.moments()?;
         let (result, performed) = work();
@@ -105,14 +107,35 @@ impl Own {
         Ok(result)
     }
 
-    /// Moments that were recorded so far, those that were overwritten since included.
+    /// Moments that were recorded so far. A process of its own counts them: what a reader of traces
+    /// has libc allocate here would be in the trace, and no two readings need allocate alike.
     fn moments(&self) -> Result<u64> {
-        let trace = Trace::open(&self.0)?;
-        // Without a replay, whose tables grow with what it finds.
-        let summary = Summary::counted(&trace, 1);
-        ensure!(summary.lost.is_empty(), "lost: {:?}", summary.lost);
-        let (damage, _) = trace.damage();
-        ensure!(damage.is_empty(), "damage: {damage:?}");
-        Ok(summary.present + summary.overwritten)
+        let mut command = Command::new(env::current_exe()?);
+        command.env_remove("LD_PRELOAD").env(COUNTED, &self.0).stderr(Stdio::inherit());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut counting = command.spawn().with_context(|| format!("{command:?}"))?;
+        // It counts when its input ends: when its start has made all moments that it makes.
+        drop(counting.stdin.take());
+        let output = counting.wait_with_output()?;
+        ensure!(output.status.success(), "{command:?}: {}", output.status);
+        Ok(str::from_utf8(&output.stdout)?.trim().parse()?)
     }
+}
+
+/// Prints the moments of the trace that this process is to count, if it is to; otherwise false.
+/// Those that were overwritten since are included.
+///
+/// # Errors
+/// The trace cannot be read, is damaged, or misses events.
+pub fn count() -> Result<bool> {
+    let Some(path) = env::var_os(COUNTED) else { return Ok(false) };
+    io::copy(&mut io::stdin(), &mut io::sink())?;
+    let trace = Trace::open(path.as_ref())?;
+    // Without a replay, whose tables grow with what it finds.
+    let summary = Summary::counted(&trace, 1);
+    ensure!(summary.lost.is_empty(), "lost: {:?}", summary.lost);
+    let (damage, _) = trace.damage();
+    ensure!(damage.is_empty(), "damage: {damage:?}");
+    println!("{}", summary.present + summary.overwritten);
+    Ok(true)
 }

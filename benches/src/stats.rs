@@ -31,7 +31,7 @@ impl Samples {
         self.0.is_empty()
     }
 
-    /// The sample below which so many hundredths lie; NaN if there is none.
+    /// The sample below which `percent` hundredths lie; NaN if there is none.
     pub fn percentile(&self, percent: f64) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_unstable_by(f64::total_cmp);

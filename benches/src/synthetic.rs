@@ -14,7 +14,7 @@ use crate::workloads::{Random, size};
 /// The first ticks; 2.5 of them make a nanosecond.
 const START: u64 = 1 << 40;
 const PID: u32 = 4711;
-/// One in so many events is another thread's than the one before.
+/// The mean number of events that a thread makes before another one does.
 const RUN: u64 = 8;
 /// Blocks of memory that a thread has at the most.
 const MOST_LIVE: usize = 4096;

@@ -9,10 +9,11 @@ const MOST: usize = 64 << 10;
 const MOMENTS: u64 = 2 + 2 * (MOST / LEAST).ilog2() as u64;
 
 /// `realloc` from nothing to 64 KiB by doublings, and `free`.
+#[derive(Debug)]
 pub struct Growth(u64);
 
 impl Growth {
-    /// As many blocks as make about so many pairs.
+    /// Blocks that make about this number of pairs.
     pub fn new(pairs: u64) -> Growth {
         Growth((pairs * 2).div_ceil(MOMENTS))
     }

@@ -27,7 +27,7 @@ pub trait Workload: Send {
     fn moments(&self) -> u64;
 }
 
-/// Makes a workload whose round has about so many pairs of a birth and a death.
+/// Makes a workload whose round has about this number of pairs of a birth and a death.
 pub type Make = fn(u64) -> Box<dyn Workload>;
 
 /// Every workload by the name that `churn` knows it by.

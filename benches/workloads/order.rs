@@ -18,6 +18,7 @@ pub enum Order {
 }
 
 /// A thousand births, then a thousand deaths.
+#[derive(Debug)]
 pub struct Retained {
     blocks: Box<[Block; LIVE]>,
     deaths: Box<[usize; LIVE]>,
@@ -41,7 +42,7 @@ fn deaths(order: Order) -> [usize; LIVE] {
 }
 
 impl Retained {
-    /// As many repeats as make about so many pairs.
+    /// Repeats that make about this number of pairs.
     pub fn new(pairs: u64, order: Order) -> Retained {
         Retained {
             blocks: Box::new([core::ptr::null_mut(); LIVE]),

@@ -4,6 +4,7 @@ use super::{Workload, size};
 use crate::heap::Heap;
 
 /// `malloc` and `free`.
+#[derive(Debug)]
 pub struct Pairs {
     name: &'static str,
     count: u64,
@@ -23,7 +24,7 @@ impl Pairs {
     }
 }
 
-/// Calls the two functions so many times.
+/// Calls the two functions `count` times.
 #[inline(always)]
 fn pairs(heap: &Heap, count: u64, size: impl Fn(usize) -> usize) {
     let Heap { malloc, free, .. } = *heap;
@@ -54,10 +55,11 @@ impl Workload for Pairs {
 }
 
 /// `calloc` and `free`.
+#[derive(Debug)]
 pub struct Zeroed(u64);
 
 impl Zeroed {
-    /// So many pairs.
+    /// This number of pairs.
     pub fn new(count: u64) -> Zeroed {
         Zeroed(count)
     }

@@ -1,6 +1,7 @@
 //! Numbers that look random and are the same in every run.
 
 /// Marsaglia's xorshift64.
+#[derive(Debug)]
 pub struct Random(u64);
 
 impl Default for Random {
