@@ -30,8 +30,11 @@ pub fn artifacts() -> &'static Artifacts {
     static ARTIFACTS: OnceLock<Result<Artifacts, String>> = OnceLock::new();
     let artifacts = ARTIFACTS.get_or_init(|| {
         // The inner cargo has a target directory of its own: the outer one may hold the lock of
-        // its build directory while it runs us.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("suite");
+        // its build directory while it runs us. Who knows that it does not can name one that is built.
+        let target = env::var_os("MALLOOK_BUILT_IN").map_or_else(
+            || Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("suite"),
+            PathBuf::from,
+        );
         cargo(&target)?;
         let release = target.join("release");
         Ok(Artifacts {

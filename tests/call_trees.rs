@@ -115,7 +115,7 @@ const KNOWN: &[(u64, &str)] = &[
     (1115, "all_functions main"),
 ];
 
-/// Fails unless each birth of a known size has its stack, and there are so many of each.
+/// Fails unless each birth of a known size has its stack, and there are `rounds` of each.
 fn check_known(births: &[Birth], rounds: usize) {
     for &(size, expected) in KNOWN {
         let expected: Vec<_> = expected.split(' ').collect();

@@ -29,6 +29,11 @@ fn a_page_for_each_command_and_the_variables() {
     let files = generate(&sandbox, "man");
     let commands = [
         "check",
+        "ctl-mark",
+        "ctl-pause",
+        "ctl-resume",
+        "ctl-status",
+        "ctl",
         "cut",
         "diff",
         "dump",
@@ -42,10 +47,13 @@ fn a_page_for_each_command_and_the_variables() {
         "merge",
         "report",
         "run",
+        "serve",
+        "snapshot",
         "stats",
         "summary",
         "symbolize",
         "timeline",
+        "top",
     ];
     let mut expected: Vec<_> = commands.iter().map(|name| format!("mallook-{name}.1")).collect();
     expected.extend(["mallook.1".to_owned(), "mallook-variables.7".to_owned()]);

@@ -12,7 +12,7 @@ fn word(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..][..8].try_into().unwrap())
 }
 
-/// The second half of the blocks gets ticks that are smaller by so many.
+/// The second half of the blocks gets ticks that are smaller by this number.
 fn set_back(bytes: &mut [u8], ticks: u64) {
     let blocks = bytes.len() / BLOCK_SIZE;
     for block in blocks / 2..blocks {

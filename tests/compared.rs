@@ -93,8 +93,8 @@ impl Counts {
         ]
     }
 
-    /// Fails unless there were so many stacks, each the same as libunwind's, and of a thousand so
-    /// many complete.
+    /// Fails unless there were at least `least` stacks, each the same as libunwind's, and of a thousand
+    /// `complete` complete.
     fn same(&self, least: u64, complete: u64) {
         self.nearly_same(least, complete);
         assert_eq!((self.ours_shorter, self.theirs_shorter), (0, 0), "{self:?}");

@@ -13,7 +13,7 @@ use mallook_reader::{Event, EventKind, Events, Range, Source, Stacks, Trace as R
 use crate::artifacts::{artifacts, tests};
 use crate::fuzz::encode::{Encoder, Moment, Process, Way};
 use crate::fuzz::{expand, read, shorten};
-use crate::hostile::mutate;
+use crate::mutation::mutate;
 use crate::sandbox::{Random, Run, Sandbox, number, setup};
 use crate::trace::{Row, Trace};
 
@@ -237,13 +237,18 @@ fn facts(trace: &Reader) -> Vec<(Event, Vec<(u32, u64)>)> {
         .collect()
 }
 
-/// Random moments of several threads, with stacks and all kinds of calls. An address is born once, and
-/// dies afterwards: no order of threads has to be repaired.
+/// Random moments of several threads, with stacks and all kinds of calls, and pauses, which may begin or end
+/// twice. An address is born once, and dies afterwards: no order of threads has to be repaired.
 fn moments(random: &mut Random, count: usize) -> Vec<Moment> {
     let kinds: Vec<_> = Kind::ALL.into_iter().filter(|kind| kind.is_moment()).collect();
     let mut live = Vec::new();
     (0..count as u64)
         .map(|number| {
+            if random.below(40) == 0 {
+                let kind = [Kind::Paused, Kind::Resumed][random.below(2) as usize];
+                let thread = 1 + random.below(5) as u32;
+                return Moment { thread, kind: kind as u8, ..Moment::default() };
+            }
             let kind = kinds[random.below(kinds.len() as u64) as usize];
             let kind = if live.is_empty() && kind.is_death() { Kind::Malloc } else { kind };
             let address = match kind.is_death() {
@@ -268,13 +273,26 @@ fn moments(random: &mut Random, count: usize) -> Vec<Moment> {
         .collect()
 }
 
+/// Random marks: before, among and behind this number of moments, or anywhere.
+fn marks(random: &mut Random, count: usize) -> Vec<(u64, Vec<u8>)> {
+    let mark = |random: &mut Random| {
+        let after = match random.below(8) {
+            0 => random.word(),
+            _ => random.below(4 * count as u64),
+        };
+        let text = (0..random.below(120)).map(|_| random.word() as u8).collect();
+        (after, text)
+    };
+    (0..random.below(6)).map(|_| mark(random)).collect()
+}
+
 #[test]
 fn random_traces_come_back() {
     let mut random = Random::new();
     for _ in 0..number("MALLOOK_CUTS", 60) {
         let ring = (random.below(3) == 0).then(|| 2 + random.below(6));
         let count = 1 + random.below(3_000) as usize;
-        let process = Process { ring, ..Process::default() };
+        let process = Process { ring, marks: marks(&mut random, count), ..Process::default() };
         let (bytes, _) = Encoder::encode(process, &moments(&mut random, count));
         let trace = Reader::new(Path::new("whole"), Source::Bytes(&bytes)).unwrap();
         let mut cut = Cursor::new(Vec::new());
@@ -290,6 +308,8 @@ fn random_traces_come_back() {
         assert_eq!(differs, None, "{:?}", differs.map(|at| (&expected[at], &found[at])));
         assert_eq!(found.len(), expected.len());
         assert!(cut.damage().0.is_empty(), "{:?}", cut.damage());
+        assert_eq!((cut.marks(), cut.pauses()), (trace.marks(), trace.pauses()));
+        assert_eq!(cut.paused_since(), trace.paused_since());
     }
 }
 
@@ -298,7 +318,8 @@ fn random_traces_come_back() {
 #[test]
 fn hostile_traces_are_cut_and_merged() {
     let mut random = Random::new();
-    let (sound, _) = Encoder::encode(Process::default(), &moments(&mut random, 2_000));
+    let process = Process { marks: marks(&mut random, 2_000), ..Process::default() };
+    let (sound, _) = Encoder::encode(process, &moments(&mut random, 2_000));
     let ring = Process { ring: Some(3), ..Process::default() };
     let (ring, _) = Encoder::encode(ring, &moments(&mut random, 2_000));
     let golden = std::fs::read(tests().join("golden/v1-stacks.trace")).unwrap();
@@ -349,4 +370,29 @@ fn hostile(random: &mut Random, bytes: &[u8]) {
     let merged = merged.into_inner();
     let again = Reader::all(Path::new("merged"), Source::Bytes(&merged)).unwrap();
     assert_eq!(again.len(), traces.len());
+}
+
+/// What is made from a damaged trace says so, and so does what is made from that.
+#[test]
+fn what_is_made_from_a_damaged_trace_is_damaged() {
+    let sandbox = setup("cut_damaged");
+    let mut bytes = std::fs::read(tests().join("golden/v1.trace")).unwrap();
+    // In the middle of its only block of events.
+    bytes.truncate(20_000);
+    sandbox.file("damaged", &bytes);
+    let made = [
+        ("cut", "damaged", "cut"),
+        ("cut", "cut", "cut_again"),
+        ("merge", "damaged", "merged"),
+        ("snapshot", "damaged", "copy"),
+        ("merge", "copy", "merged_copy"),
+    ];
+    for (command, from, to) in made {
+        let output = mallook(&sandbox, &[command, "-o", to, from]);
+        assert_eq!(output.status.code(), Some(1), "{command}: {output:?}");
+        let output = mallook(&sandbox, &["summary", "--json", to]);
+        assert_eq!(output.status.code(), Some(1), "{to}: {output:?}");
+        let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(summary["complete"], false, "{to}");
+    }
 }

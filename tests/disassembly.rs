@@ -110,7 +110,7 @@ fn count(path: &[Instruction], what: impl Fn(&Instruction) -> bool) -> usize {
     path.iter().filter(|instruction| what(instruction)).count()
 }
 
-/// What both hooks have in common: at most so many instructions, one clock read without fences, one
+/// What both hooks have in common: at most `most` instructions, one clock read without fences, one
 /// reservation that locks nothing, no loop, and two stores, the first of which is word 1.
 fn check(path: &[Instruction], most: usize) {
     let text = listing(path);

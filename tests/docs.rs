@@ -9,7 +9,7 @@ use crate::artifacts::tests;
 /// Documents whose promises name their tests.
 const DOCUMENTS: [&str; 2] = ["ARCHITECTURE.md", "docs/robustness.md"];
 /// Folders whose tests may be named, and whether a name has the module in front.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 9] = [
     "tests",
     "format/src",
     "preload/src",
@@ -17,6 +17,8 @@ const FOLDERS: [&str; 7] = [
     "analysis/src",
     "analysis/tests",
     "cli/src",
+    "unwind/src",
+    "unwind/tests/oracle",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Command, Stdio};
 
 use crate::artifacts::artifacts;
-use crate::sandbox::{have, setup};
+use crate::sandbox::{Sandbox, have, setup};
 use crate::trace::{Row, Trace, rows};
 
 /// Reads lines until one has been released whose allocation had this size; returns the addresses
@@ -27,6 +27,16 @@ fn read_until(lines: &mut std::io::Lines<BufReader<ChildStdout>>, size: u64) -> 
     panic!("the end before {size}, after {seen:?}");
 }
 
+/// The trace of a program that was just started.
+fn first_trace(sandbox: &Sandbox) -> Trace {
+    loop {
+        match sandbox.traces("trace").pop() {
+            Some(trace) => break trace,
+            None => std::thread::yield_now(),
+        }
+    }
+}
+
 /// Events are printed as they come, each once and in order, and the end of the process is the end.
 #[test]
 fn events_are_followed_until_the_process_ends() {
@@ -35,12 +45,7 @@ fn events_are_followed_until_the_process_ends() {
     let mut host = host.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = host.stdin.take().unwrap();
     input.write_all(&[0; 3]).unwrap();
-    let trace = loop {
-        match sandbox.traces("trace").pop() {
-            Some(trace) => break trace,
-            None => std::thread::yield_now(),
-        }
-    };
+    let trace = first_trace(&sandbox);
     assert_eq!(trace.info().ending(), "still running");
 
     let mut follow = Command::new(&artifacts().dump);
@@ -95,6 +100,34 @@ fn a_large_trace_of_the_past() {
     let (followed, dumped) = (rows(&String::from_utf8(output.stdout).unwrap()), trace.rows());
     let differs = followed.iter().zip(&dumped).position(|(one, other)| one != other);
     assert_eq!((differs, followed.len()), (None, dumped.len()));
+}
+
+/// Call stacks come with the events, of a process that runs and of one of the past.
+#[test]
+fn stacks_are_followed() {
+    let sandbox = setup("follow_stacks");
+    let host = sandbox.program("batches").env("MALLOOK_STACK", "full");
+    let mut host = host.preloaded().command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = host.stdin.take().unwrap();
+    input.write_all(&[0; 3]).unwrap();
+    let trace = first_trace(&sandbox);
+    let mut follow = Command::new(&artifacts().dump);
+    follow.args(["--follow", "--stacks", "--format", "jsonl"]).arg(trace.path());
+    let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines().map(Result::unwrap);
+    for size in [30_001, 30_003, 30_005] {
+        let line = lines.find(|line| line.contains(&format!("\"size\":{size},"))).unwrap();
+        assert!(line.contains("\"stack\":[{") && line.contains("\"main\""), "{line}");
+    }
+    // Sites that are new since then, too: they are those of the end.
+    drop(input);
+    assert!(host.wait().unwrap().success());
+    assert_eq!(lines.filter(|line| line.contains("\"stack\":[]")).count(), 0);
+    assert!(follow.wait().unwrap().success());
+    for format in ["text", "jsonl"] {
+        let dumped = trace.read(&["--stacks", "--format", format]);
+        assert_eq!(self::follow(&[&trace], &["--stacks", "--format", format]), dumped);
+    }
 }
 
 /// A process that replaces itself goes on in its next trace; a prefix stands for all traces that have

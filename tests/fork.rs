@@ -19,7 +19,7 @@ fn markers(trace: &Trace) -> Vec<String> {
     trace.sizes().into_iter().filter(|line| line.starts_with('@')).collect()
 }
 
-/// Checks a parent with so many children that leave by `exit`.
+/// Checks a parent with this number of children that leave by `exit`.
 fn check_family(run: &Run, children: usize) {
     let [parent] = run.pids("parent")[..] else { panic!("{:?}", run.said()) };
     let pids = run.pids("child");

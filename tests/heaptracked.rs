@@ -43,6 +43,17 @@ fn ours(trace: &Trace, cost: &str) -> Costs {
     costs(&folded, |frame| (!frame.starts_with("operator_new")).then(|| frame.to_owned()))
 }
 
+/// Temporary is another figure there: it is what the next call of the process releases. A release of
+/// another block comes between those of pairs, and what grows is moved by the next call.
+fn temporary(ours: &Costs, theirs: &Costs) {
+    let of = |costs: &Costs, end: &str| costs.iter().find(|it| it.0.ends_with(end)).map(|it| *it.1);
+    for (function, by_us, by_them) in
+        [("block_of", Some(505), Some(505)), ("pairs", Some(700), None), ("grows", None, Some(39))]
+    {
+        assert_eq!((of(ours, function), of(theirs, function)), (by_us, by_them), "{function}");
+    }
+}
+
 #[test]
 fn call_sites_are_those_of_heaptrack() {
     if !have("call_sites_are_those_of_heaptrack", &["heaptrack", "heaptrack_print", "g++"]) {
@@ -51,7 +62,7 @@ fn call_sites_are_those_of_heaptrack() {
     let sandbox = setup("heaptracked");
     let program = sandbox.build("special/sites.cc", "sites", &["-g0", "-O1"]);
     for (arguments, pairs) in [
-        (&[][..], &[("allocations", 12), ("leaked", 10), ("temporary", 2), ("peak", 10)][..]),
+        (&[][..], &[("allocations", 12), ("leaked", 10), ("peak", 10)][..]),
         (&["keep"], &[("allocations", 12), ("leaked", 12)]),
     ] {
         let sandbox = setup("heaptracked");
@@ -63,6 +74,9 @@ fn call_sites_are_those_of_heaptrack() {
         let recorded = recorded.iter().find(|path| path.exists()).expect("what heaptrack wrote");
         let host = sandbox.command(&program).args(arguments).env("MALLOOK_STACK", "full");
         let run = host.run().expect(0);
+        if arguments.is_empty() {
+            temporary(&ours(run.trace(), "temporary"), &theirs(&sandbox, recorded, "temporary"));
+        }
         for &(cost, paths) in pairs {
             let theirs = theirs(&sandbox, recorded, cost);
             assert!(theirs.len() >= paths, "{cost}: {theirs:#?}");

@@ -3,13 +3,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mallook_format::{BlockHeader, BlockKind, Kind, Phase, Slot, Stacks, State};
+use mallook_format::{Kind, Slot};
 use mallook_reader::export::Format;
 
 use crate::artifacts::tests;
 use crate::counting::peak;
 use crate::fuzz::encode::{Encoder, Moment, Process};
 use crate::fuzz::{expand, read, shorten};
+use crate::hostile_pauses::pauses;
+use crate::invented::{invented, slot};
+use crate::mutation::mutate;
 use crate::sandbox::{Random, number, setup};
 use crate::trace::Trace;
 
@@ -18,86 +21,6 @@ const FORMATS: [Format; 4] = [Format::Text, Format::Csv, Format::Jsonl, Format::
 /// Memory that the reader may hold for a trace: a megabyte, and 32 times the trace's size.
 const MEGABYTE: usize = 1 << 20;
 const BYTES_PER_BYTE: usize = 32;
-
-/// Words with a meaning somewhere: as a size, a count, a position, a state.
-const WORDS: [u64; 14] = [
-    0,
-    1,
-    2,
-    3,
-    15,
-    16,
-    BLOCK as u64,
-    u32::MAX as u64,
-    1 << 32,
-    1 << 48,
-    1 << 62,
-    1 << 63,
-    u64::MAX - 1,
-    u64::MAX,
-];
-
-/// A byte that matters: mostly in the header's fields, its live words, a block's header or slots.
-fn place(random: &mut Random, length: usize) -> usize {
-    let blocks = (length / BLOCK).max(1) as u64;
-    let block = random.below(blocks) as usize * BLOCK;
-    let offset = match random.below(8) {
-        0 => random.below(128),
-        1 => 2_048 + random.below(16),
-        2 => 2_176 + random.below(256),
-        3 | 4 => block as u64 + random.below(128),
-        5 | 6 => block as u64 + 128 + random.below(1_024),
-        _ => random.below(length as u64),
-    };
-    (offset as usize).min(length - 1)
-}
-
-/// Changes a few bytes, slots or blocks.
-pub fn mutate(random: &mut Random, bytes: &mut Vec<u8>) {
-    for _ in 0..=random.below(4) {
-        if bytes.is_empty() {
-            return;
-        }
-        let length = bytes.len();
-        let at = place(random, length);
-        match random.below(10) {
-            0 | 1 => bytes[at] ^= 1 << random.below(8),
-            2 => bytes[at] = random.word() as u8,
-            3..=6 => {
-                let word = match random.below(3) {
-                    0 => random.word(),
-                    1 => WORDS[random.below(WORDS.len() as u64) as usize],
-                    _ => length as u64 / WORDS[1 + random.below(6) as usize],
-                };
-                let at = at / 8 * 8;
-                let end = (at + 8).min(length);
-                bytes[at..end].copy_from_slice(&word.to_le_bytes()[..end - at]);
-            }
-            7 => {
-                // One slot, or a block's header, in place of another.
-                let size = if random.below(2) == 0 { 16 } else { 128 };
-                let from = place(random, length) / size * size;
-                let to = at / size * size;
-                if from.max(to) + size <= length {
-                    bytes.copy_within(from..from + size, to);
-                }
-            }
-            8 => {
-                // One block in place of another, or one more of them.
-                let blocks = length / BLOCK;
-                let from = random.below(blocks.max(1) as u64) as usize * BLOCK;
-                let block = bytes[from..(from + BLOCK).min(length)].to_vec();
-                let to = random.below(blocks as u64 + 1) as usize * BLOCK;
-                if to + block.len() <= length {
-                    bytes[to..to + block.len()].copy_from_slice(&block);
-                } else if length < 8 * BLOCK {
-                    bytes.extend(block);
-                }
-            }
-            _ => bytes.truncate(if random.below(4) == 0 { at / BLOCK * BLOCK } else { at }),
-        }
-    }
-}
 
 /// Reads within the stated bound and without a panic, or keeps the trace and fails.
 fn bounded(bytes: &[u8], formats: &[Format], name: &str) -> usize {
@@ -135,25 +58,26 @@ fn stacks_in_a_ring() -> Vec<u8> {
     Encoder::encode(process, &(0..1_500).map(moment).collect::<Vec<_>>()).0
 }
 
-/// The number of traces is `MALLOOK_MUTATIONS`, 100 000 if that is not set.
+/// The number of traces is `MALLOOK_MUTATIONS`, 60 000 if that is not set.
 #[test]
 fn mutated_traces() {
     let full = std::fs::read(tests().join("golden/v1.trace")).unwrap();
     let ring = ring();
     let stacks = std::fs::read(tests().join("golden/v1-stacks.trace")).unwrap();
-    let stacks_in_a_ring = stacks_in_a_ring();
-    for base in [&full, &ring, &stacks, &stacks_in_a_ring] {
+    let (stacks_in_a_ring, pauses) = (stacks_in_a_ring(), pauses());
+    for base in [&full, &ring, &stacks, &stacks_in_a_ring, &pauses] {
         assert!(read(base, &[Format::Csv]) >= 20, "the base trace is readable");
     }
-    let mutations = number("MALLOOK_MUTATIONS", 100_000);
+    let mutations = number("MALLOOK_MUTATIONS", 60_000);
     let work = &|seed: u64| {
         let mut random = Random::with_seed(seed);
         let mut readable = 0;
         for turn in 0..mutations.div_ceil(2) {
-            let base = match turn % 8 {
+            let base = match turn % 9 {
                 0 => &ring,
                 1..=3 => &stacks,
                 4 => &stacks_in_a_ring,
+                5 | 6 => &pauses,
                 _ => &full,
             };
             let mut bytes = base.clone();
@@ -186,52 +110,6 @@ fn the_corpus_of_the_fuzz_target() {
         readable += usize::from(bounded(&trace, &FORMATS, &seed.file_name().to_string_lossy()) > 0);
     }
     assert!(readable > 50, "only {readable} seeds show events");
-}
-
-/// A trace of this many blocks of events, with these slots in each.
-fn invented(
-    blocks: usize,
-    owner: impl Fn(usize) -> u64,
-    slots: impl Fn(usize) -> Vec<Slot>,
-) -> Vec<u8> {
-    invented_of(|_| BlockKind::Events, blocks, owner, slots)
-}
-
-/// The same with blocks of any kind, of a process whose stacks were taken.
-pub fn invented_of(
-    kind: impl Fn(usize) -> BlockKind,
-    blocks: usize,
-    owner: impl Fn(usize) -> u64,
-    slots: impl Fn(usize) -> Vec<Slot>,
-) -> Vec<u8> {
-    let golden = std::fs::read(tests().join("golden/v1.trace")).unwrap();
-    let mut bytes = golden[..BLOCK].to_vec();
-    for (offset, word) in [(2_048, blocks as u64), (2_056, blocks as u64), (2_064, 2)] {
-        bytes[offset..offset + 8].copy_from_slice(&word.to_le_bytes());
-    }
-    bytes[104..108].copy_from_slice(&(Stacks::Full as u32).to_le_bytes());
-    for block in 0..blocks {
-        let header = BlockHeader {
-            state: State { sequence: block as u64, parity: 0, phase: Phase::Closed }.word(),
-            totals: [0; 2],
-            ident: BlockHeader::ident(kind(block)),
-            base_ticks: 1_000,
-            base_ns: 1_000,
-            owner: owner(block),
-            name: [0; 2],
-            reserved: [0; 7],
-        };
-        bytes.extend_from_slice(bytemuck::bytes_of(&header));
-        for slot in slots(block) {
-            bytes.extend_from_slice(bytemuck::bytes_of(&slot));
-        }
-        bytes.resize((block + 2) * BLOCK, 0);
-    }
-    bytes
-}
-
-pub fn slot(kind: Kind, address: u64, size: u64, ticks: u32) -> Slot {
-    Slot { word0: Slot::word0(kind, 0, address), word1: Slot::word1(size, ticks) }
 }
 
 /// The bound that the library states for any trace.

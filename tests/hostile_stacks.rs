@@ -8,7 +8,7 @@ use mallook_reader::export::Format;
 
 use crate::counting::peak;
 use crate::fuzz::read;
-use crate::hostile::{invented_of, slot};
+use crate::invented::{invented_of, slot};
 
 /// The bound that the library states for a trace with call stacks that are asked for.
 fn stated_bound_with_stacks(bytes: &[u8]) -> usize {

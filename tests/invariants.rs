@@ -27,7 +27,7 @@ const NEEDED: [&str; 17] = [
     "strlen",
 ];
 
-const EXPORTED: [&str; 83] = [
+const EXPORTED: [&str; 86] = [
     "_Exit",
     "_ZdaPv",
     "_ZdaPvRKSt9nothrow_t",
@@ -111,6 +111,9 @@ const EXPORTED: [&str; 83] = [
     "unshare",
     "valloc",
     "xallocx",
+    "mallook_mark",
+    "mallook_pause",
+    "mallook_resume",
 ];
 
 /// Runs a tool on the library; `None` if it is missing.

@@ -4,6 +4,7 @@
 //! * [`artifacts`] builds the library, both programs and the C programs, once.
 //! * [`sandbox`] gives each test a directory of its own and runs programs in it.
 //! * [`trace`] reads a trace back through `mallook-dump`.
+//! * [`invented`] and [`mutation`] make traces that no recorder has written.
 //! * Every other module is an area. Each behaviour has a tiny program under `programs/`, whose
 //!   allocations have unique odd sizes that identify them.
 //!
@@ -16,6 +17,8 @@ mod call_trees;
 mod counting;
 #[path = "../reader/fuzz/src/lib.rs"]
 mod fuzz;
+mod invented;
+mod mutation;
 mod sandbox;
 mod trace;
 
@@ -28,6 +31,7 @@ mod clock_back;
 mod coarse;
 mod compared;
 mod confinement;
+mod control;
 mod copies;
 mod crowds;
 mod csv;
@@ -48,6 +52,7 @@ mod formats;
 mod heaptracked;
 mod hooks;
 mod hostile;
+mod hostile_pauses;
 mod hostile_stacks;
 mod hosts;
 mod incomplete;
@@ -57,6 +62,7 @@ mod languages;
 mod launcher;
 mod law;
 mod library;
+mod limits;
 mod loading;
 mod named_trees;
 mod operators;
@@ -69,11 +75,15 @@ mod resources;
 mod ring;
 mod servers;
 mod signals;
+mod snapshots;
 mod soak;
 mod stack_formats;
 mod stacks;
+mod stats;
 mod summary;
 mod symbols;
 mod threads;
+mod tops;
 mod views;
 mod waiting;
+mod widths;

@@ -46,7 +46,7 @@ fn stacks_of(text: &str) -> BTreeMap<u64, (String, usize)> {
     stacks
 }
 
-/// Fails unless these are the stacks, each so many times.
+/// Fails unless these are the stacks, each as often as it says.
 fn assert_stacks(run: &Run, options: &[&str], expected: &[(u64, &str, usize)]) {
     let expected: BTreeMap<_, _> =
         expected.iter().map(|&(size, names, times)| (size, (names.to_owned(), times))).collect();
@@ -85,6 +85,26 @@ fn c() {
         let run = traced(&sandbox, &program, &[]);
         assert_stacks(&run, &[], &of_c(level == "-O2" || level == "-O3"));
     }
+}
+
+/// The loader tells the segments of a program apart where there are pages between them that belong to
+/// none; the program is one module, known by its build ID.
+#[test]
+fn a_program_with_gaps_between_its_segments() {
+    if !have("a_program_with_gaps_between_its_segments", &["gcc"]) {
+        return;
+    }
+    let sandbox = setup("named_gaps");
+    let apart = ["-O2", "-ldl", "-Wl,--section-start=.rodata=0x80000", "-Wl,--build-id"];
+    let program = sandbox.build("special/known.c", "known", &apart);
+    let run = traced(&sandbox, &program, &[]);
+    assert_stacks(&run, &[], &of_c(true));
+    let another = [&apart[..], &["-Wl,--build-id=0x11"]].concat();
+    sandbox.build("special/known.c", "known", &another);
+    let output = run.trace().dump(&["--stacks", "--format", "jsonl"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is another build: build ID 11, expected "), "{said}");
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("with_alloca"));
 }
 
 /// One is unloaded, and another one is loaded in its place, again and again.

@@ -239,5 +239,5 @@ fn good_ones_among_bad_ones() {
     let arguments = [vec!["info", "t.1.1.0"], many.iter().map(String::as_str).collect()].concat();
     let said = text(&mallook(&sandbox, &arguments).stderr);
     assert_eq!(said.lines().count(), 21, "{said}");
-    assert!(said.ends_with("180 more files cannot be read as traces\n"), "{said}");
+    assert!(said.ends_with("180 further files cannot be read\n"), "{said}");
 }

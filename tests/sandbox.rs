@@ -58,7 +58,7 @@ pub fn stacks_of_the_suite() -> Option<OsString> {
     std::env::var_os("MALLOOK_TEST_STACK")
 }
 
-/// The length of the file of a ring of so many bytes. Where the suite runs with call stacks, there is
+/// The length of the file of a ring of this number of bytes. Where the suite runs with call stacks, there is
 /// room for sites and modules behind it, most of which is a hole.
 pub fn length_of_ring(bytes: u64) -> u64 {
     let blocks = u64::from(Site::COUNT) / SLOTS as u64 + 64;

@@ -63,7 +63,7 @@ struct Way<'a> {
     stacks: &'a str,
 }
 
-/// Runs so many families, and compares. Returns the number of processes and that of events.
+/// Runs this number of families, and compares. Returns the number of processes and that of events.
 fn round(sandbox: &Sandbox, families: usize, seed: u64, way: Way) -> (usize, u64) {
     let counter = sandbox.path().join("tally.so");
     let soak = sandbox.path().join("soak");

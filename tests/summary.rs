@@ -292,7 +292,10 @@ fn run_says_the_summary_and_passes_the_outcome_on() {
     let limits = ["--no-keep", "--fail-if", "peak>=170301", "--fail-if", "leaked>0"];
     let (status, said) = run(&limits, &["peak"]);
     assert_eq!((status.code(), said.lines().count()), (Some(3), 2), "{said}");
-    assert!(said.contains("FAILED: peak is 166 KiB (170,301 B), 1 B above the limit"), "{said}");
+    assert!(
+        said.contains("FAILED: peak is 166 KiB (170,301 B), which reaches the limit"),
+        "{said}"
+    );
     // The program's own failure is more.
     assert_eq!(run(&limits, &["peak", "5"]).0.code(), Some(5));
     let (status, said) = run(&["--summary"], &["peak"]);
@@ -333,6 +336,18 @@ fn words_are_explained() {
     let output = mallook(sandbox.path(), &["summary", "--explain", "temporary"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(text(&output.stdout).contains("by the thread that made it"));
+    // Every figure with a limit, and every word that screens use for a figure.
+    let refused = mallook(sandbox.path(), &["summary", "--fail-if", "nonsense>0", "x"]);
+    let refused = text(&refused.stderr);
+    let figures = refused.split("is one of ").nth(1).unwrap().lines().next().unwrap();
+    let figures: Vec<_> = figures.split(", ").collect();
+    assert!(figures.len() == 10, "{refused}");
+    let shown = ["live at end", "lifetime", "at peak", "never freed", "own maximum", "mean life"];
+    let more = ["live", "largest failed", "median", "longest", "frees", "missing", "damaged"];
+    for word in figures.iter().chain(&shown).chain(&more) {
+        let output = mallook(sandbox.path(), &["--explain", word]);
+        assert_eq!(output.status.code(), Some(0), "{word}: {output:?}");
+    }
     let output = mallook(sandbox.path(), &["summary", "--explain", "nonsense"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("own maximum"));

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::lines::{assert_replayable, drive};
 use super::{export, said_by, special, text};
 use crate::artifacts::tests;
-use crate::hostile::mutate;
+use crate::mutation::mutate;
 use crate::sandbox::{Random, Sandbox, have, number, setup};
 use crate::trace::{Row, Trace as Rows};
 

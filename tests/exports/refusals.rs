@@ -9,17 +9,18 @@ use crate::sandbox::setup;
 #[test]
 fn one_process_where_addresses_are_those_of_one() {
     let sandbox = setup("refused");
-    let golden = tests().join("golden/v1.trace");
+    let golden = ["v1.trace", "v1-stacks.trace"].map(|name| tests().join("golden").join(name));
+    let both = [&*golden[0], &*golden[1]];
     for to in ["heaptrack", "mtrace", "memory_replay", "rep"] {
         let path = sandbox.path().join(to);
-        let output = run_export(to, &[], &[&golden, &golden], &path);
+        let output = run_export(to, &[], &both, &path);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{to}");
         assert!(said.contains("has a place for one process, and these are 2 traces"), "{said}");
         assert!(!path.exists());
     }
     for to in ["pprof", "firefox", "massif", "dhat", "ctf", "parquet", "folded"] {
-        let output = run_export(to, &[], &[&golden, &golden], &sandbox.path().join(to));
+        let output = run_export(to, &[], &both, &sandbox.path().join(to));
         assert_eq!(output.status.code(), Some(0), "{to}: {output:?}");
     }
 }

@@ -14,6 +14,7 @@ use crate::artifacts::tests;
 
 use tokens::{closing, paths, tokens, without_tests};
 
+mod length;
 mod made_up;
 mod tokens;
 

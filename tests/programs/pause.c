@@ -4,26 +4,10 @@
  * more pairs of 20001, and an exec that fails, before which the trace is cut off. "start":
  * it is full before the first call; "later": after one of 20001 and more than the trace has space for. Then pairs of
  * 20003 while it is full, and of 20007 when it is not, and one of 20009. Says how many moments that were. */
-#include "common.h"
+#include "small_disk.h"
 #include <dirent.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-
-static long performed;
-
-static void pairs(size_t size, long count) {
-    performed += 2 * count;
-    while (count--) free(malloc(size));
-}
-
-/* Without allocating. */
-static void fill(void) {
-    static char zeros[4096];
-    int file = open("mnt/filler", O_WRONLY | O_CREAT, 0600);
-    if (file < 0) die("filler");
-    while (write(file, zeros, sizeof zeros) > 0) {}
-    close(file);
-}
 
 /* A copy of the trace that shares its blocks, where the file system can do that. Without allocating. */
 static int copy_trace(void) {
@@ -71,7 +55,7 @@ int main(int count, char **arguments) {
         return 7;
     }
     pairs(20003, 100000);
-    if (unlink("mnt/filler")) die("unlink");
+    empty();
     /* What is lost before the next try. */
     pairs(20005, 35000);
     pairs(20007, 65000);

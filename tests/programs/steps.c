@@ -1,7 +1,7 @@
 /* steps PREFIX: a child makes calls while its parent steps it from instruction to instruction and looks at its
  * trace, as a reader would find it if the child were killed there: a slot that has a kind must never change
- * again, nor the header of a block that is open. Says how many instructions and slots it has seen, and how many
- * changes that must not be. */
+ * again, nor the header of a block that is open. Says how many instructions and slots it has seen, how many
+ * changes that must not be, and how many slots that were there before the one in front of them. */
 #include "common.h"
 #include <glob.h>
 #include <sys/ptrace.h>
@@ -47,7 +47,7 @@ int main(int count, char **arguments) {
     if (file < 0 || now == MAP_FAILED) die("the trace");
     static char before[LENGTH] __attribute__((aligned(64)));
     memcpy(before, now, LENGTH);
-    long steps = 0, slots = 0, changed = 0;
+    long steps = 0, slots = 0, changed = 0, ahead = 0;
     for (;; steps++) {
         if (ptrace(PTRACE_SINGLESTEP, pid, 0, 0)) die("ptrace");
         if (stopped(pid) != SIGTRAP) break;
@@ -59,16 +59,18 @@ int main(int count, char **arguments) {
             for (int slot = block + BLOCK_HEADER; slot < block + BLOCK; slot += 16) {
                 const uint64_t *old = (const uint64_t *)(before + slot), *new = (const uint64_t *)(now + slot);
                 int same = old[0] == new[0] && old[1] == new[1];
-                if (old[0] >> 48 & 0x3f && !same)
+                if (old[0] >> 48 & 0x3f && !same) {
                     changed++;
-                else
-                    slots += !same && new[0] >> 48 & 0x3f;
+                } else if (!same && new[0] >> 48 & 0x3f) {
+                    slots++;
+                    ahead += slot > block + BLOCK_HEADER && !(new[-2] >> 48 & 0x3f);
+                }
             }
             memcpy(before + block, now + block, BLOCK);
         }
     }
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    say("steps %ld\nslots %ld\nchanged %ld\n", steps, slots, changed);
+    say("steps %ld\nslots %ld\nchanged %ld\nahead %ld\n", steps, slots, changed, ahead);
     return 0;
 }

@@ -43,7 +43,11 @@ impl Browser {
         command.args(["-c", script, "sh", "chromium", "--headless=new", "--no-sandbox"]);
         command.args(["--remote-debugging-pipe", "--disable-gpu", "--no-first-run"]);
         command.args(["--disable-background-networking", "--disable-dev-shm-usage"]);
-        command.args(["--host-resolver-rules=MAP * ~NOTFOUND", &profile, "about:blank"]);
+        command.args([
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+            &profile,
+            "about:blank",
+        ]);
         command.env("HOME", sandbox.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (to, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -110,8 +114,12 @@ impl Browser {
 
     /// Opens a report from its file, with this fragment, and waits until it is drawn.
     pub fn open(&mut self, report: &Path, fragment: &str) {
+        self.go(&format!("file://{}#{fragment}", report.canonicalize().unwrap().display()));
+    }
+
+    /// Opens an address, and waits until the page is drawn.
+    pub fn go(&mut self, url: &str) {
         self.ask("Page.navigate", json!({"url": "about:blank"}));
-        let url = format!("file://{}#{fragment}", report.canonicalize().unwrap().display());
         self.ask("Page.navigate", json!({ "url": url }));
         self.wait_for("document.documentElement.dataset.ready === 'yes'");
     }
@@ -194,7 +202,12 @@ impl Browser {
 
     /// Fails if the page has asked for anything but itself, or a script has failed.
     pub fn was_quiet(&self) {
-        let known = |url: &String| url.starts_with("file://") || url.starts_with("about:");
+        self.asked_only("file://");
+    }
+
+    /// Fails if the page has asked for what does not start so, or a script has failed.
+    pub fn asked_only(&self, start: &str) {
+        let known = |url: &String| url.starts_with(start) || url.starts_with("about:");
         assert!(self.requests.iter().all(known), "{:?}", self.requests);
         assert!(self.complaints.is_empty(), "{:#?}", self.complaints);
     }

@@ -11,6 +11,10 @@ use crate::sandbox::{Sandbox, have, setup};
 use browser::Browser;
 
 mod browser;
+mod large;
+mod marked;
+mod pair;
+mod serve;
 
 /// Bytes of a page at the most: its code, and the data.
 const MOST: usize = 150_000 + 2_000_000;
@@ -271,12 +275,8 @@ const HOSTILE: [&str; 3] = [
     "{{text}}<!--\u{1b}[31m\u{202e}&lt;",
 ];
 
-#[test]
-fn names_run_no_script() {
-    if !have("reports::names_run_no_script", &["chromium", "gcc", "objcopy"]) {
-        return;
-    }
-    let sandbox = setup("report-hostile");
+/// Runs a program whose own name and those of its functions are hostile.
+fn hostile(sandbox: &Sandbox) {
     let object = sandbox.path().join("hostile.o");
     let program = sandbox.path().join("<img src=x onerror=hit=1>");
     let run = |command: &mut Command| assert!(command.status().unwrap().success(), "{command:?}");
@@ -289,6 +289,15 @@ fn names_run_no_script() {
     run(objcopy.arg(&object));
     run(Command::new("gcc").args(["-pthread", "-o"]).arg(&program).arg(&object));
     sandbox.command(&program).env("MALLOOK_STACK", "full").run().expect(0);
+}
+
+#[test]
+fn names_run_no_script() {
+    if !have("reports::names_run_no_script", &["chromium", "gcc", "objcopy"]) {
+        return;
+    }
+    let sandbox = setup("report-hostile");
+    hostile(&sandbox);
     let page = report(&sandbox, "trace");
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(!html.contains("<img") && !html.contains("<script>window.hit"));

@@ -264,8 +264,8 @@ fn a_stripped_library_has_exported_names_only() {
     let found = names(&SymbolOptions::default(), &module(&file), &[hidden, visible, visible + 5]);
     assert_eq!(found.state, State::Exported { file: text(&file) });
     assert_eq!(called(&found), [vec![], vec!["visible"], vec!["visible"]]);
-    assert_eq!(found.places[2].frames[0].offset, Some(5));
-    assert_eq!(found.places[0].offset, hidden);
+    assert_eq!(found.resolved[2].frames[0].offset, Some(5));
+    assert_eq!(found.resolved[0].offset, hidden);
     // Without lines, but not stripped.
     let file = compile(&sandbox, "names.c", "plain.so", &["-O2", "-shared", "-fPIC"]);
     let hidden = start(&file, "hidden");
@@ -333,7 +333,7 @@ fn what_is_no_file_or_no_program() {
     let symbolizer = Symbolizer::default();
     let state = |path: &Path| {
         let found = symbolizer.symbolize(&at(path), &address);
-        assert_eq!((found.places[0].offset, found.places[0].frames.len()), (0x234, 0));
+        assert_eq!((found.resolved[0].offset, found.resolved[0].frames.len()), (0x234, 0));
         found.state
     };
     assert_eq!(state("[vdso]".as_ref()), State::Vdso);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use mallook_reader::symbol::{
-    CodeAddress, Frame, Location, Module, Names, NamesFile, NamesWriter, Place, State,
+    CodeAddress, Frame, Location, Module, Names, NamesFile, NamesWriter, Resolved, State,
     SymbolOptions,
 };
 
@@ -50,7 +50,7 @@ fn damaged_programs() {
             fs::write(&module.path, &bytes).unwrap();
             let memory = peak(|| {
                 let found = names(&SymbolOptions::default(), &module, &addresses);
-                assert_eq!(found.places.len(), addresses.len());
+                assert_eq!(found.resolved.len(), addresses.len());
             });
             assert!(memory < MOST, "{memory} bytes in round {round}");
         }
@@ -165,13 +165,13 @@ fn file_of_names() -> (Vec<u8>, Module, [CodeAddress; 2]) {
     let inner = Frame { function, offset: None, location: Some(location), inlined: true };
     let outer = Frame { function: Some("g".into()), offset: Some(5), ..Frame::default() };
     let frames = vec![inner, outer];
-    let place = |offset| Place { frames: frames.clone(), offset };
+    let place = |offset| Resolved { frames: frames.clone(), offset };
     let addresses = [CodeAddress::returned_to(0x2000), CodeAddress::interrupted(0x3000)];
     let names = Names {
         state: State::Lines { file: "/opt/größe".into() },
         unverified: true,
         rejected: Vec::new(),
-        places: vec![place(0x1000), place(0x2000)],
+        resolved: vec![place(0x1000), place(0x2000)],
     };
     let mut writer = NamesWriter::new(Vec::new(), "trace").unwrap();
     writer.module(&module, &addresses, &names).unwrap();
@@ -222,7 +222,7 @@ fn files_of_names_that_are_none() {
         .replace("{\"end\"", "{\"line\":1}\n{\"end\"");
     let file = NamesFile::read(later.as_bytes()).unwrap();
     assert_eq!(file.damage(), None);
-    assert!(!file.symbolize(&module, &addresses).unwrap().places[1].frames.is_empty());
+    assert!(!file.symbolize(&module, &addresses).unwrap().resolved[1].frames.is_empty());
     // Fewer lines than were written.
     let mut lines: Vec<_> = text.lines().collect();
     lines.remove(2);

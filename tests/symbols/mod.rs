@@ -124,7 +124,7 @@ fn shown(frame: &Frame) -> String {
 /// The functions of each address, innermost first.
 fn called(names: &Names) -> Vec<Vec<&str>> {
     names
-        .places
+        .resolved
         .iter()
         .map(|place| place.frames.iter().map(|it| it.function.as_deref().unwrap_or("??")).collect())
         .collect()

@@ -96,7 +96,7 @@ fn compare(file: &Path, most: usize) {
     assert!(matches!(found.state, State::Lines { .. }), "{:?}", found.state);
     assert_eq!(found.rejected, []);
     let (mut different, mut frames) = (Vec::new(), 0);
-    for ((address, expected), place) in addresses.iter().zip(&expected).zip(&found.places) {
+    for ((address, expected), place) in addresses.iter().zip(&expected).zip(&found.resolved) {
         let mut ours: Vec<_> = place.frames.iter().map(shown).collect();
         if ours.is_empty() {
             ours.push("?? ??:?".to_owned());

@@ -47,7 +47,7 @@ fn a_known_stack() {
         let program = compile(&sandbox, "backtrace.c", "backtrace", &options);
         let (addresses, module) = stack(&program);
         let found = Symbolizer::default().symbolize(&module, &addresses);
-        let frames = found.places.iter().flat_map(|place| &place.frames);
+        let frames = found.resolved.iter().flat_map(|place| &place.frames);
         let shown: Vec<_> = frames.map(|it| (shown(it), it.inlined)).collect();
         let expected = [
             ("take backtrace.c:10", true),
@@ -75,7 +75,7 @@ fn a_return_address_belongs_to_its_call() {
     let found = Symbolizer::default().symbolize(&module(&file), &addresses);
     assert_eq!(called(&found)[0], ["last_call"]);
     assert_ne!(called(&found)[1].last(), Some(&"last_call"));
-    assert_eq!(found.places[0].offset, end);
+    assert_eq!(found.resolved[0].offset, end);
 }
 
 /// Another machine: the names are the same, and those of other builds are not taken.
@@ -175,7 +175,7 @@ fn functions_of_node() {
     let names =
         Symbolizer::default().symbolize_jit(&process, &[CodeAddress::returned_to(start + 9)]);
     fs::remove_file(map).unwrap();
-    let function = names.places[0].frames[0].function.as_deref().unwrap();
+    let function = names.resolved[0].frames[0].function.as_deref().unwrap();
     assert!(function.contains("hotFunction"), "{function}");
-    assert_eq!(names.places[0].frames[0].offset, Some(9));
+    assert_eq!(names.resolved[0].frames[0].offset, Some(9));
 }

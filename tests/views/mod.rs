@@ -1,6 +1,7 @@
 //! `mallook leaks`, `timeline`, `diff` and `fragmentation`: against plain models over the rows of csv,
 //! against LeakSanitizer, and as people use them.
 
+mod covered;
 mod leaks;
 mod real;
 

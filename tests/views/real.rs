@@ -95,7 +95,7 @@ fn views_of_hostile_traces() {
     ];
     for _ in 0..crate::sandbox::number("MALLOOK_HOSTILE_VIEWS", 25) {
         let mut bytes = golden.clone();
-        crate::hostile::mutate(&mut random, &mut bytes);
+        crate::mutation::mutate(&mut random, &mut bytes);
         sandbox.file("bad", &bytes);
         for command in commands {
             hostile(&sandbox, &[command, &["bad"]].concat());

@@ -26,7 +26,7 @@ const PATIENCE: usize = 20_000;
 /// What libunwind knows of code is of before some was unloaded.
 static IS_STALE: AtomicBool = AtomicBool::new(false);
 
-/// Takes the lock; `false` after so many attempts.
+/// Takes the lock; `false` after this number of attempts.
 fn lock(attempts: usize) -> bool {
     for _ in 0..attempts {
         if !LOCK.swap(true, Ordering::Acquire) {
