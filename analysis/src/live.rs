@@ -1,7 +1,7 @@
 //! The memory of one process that is alive: a hash table of addresses, open addressing with linear
-//! probing, over blocks that lie together.
+//! probing, a line of the cache for each.
 //!
-//! Allocators reuse addresses: a dead address keeps its entry until the table is rebuilt, so that a
+//! Allocators reuse addresses: a dead address keeps its room until the table is rebuilt, so that a
 //! birth and a death take one lookup each and move nothing.
 
 use std::hash::{BuildHasher, RandomState};
@@ -13,6 +13,7 @@ use crate::thread::ThreadId;
 
 /// A block of memory that is alive, or was until now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Block {
     /// Its address.
     pub address: u64,
@@ -34,33 +35,37 @@ pub struct Block {
     pub chain: u32,
     /// The function that has made it.
     pub function: Kind,
+    /// It is alive.
+    pub(crate) is_alive: bool,
 }
 
 const _: () = assert!(size_of::<Block>() == 64, "a block is a line of the cache");
 
-/// An entry of the table.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    address: u64,
-    /// The place of its block, or [`DEAD`].
-    slot: u32,
-}
-
 /// No block of memory has address 0.
-const UNUSED: Entry = Entry { address: 0, slot: DEAD };
-const DEAD: u32 = u32::MAX;
-/// Entries of the smallest table.
-const LEAST: usize = 1 << 8;
+const UNUSED: Block = Block {
+    address: 0,
+    size: 0,
+    birth_ns: 0,
+    births: 0,
+    ordinal: 0,
+    first_size: 0,
+    thread: ThreadId::OTHERS,
+    place: PlaceId::NONE,
+    chain: 0,
+    function: Kind::Malloc,
+    is_alive: false,
+};
+/// Blocks of the smallest table.
+const LEAST: usize = 1 << 6;
 
 /// The blocks that are alive, by address.
 #[derive(Clone, Debug)]
 pub struct LiveSet {
-    /// A power of two of entries, at least half of them unused.
-    entries: Vec<Entry>,
-    used: usize,
+    /// A power of two of blocks, of which at least a quarter is unused.
     blocks: Vec<Block>,
-    /// Places of blocks that are dead, the last one first.
-    free: Vec<u32>,
+    /// Those that have an address, dead or alive.
+    used: usize,
+    alive: usize,
     /// Random, so that a hostile trace cannot choose addresses with equal hashes.
     seed: u64,
 }
@@ -74,103 +79,109 @@ impl Default for LiveSet {
 impl LiveSet {
     /// Nothing is alive.
     pub fn new() -> LiveSet {
-        LiveSet {
-            entries: vec![UNUSED; LEAST],
-            used: 0,
-            blocks: Vec::new(),
-            free: Vec::new(),
-            seed: RandomState::new().hash_one(0),
-        }
+        let seed = RandomState::new().hash_one(0);
+        LiveSet { blocks: vec![UNUSED; LEAST], used: 0, alive: 0, seed }
     }
 
     /// Number of blocks.
     pub fn len(&self) -> usize {
-        self.blocks.len() - self.free.len()
+        self.alive
     }
 
     /// There is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.alive == 0
     }
 
     /// The block that starts at an address.
     pub fn get(&self, address: u64) -> Option<&Block> {
-        let entry = self.entries[self.find(address)];
-        self.blocks.get(entry.slot as usize)
+        Some(&self.blocks[self.find(address)]).filter(|block| block.is_alive)
     }
 
     /// The blocks, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &Block> {
-        self.entries.iter().filter_map(|entry| self.blocks.get(entry.slot as usize))
+        self.blocks.iter().filter(|block| block.is_alive)
     }
 
-    /// Adds a block, whose address is not 0; where it is now, and the block that was at its address.
+    /// Makes room for a block at an address, which is not 0: the block that was alive there, or a dead one.
+    /// Whoever asks writes the new one over it.
     #[inline]
-    pub fn insert(&mut self, block: Block) -> (&Block, Option<Block>) {
-        let place = self.find(block.address);
-        let Entry { address, slot } = self.entries[place];
-        if let Some(old) = self.blocks.get(slot as usize).copied() {
-            self.blocks[slot as usize] = block;
-            return (&self.blocks[slot as usize], Some(old));
+    pub(crate) fn insert(&mut self, address: u64) -> &mut Block {
+        let mut place = self.find(address);
+        if self.blocks[place].address == 0 {
+            place = self.add(place, address);
         }
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.blocks[slot as usize] = block;
-                slot
-            }
-            None => {
-                self.blocks.push(block);
-                (self.blocks.len() - 1) as u32
-            }
-        };
-        self.entries[place] = Entry { address: block.address, slot };
-        if address == 0 {
-            self.used += 1;
-            if self.used > self.entries.len() / 2 {
-                self.rebuild();
-            }
+        let block = &mut self.blocks[place];
+        self.alive += usize::from(!block.is_alive);
+        block
+    }
+
+    /// Uses the unused place for an address that is new; where that is now.
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, place: usize, address: u64) -> usize {
+        self.used += 1;
+        if self.used <= self.blocks.len() / 4 * 3 {
+            return place;
         }
-        (&self.blocks[slot as usize], None)
+        self.rebuild();
+        self.used += 1;
+        self.find(address)
     }
 
     /// Takes a block out, which is lent: copying it costs more than reading it.
     #[inline]
-    pub fn remove(&mut self, address: u64) -> Option<&Block> {
+    pub(crate) fn remove(&mut self, address: u64) -> Option<&Block> {
         let place = self.find(address);
-        let entry = &mut self.entries[place];
-        let block = self.blocks.get(entry.slot as usize)?;
-        self.free.push(entry.slot);
-        entry.slot = DEAD;
+        let block = &mut self.blocks[place];
+        if !std::mem::replace(&mut block.is_alive, false) {
+            return None;
+        }
+        self.alive -= 1;
         Some(block)
     }
 
-    /// The place of the entry of the address, or of the unused one that it would take.
+    /// Brings what is known of an address into the cache of the processor, which would wait for it otherwise.
+    #[inline(always)]
+    pub(crate) fn fetch(&self, address: u64) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            let block: *const Block = &self.blocks[self.home(address)];
+            // SAFETY: reads nothing, and the instruction is one of every x86-64.
+            unsafe { _mm_prefetch(block.cast(), _MM_HINT_T0) };
+        }
+    }
+
+    /// The place of the address if no other one has taken that.
     #[inline]
-    fn find(&self, address: u64) -> usize {
+    fn home(&self, address: u64) -> usize {
         // Folded multiplication, as in wyhash.
         const ODD: u128 = 0x9e37_79b9_7f4a_7c15;
         let product = u128::from(address ^ self.seed) * ODD;
-        let mask = self.entries.len() - 1;
-        let mut place = (product >> 64 ^ product) as usize & mask;
-        while self.entries[place].address != address && self.entries[place].address != 0 {
+        (product >> 64 ^ product) as usize & (self.blocks.len() - 1)
+    }
+
+    /// The place of the address, or the unused one that it would take.
+    #[inline]
+    fn find(&self, address: u64) -> usize {
+        let mask = self.blocks.len() - 1;
+        let mut place = self.home(address);
+        while self.blocks[place].address != address && self.blocks[place].address != 0 {
             place = (place + 1) & mask;
         }
         place
     }
 
-    /// Drops dead addresses, and makes a quarter of the entries used at the most.
+    /// Drops dead addresses, and makes half of the places used at the most.
     #[cold]
     fn rebuild(&mut self) {
-        let alive: Vec<Entry> =
-            self.entries.iter().copied().filter(|entry| entry.slot != DEAD).collect();
-        let size = (4 * alive.len()).next_power_of_two().max(LEAST);
-        self.entries.clear();
-        self.entries.resize(size, UNUSED);
-        self.entries.shrink_to(size);
-        self.used = alive.len();
-        for entry in alive {
-            let place = self.find(entry.address);
-            self.entries[place] = entry;
+        let size = (2 * self.alive).next_power_of_two().max(LEAST);
+        let old = std::mem::replace(&mut self.blocks, vec![UNUSED; size]);
+        self.used = self.alive;
+        for block in old.into_iter().filter(|block| block.is_alive) {
+            let place = self.find(block.address);
+            self.blocks[place] = block;
         }
     }
 }
@@ -184,18 +195,7 @@ mod tests {
     use super::*;
 
     fn block(address: u64, size: u64) -> Block {
-        Block {
-            address,
-            size,
-            birth_ns: 0,
-            births: 0,
-            ordinal: 0,
-            first_size: size,
-            thread: ThreadId::OTHERS,
-            place: PlaceId::NONE,
-            chain: 0,
-            function: Kind::Malloc,
-        }
+        Block { address, size, is_alive: true, ..UNUSED }
     }
 
     proptest! {
@@ -208,8 +208,16 @@ mod tests {
                 let address = address * 16;
                 let block = block(address, size);
                 match birth {
-                    true => prop_assert_eq!(live.insert(block).1, map.insert(address, block)),
-                    false => prop_assert_eq!(live.remove(address).copied(), map.remove(&address)),
+                    true => {
+                        let room = live.insert(address);
+                        let old = room.is_alive.then_some(*room);
+                        *room = block;
+                        prop_assert_eq!(old, map.insert(address, block));
+                    }
+                    false => {
+                        let old = live.remove(address).map(|old| Block { is_alive: true, ..*old });
+                        prop_assert_eq!(old, map.remove(&address));
+                    }
                 }
                 prop_assert_eq!(live.get(address), map.get(&address));
                 prop_assert_eq!(live.len(), map.len());
@@ -223,9 +231,9 @@ mod tests {
     fn addresses_that_are_never_used_again_take_no_memory() {
         let mut live = LiveSet::new();
         for address in 1..1_000_000 {
-            live.insert(block(address * 16, 1));
+            *live.insert(address * 16) = block(address * 16, 1);
             live.remove(address * 16);
         }
-        assert!(live.entries.len() <= 2 * LEAST && live.blocks.len() == 1);
+        assert_eq!(live.blocks.len(), LEAST);
     }
 }

@@ -8,6 +8,8 @@ use crate::live::{Block, LiveSet};
 use crate::place::Places;
 use crate::thread::{ThreadId, Threads};
 
+/// How many moments before its own one the block of an address is fetched: about as long as memory takes.
+const AHEAD: usize = 6;
 /// Blocks whose reallocation may still end, though their address was given out again: a damaged trace
 /// may invent any number.
 const MOST_DISPLACED: usize = 1 << 16;
@@ -115,9 +117,7 @@ impl Replay {
         mut goes_on: impl FnMut(&Event) -> bool,
     ) {
         if self.processes.len() == 1 {
-            while let Some(event) = events.advance().filter(|event| goes_on(event)) {
-                self.event(event, to);
-            }
+            self.run_one_while(events, to, goes_on);
         } else {
             while let Some((event, ended)) = events.advance_with_ended() {
                 ended.iter().for_each(|&trace| self.end(trace, to));
@@ -128,6 +128,30 @@ impl Replay {
             }
         }
         (0..self.processes.len() as u32).for_each(|trace| self.end(trace, to));
+    }
+
+    fn run_one_while(
+        &mut self,
+        events: &mut MergedEvents,
+        to: &mut impl Analysis,
+        mut goes_on: impl FnMut(&Event) -> bool,
+    ) {
+        loop {
+            while let Some(event) = events.next_plain() {
+                let ahead = events.address_ahead(AHEAD).zip(self.processes.first());
+                if let Some((address, process)) = ahead {
+                    process.live.fetch(address);
+                }
+                if !goes_on(&event) {
+                    return;
+                }
+                self.inlined(&event, to);
+            }
+            match events.advance() {
+                Some(event) if goes_on(event) => self.event(event, to),
+                _ => return,
+            }
+        }
     }
 
     /// Ends a process, if it has not ended before: all its memory is gone.
@@ -144,8 +168,14 @@ impl Replay {
     }
 
     /// Replays an event.
-    #[inline]
+    #[inline(never)]
     pub fn event(&mut self, event: &Event, to: &mut impl Analysis) {
+        self.inlined(event, to);
+    }
+
+    /// The same, where the event has just been made: what is not looked at is not made.
+    #[inline(always)]
+    fn inlined(&mut self, event: &Event, to: &mut impl Analysis) {
         let Some(process) = self.processes.get_mut(event.trace as usize) else { return };
         if process.last.0 != event.tid || process.births == 0 {
             process.last = (event.tid, self.threads.number(event.trace, event.tid));
@@ -170,7 +200,7 @@ impl Replay {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn free(
         &mut self,
         at: Moment,
@@ -195,6 +225,7 @@ impl Replay {
         }
     }
 
+    #[inline(never)]
     fn reallocate(
         &mut self,
         at: Moment,
@@ -242,7 +273,7 @@ impl Replay {
     }
 
     /// `from`: the old block, and what its chain was.
-    #[inline]
+    #[inline(always)]
     fn birth(
         &mut self,
         at: Moment,
@@ -257,24 +288,28 @@ impl Replay {
         let (chain, first_size) = from.map_or((0, size), |(_, chain)| chain);
         process.births += 1;
         of_thread.births += 1;
-        let block = Block {
-            address: call.address().unwrap_or(0),
+        let (births, ordinal) = (process.births, of_thread.births);
+        let place = self.places.number(at.trace, stack, at.thread, size);
+        let address = call.address().unwrap_or(0);
+        let block = process.live.insert(address);
+        if block.is_alive {
+            let of_thread = self.threads.get(block.thread).births - block.ordinal;
+            let since = (of_thread, births - block.births);
+            replace(at, block, since, &mut process.displaced, to);
+        }
+        *block = Block {
+            address,
             size,
             birth_ns: at.time_ns,
-            births: process.births,
-            ordinal: of_thread.births,
+            births,
+            ordinal,
             first_size,
             thread: at.thread,
-            place: self.places.number(at.trace, stack, at.thread, size),
+            place,
             chain,
             function: call.kind,
+            is_alive: true,
         };
-        let (block, old) = process.live.insert(block);
-        if let Some(old) = old {
-            let (births_of_thread, births) =
-                (self.threads.get(old.thread).births - old.ordinal, process.births - old.births);
-            replace(at, &old, births_of_thread, births, &mut process.displaced, to);
-        }
         let from = from.map(|(from, _)| from);
         to.birth(&Birth { at, block, from, call, stack });
     }
@@ -286,8 +321,7 @@ impl Replay {
 fn replace(
     at: Moment,
     old: &Block,
-    births_of_thread: u64,
-    births: u64,
+    (births_of_thread, births): (u64, u64),
     displaced: &mut FxHashMap<u64, (u64, Block)>,
     to: &mut impl Analysis,
 ) {

@@ -35,12 +35,18 @@ const MOST: usize = 1 << 16;
 pub struct Threads {
     threads: Vec<Thread>,
     numbers: FxHashMap<(u32, u32), ThreadId>,
+    /// The last threads that were asked for, by the end of their IDs.
+    recent: [(u32, u32, ThreadId); RECENT],
 }
+
+/// Threads that take turns are found without the map.
+const RECENT: usize = 64;
 
 impl Default for Threads {
     fn default() -> Threads {
         let others = Thread { trace: u32::MAX, tid: 0, births: 0 };
-        Threads { threads: vec![others], numbers: FxHashMap::default() }
+        let nobody = (u32::MAX, 0, ThreadId::OTHERS);
+        Threads { threads: vec![others], numbers: FxHashMap::default(), recent: [nobody; RECENT] }
     }
 }
 
@@ -62,7 +68,19 @@ impl Threads {
     }
 
     /// The number of a thread.
+    #[inline]
     pub(crate) fn number(&mut self, trace: u32, tid: u32) -> ThreadId {
+        let recent = self.recent[tid as usize % RECENT];
+        if (recent.0, recent.1) == (trace, tid) {
+            return recent.2;
+        }
+        let number = self.find(trace, tid);
+        self.recent[tid as usize % RECENT] = (trace, tid, number);
+        number
+    }
+
+    #[inline(never)]
+    fn find(&mut self, trace: u32, tid: u32) -> ThreadId {
         if let Some(&number) = self.numbers.get(&(trace, tid)) {
             return number;
         }

@@ -141,15 +141,16 @@ fn read(
     let mut progress = Bar::new(traces, with_bar);
     let since_ns: Vec<_> =
         traces.iter().map(|it| it.cut().and_then(|cut| cut.since_ns).unwrap_or(0)).collect();
+    let latest_since_ns = since_ns.iter().copied().max().unwrap_or(0);
     let mut inherited = 0;
     let figures = thread::scope(|scope| {
         let mut events = MergedEvents::prefetching_with_stacks(traces, stacks, scope);
         Figures::until(traces, &mut events, wanted, |event| {
             progress.step();
-            let is_before = since_ns
-                .get(event.trace as usize)
-                .is_some_and(|&since_ns| event.time_ns < since_ns);
-            inherited += u64::from(is_before && is_birth(event));
+            if event.time_ns < latest_since_ns {
+                let since_ns = since_ns.get(event.trace as usize).copied().unwrap_or(0);
+                inherited += u64::from(event.time_ns < since_ns && is_birth(event));
+            }
             event.time_ns <= until_ns
         })
     });

@@ -119,8 +119,29 @@ impl<'a> MergedEvents<'a> {
         }
     }
 
-    /// The same, and the positions of the traces whose last event was before this one: all of them but
-    /// those that end with the last event of all.
+    /// The address of the call that is probably so many calls behind the next one, if that is known already:
+    /// whoever keeps what is known of addresses can fetch it meanwhile.
+    #[inline(always)]
+    pub fn address_ahead(&self, distance: usize) -> Option<u64> {
+        match &self.processes[..] {
+            [Process::Open(only)] => only.address_ahead(distance),
+            _ => None,
+        }
+    }
+
+    /// The next event, if it is the call of a simple function, of the only trace, and can be had at once.
+    /// By value, so that what its reader does not look at is not made: a third of the time of a pass.
+    /// `None` says nothing; [`MergedEvents::advance`] goes on.
+    #[inline(always)]
+    pub fn next_plain(&mut self) -> Option<Event> {
+        match &mut self.processes[..] {
+            [Process::Open(only)] => only.next_plain(),
+            _ => None,
+        }
+    }
+
+    /// As [`MergedEvents::advance`], with the positions of the traces whose last event was before this
+    /// one: all of them but those that end with the last event of all.
     pub fn advance_with_ended(&mut self) -> Option<(&Event, &[u32])> {
         self.ended.clear();
         let place = self.find_first()?;

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! gap call marks      what is missing; events, calls and markers; marks among moments
-//! pending             reallocations whose second moment is yet to come
+//! pending plain       reallocations whose second moment is yet to come; simple calls
 //! pairing             moments to events; the two moments of a reallocation become one
 //! events              one trace
 //! prefetch merged     decoding on other threads; several traces in one order
@@ -21,6 +21,7 @@ mod marks;
 mod merged;
 mod pairing;
 mod pending;
+mod plain;
 mod prefetch;
 
 pub use call::{Call, Event, EventKind};

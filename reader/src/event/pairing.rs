@@ -10,6 +10,7 @@ use super::call::{Call, Event, EventKind};
 use super::gap::Gap;
 use super::marks::Marks;
 use super::pending::{Half, MOST_PENDING, Pending};
+use super::plain::{is_plain, plain_call};
 use crate::decode::{Batch, Moment, Moments};
 use crate::stack::StackId;
 use crate::trace::{ClockMap, Converter, Trace};
@@ -153,18 +154,8 @@ impl<M: Moments> Pairing<M> {
             if !self.fill() {
                 return false;
             }
-            let Some(moment) = self.batch.moments.get(self.first) else { return false };
-            if PLAIN & 1 << moment.kind as u8 != 0 {
-                // The same as below for most events, without a branch on the kind.
-                let has_size = SIZED & 1 << moment.kind as u8 != 0;
-                let call = Call::plain(moment.kind, moment.address, moment.size, has_size);
-                self.first += 1;
-                self.repairs += u64::from(moment.late != 0);
-                self.last_ns = self.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
-                let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(call));
-                let stack = self.take_stack(tid);
-                self.current =
-                    Event { time_ns, pid: self.pid, tid, trace: self.trace, stack, kind };
+            if let Some(event) = self.next_plain() {
+                self.current = event;
                 return true;
             }
             if let Some(Paired { event: Some(event), .. }) = self.next_paired() {
@@ -172,6 +163,39 @@ impl<M: Moments> Pairing<M> {
                 return true;
             }
         }
+    }
+
+    /// The address of the moment that comes so many moments behind the next one, if it has been read.
+    #[inline(always)]
+    pub fn address_ahead(&self, distance: usize) -> Option<u64> {
+        self.batch.moments.get(self.first + distance).map(|moment| moment.address)
+    }
+
+    /// The next event, if it is that of a plain moment which has been read already. By value, and inlined: what
+    /// its reader does not look at is not made.
+    #[inline(always)]
+    pub fn next_plain(&mut self) -> Option<Event> {
+        let mut moment = self.batch.moments.get(self.first)?;
+        let (mut read, mut stack) = (1, None);
+        if moment.kind == Moment::STACK {
+            let of = moment;
+            moment = self.batch.moments.get(self.first + 1)?;
+            if moment.tid != of.tid || self.next_stack.is_some() {
+                return None;
+            }
+            (read, stack) = (2, StackId::new(of.address as u32));
+        }
+        if !is_plain(moment) {
+            return None;
+        }
+        self.first += read;
+        self.repairs += u64::from(moment.late != 0);
+        self.last_ns = self.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
+        let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(plain_call(moment)));
+        if stack.is_none() {
+            stack = self.take_stack(tid);
+        }
+        Some(Event { time_ns, pid: self.pid, tid, trace: self.trace, stack, kind })
     }
 
     /// Goes on to the next event and lends it: copying costs more than reading.
@@ -334,15 +358,6 @@ impl<M: Moments> Pairing<M> {
     }
 }
 
-/// Kinds of calls with an address and a size, a bit for each.
-const SIZED: u64 = 1 << Kind::Malloc as u8
-    | 1 << Kind::Calloc as u8
-    | 1 << Kind::Valloc as u8
-    | 1 << Kind::Pvalloc as u8
-    | 1 << Kind::FreeSized as u8;
-/// Kinds of calls with an address, and a size or nothing else.
-const PLAIN: u64 = SIZED | 1 << Kind::Free as u8 | 1 << Kind::Cfree as u8;
-
 impl<M: Moments> Pairing<M> {
     /// Goes on to a reallocation that had not finished by the end of the trace, where that is
     /// known.
@@ -368,3 +383,6 @@ impl<M: Moments> Pairing<M> {
         true
     }
 }
+
+#[cfg(test)]
+mod tests;

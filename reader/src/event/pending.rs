@@ -29,20 +29,41 @@ struct Nested {
 
 /// The first moments of reallocations by thread.
 #[derive(Default)]
-pub struct Pending(FxHashMap<u32, Nested>);
+pub struct Pending {
+    /// The latest one, if its thread is in no other one: its second moment is often the next moment.
+    latest: Option<Half>,
+    others: FxHashMap<u32, Nested>,
+}
 
 impl Pending {
     /// Keeps a first moment until its second one comes. `false` if too many threads are in one.
+    #[inline]
     pub fn keep(&mut self, half: Half) -> bool {
+        if self.latest.is_none() && self.others.is_empty() {
+            self.latest = Some(half);
+            return true;
+        }
+        self.keep_with_others(half)
+    }
+
+    #[inline(never)]
+    fn keep_with_others(&mut self, half: Half) -> bool {
+        if let Some(latest) = self.latest.take() {
+            self.keep_other(latest);
+        }
+        self.keep_other(half)
+    }
+
+    fn keep_other(&mut self, half: Half) -> bool {
         let tid = half.death.tid;
-        if let Some(calls) = self.0.get_mut(&tid) {
+        if let Some(calls) = self.others.get_mut(&tid) {
             if calls.outer.len() + 1 == MOST_NESTED {
                 // The oldest has lost its other half.
                 calls.outer.remove(0);
             }
             calls.outer.push(std::mem::replace(&mut calls.innermost, half));
-        } else if self.0.len() < MOST_PENDING {
-            self.0.insert(tid, Nested { innermost: half, outer: Vec::new() });
+        } else if self.others.len() < MOST_PENDING {
+            self.others.insert(tid, Nested { innermost: half, outer: Vec::new() });
         } else {
             return false;
         }
@@ -50,14 +71,25 @@ impl Pending {
     }
 
     /// The first moment of the reallocation that ends with this one.
+    #[inline]
     pub fn take(&mut self, birth: &Moment) -> Option<Half> {
         let death = birth.kind.first_half()?;
         if birth.aux & REALLOC_FRESH != 0 {
             return None;
         }
-        let Entry::Occupied(mut calls) = self.0.entry(birth.tid) else { return None };
+        let is_it = |half: &Half| half.death.kind == death && half.death.size == birth.size;
+        match &self.latest {
+            Some(latest) if latest.death.tid == birth.tid => self.latest.take_if(|it| is_it(it)),
+            _ if self.others.is_empty() => None,
+            _ => self.take_other(birth.tid, is_it),
+        }
+    }
+
+    #[inline(never)]
+    fn take_other(&mut self, tid: u32, is_it: impl Fn(&Half) -> bool) -> Option<Half> {
+        let Entry::Occupied(mut calls) = self.others.entry(tid) else { return None };
         let found = calls.get().innermost;
-        if found.death.kind != death || found.death.size != birth.size {
+        if !is_it(&found) {
             return None;
         }
         match calls.get_mut().outer.pop() {
@@ -69,8 +101,9 @@ impl Pending {
 
     /// All that are left, by time.
     pub fn take_rest(&mut self) -> VecDeque<Half> {
-        let mut rest: Vec<Half> = (self.0.drain())
+        let mut rest: Vec<Half> = (self.others.drain())
             .flat_map(|(_, calls)| calls.outer.into_iter().chain([calls.innermost]))
+            .chain(self.latest.take())
             .collect();
         rest.sort_by_key(|Half { death, .. }| (death.ticks, death.tid));
         rest.into()
