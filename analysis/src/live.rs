@@ -105,7 +105,7 @@ impl LiveSet {
 
     /// Makes room for a block at an address, which is not 0: the block that was alive there, or a dead one.
     /// Whoever asks writes the new one over it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn insert(&mut self, address: u64) -> &mut Block {
         let mut place = self.find(address);
         if self.blocks[place].address == 0 {
@@ -130,7 +130,7 @@ impl LiveSet {
     }
 
     /// Takes a block out, which is lent: copying it costs more than reading it.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn remove(&mut self, address: u64) -> Option<&Block> {
         let place = self.find(address);
         let block = &mut self.blocks[place];
@@ -154,7 +154,7 @@ impl LiveSet {
     }
 
     /// The place of the address if no other one has taken that.
-    #[inline]
+    #[inline(always)]
     fn home(&self, address: u64) -> usize {
         // Folded multiplication, as in wyhash.
         const ODD: u128 = 0x9e37_79b9_7f4a_7c15;
@@ -163,7 +163,7 @@ impl LiveSet {
     }
 
     /// The place of the address, or the unused one that it would take.
-    #[inline]
+    #[inline(always)]
     fn find(&self, address: u64) -> usize {
         let mask = self.blocks.len() - 1;
         let mut place = self.home(address);

@@ -147,7 +147,8 @@ impl Analysis for Figures {
         self.functions.call(at, call);
     }
 
-    #[inline]
+    // Within the loop over plain calls, nothing of a birth or a death has to be put together for it.
+    #[inline(always)]
     fn birth(&mut self, birth: &Birth) {
         self.totals.birth(birth);
         let peak = self.totals.peak();
@@ -176,7 +177,7 @@ impl Analysis for Figures {
         self.functions.birth(birth);
     }
 
-    #[inline]
+    #[inline(always)]
     fn death(&mut self, death: &Death) {
         self.totals.death(death);
         let peak = self.totals.peak();

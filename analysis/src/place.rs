@@ -96,7 +96,7 @@ impl Places {
     }
 
     /// The number of a place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(
         &mut self,
         trace: u32,

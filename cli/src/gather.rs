@@ -148,8 +148,7 @@ fn read(
         Figures::until(traces, &mut events, wanted, |event| {
             progress.step();
             if event.time_ns < latest_since_ns {
-                let since_ns = since_ns.get(event.trace as usize).copied().unwrap_or(0);
-                inherited += u64::from(event.time_ns < since_ns && is_birth(event));
+                inherited += u64::from(is_inherited(event, &since_ns));
             }
             event.time_ns <= until_ns
         })
@@ -158,6 +157,11 @@ fn read(
     (figures, inherited)
 }
 
-fn is_birth(event: &Event) -> bool {
-    matches!(&event.kind, EventKind::Call(call) if call.kind.is_birth() && !call.failed())
+/// The allocation of a block that lives at the start of its range: of each trace, this Unix time in
+/// nanoseconds.
+#[cold]
+fn is_inherited(event: &Event, since_ns: &[u64]) -> bool {
+    let is_before = since_ns.get(event.trace as usize).is_some_and(|&since| event.time_ns < since);
+    is_before
+        && matches!(&event.kind, EventKind::Call(call) if call.kind.is_birth() && !call.failed())
 }

@@ -35,15 +35,22 @@ impl Bar {
     }
 
     /// One more event.
+    #[inline(always)]
     pub fn step(&mut self) {
         self.seen += 1;
         if self.seen == STEP {
-            if self.appears.is_some_and(|appears| appears <= Instant::now()) {
-                self.appears = None;
-                self.bar.set_draw_target(ProgressDrawTarget::stderr());
-            }
-            self.bar.inc(std::mem::take(&mut self.seen));
+            self.show();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn show(&mut self) {
+        if self.appears.is_some_and(|appears| appears <= Instant::now()) {
+            self.appears = None;
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.inc(std::mem::take(&mut self.seen));
     }
 
     /// Nobody waits any more.

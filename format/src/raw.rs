@@ -22,6 +22,7 @@ macro_rules! __raw_enum {
             pub const ALL: [$name; [$($value),*].len()] = [$($name::$variant),*];
 
             /// The variant with this raw value; `None` if the value is not assigned.
+            #[inline]
             pub const fn from_raw(raw: $raw) -> Option<$name> {
                 match raw {
                     $($value => Some($name::$variant),)*
