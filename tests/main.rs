@@ -73,6 +73,7 @@ mod processes;
 mod reports;
 mod resources;
 mod ring;
+mod schemas;
 mod servers;
 mod signals;
 mod snapshots;
