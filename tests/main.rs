@@ -65,6 +65,7 @@ mod library;
 mod limits;
 mod loading;
 mod named_trees;
+mod only;
 mod operators;
 mod oracle;
 mod outputs;
