@@ -89,3 +89,4 @@ mod tops;
 mod views;
 mod waiting;
 mod widths;
+mod windows;
