@@ -6,8 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::artifacts::{artifacts, tests};
-use crate::sandbox::{have, setup, skip};
+use crate::artifacts::artifacts;
+use crate::sandbox::{have, setup};
 use crate::trace::Trace;
 
 fn mallook(directory: &Path, arguments: &[&str]) -> Output {
@@ -208,61 +208,6 @@ fn the_peak_of_a_tree_is_that_of_the_sum() {
     assert!((3_000_017..2 * 3_000_017).contains(&peak), "{peak}");
     assert!(allocated >= 3 * 3_000_017);
     assert_eq!(summary["processes"].as_array().unwrap().len(), traces.len());
-}
-
-#[test]
-fn the_schema_describes_every_field() {
-    let test = "the_schema_describes_every_field";
-    if !have(test, &["python3"]) {
-        return;
-    }
-    let sandbox = setup("schema");
-    let one = sandbox.program("figures").arg("peak").run().expect(0);
-    let stacks = setup("stacks")
-        .program("figures")
-        .arg("crossed")
-        .env("MALLOOK_STACK", "full")
-        .run()
-        .expect(0);
-    for (number, run) in [&one, &stacks].into_iter().enumerate() {
-        sandbox
-            .file(&format!("{number}.json"), figures("summary", &[], &[run.trace()]).to_string());
-    }
-    let script = r#"
-import json, sys
-try:
-    import jsonschema
-except ImportError:
-    print("jsonschema MISSING"); sys.exit(0)
-schema = json.load(open(sys.argv[1]))
-def known(schema, value, path):
-    if isinstance(value, dict):
-        for key, part in value.items():
-            assert key in schema["properties"], path + key
-            known(schema["properties"][key], part, path + key + ".")
-    elif isinstance(value, list):
-        for part in value: known(schema["items"], part, path)
-for path in sys.argv[2:]:
-    value = json.load(open(path))
-    jsonschema.Draft202012Validator(schema).validate(value)
-    known(schema, value, "")
-    del value["peak_bytes"]
-    assert not jsonschema.Draft202012Validator(schema).is_valid(value)
-print("valid")
-"#;
-    let schema = tests().parent().unwrap().join("docs/summary.schema.json");
-    let output = Command::new("python3")
-        .args(["-c", script])
-        .arg(schema)
-        .args(["0.json", "1.json"])
-        .current_dir(sandbox.path())
-        .output()
-        .unwrap();
-    match text(&output.stdout).trim() {
-        "valid" => {}
-        "jsonschema MISSING" => assert!(!skip(test, "jsonschema")),
-        _ => panic!("{output:?}"),
-    }
 }
 
 #[test]

@@ -105,6 +105,23 @@ fn figures_are_those_of_stats_and_summary() {
     }
 }
 
+/// Before an interval has passed, rates are counted from the start on.
+#[test]
+fn rates_of_a_run_that_is_shorter_than_an_interval() {
+    let sandbox = setup("short_rates");
+    let run = sandbox.program("figures").arg("peak").run().expect(0);
+    let file = run.trace().path().to_str().unwrap();
+    let top = json(&["top", "--once", "--json", "--interval", "1000s", file]);
+    assert_eq!(top["interval_ns"], top["duration_ns"]);
+    let seconds = top["duration_ns"].as_f64().unwrap() / 1e9;
+    for (rate, number) in
+        [("allocations_per_s", "allocations"), ("allocated_bytes_per_s", "allocated_bytes")]
+    {
+        let (found, all) = (top[rate].as_f64().unwrap(), top[number].as_f64().unwrap());
+        assert!((found * seconds / all - 1.0).abs() < 1e-9, "{rate}: {top}");
+    }
+}
+
 /// A process, its children and grandchildren, also those that have ended.
 #[test]
 fn descendants_are_followed() {

@@ -80,7 +80,7 @@ pub struct Status {
     #[command(flatten)]
     pub targets: Targets,
 
-    /// Print JSON
+    /// Print JSON, as docs/ctl-status.schema.json describes it
     #[arg(long)]
     pub json: bool,
 }

@@ -89,7 +89,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value_t = TOP)]
     pub top: usize,
 
-    /// Print everything as JSON
+    /// Print everything as JSON, as docs/diff.schema.json describes it
     #[arg(long)]
     pub json: bool,
 

@@ -90,7 +90,8 @@ pub struct Options {
     #[command(flatten)]
     pub traces: selection::Traces,
 
-    /// Print an array with an object a trace, also of a single one
+    /// Print JSON, as docs/info.schema.json describes it: an array with an object a trace, also of a
+    /// single one
     #[arg(long)]
     pub json: bool,
 

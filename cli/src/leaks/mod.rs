@@ -88,7 +88,7 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     pub top: usize,
 
-    /// Print everything as JSON
+    /// Print everything as JSON, as docs/leaks.schema.json describes it
     #[arg(long)]
     pub json: bool,
 

@@ -75,7 +75,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub rows: usize,
 
-    /// Print the figures as JSON: the fields of mallook summary --json, and more
+    /// Print the figures as JSON, as docs/stats.schema.json describes them: the fields of mallook summary
+    /// --json, and more
     #[arg(long)]
     pub json: bool,
 

@@ -75,7 +75,7 @@ pub struct Options {
     #[arg(long)]
     pub once: bool,
 
-    /// Print the state as JSON, a line each interval
+    /// Print the state as JSON, as docs/top.schema.json describes it, a line each interval
     #[arg(long)]
     pub json: bool,
 

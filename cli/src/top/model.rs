@@ -102,6 +102,8 @@ impl Model {
         self.starts.push(start_ns);
         if self.starts.len() == 1 {
             self.check(start_ns);
+            // Nothing was before.
+            self.before = self.latest.clone();
         }
     }
 
