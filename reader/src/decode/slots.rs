@@ -170,7 +170,8 @@ impl<'a, S: SlotStacks> Decoder<'a, S> {
 impl<S: SlotStacks> Iterator for Decoder<'_, S> {
     type Item = Decoded;
 
-    #[inline]
+    // A call for each slot would cost as much as a slot.
+    #[inline(always)]
     fn next(&mut self) -> Option<Decoded> {
         while let Some(&slot) = self.copy.slots.get(self.position) {
             let position = self.position;
