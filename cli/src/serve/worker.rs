@@ -5,9 +5,8 @@ use std::thread;
 
 use anyhow::Result;
 use mallook_reader::{Summary, Trace};
-use tiny_http::Request;
 
-use super::http;
+use super::http::{self, Answer};
 use super::job::{Job, Newest};
 use super::query::Question;
 use crate::messages::Messages;
@@ -69,41 +68,34 @@ impl Worker {
             {
                 return Some((newer, job));
             }
-            match (job, &session, &page) {
-                (Job::Page(request), _, Ok((page, policy))) => http::page(request, page, policy),
-                (Job::Page(request), _, Err(error)) => http::failure(request, 500, error),
-                (Job::Data(request, ..), Err(error), _) => {
-                    http::failure(request, 500, &format!("{error:#}"));
+            let (reply, answer) = match (job, &session, &page) {
+                (Job::Page(reply), _, Ok((page, policy))) => (reply, http::page(page, policy)),
+                (Job::Page(reply), _, Err(error)) => (reply, http::failure(500, error)),
+                (Job::Data(reply, ..), Err(error), _) => {
+                    (reply, http::failure(500, &format!("{error:#}")))
                 }
-                (Job::Data(request, question, number), Ok(session), _) => {
-                    self.data(request, &question, number, session, state);
+                (Job::Data(reply, question, number), Ok(session), _) => {
+                    (reply, self.data(&question, number, session, state))
                 }
-            }
+            };
+            // The browser may have gone away.
+            let _ = reply.send(answer);
         }
     }
 
-    fn data(
-        &self,
-        request: Request,
-        question: &Question,
-        number: u64,
-        session: &Session,
-        state: u64,
-    ) {
+    fn data(&self, question: &Question, number: u64, session: &Session, state: u64) -> Answer {
         let is_wanted = || self.newest.is(&question.page, number);
         if question.refresh == Some(state) {
-            return http::json(request, format!("{{\"unchanged\":{state}}}").into_bytes());
+            return http::json(format!("{{\"unchanged\":{state}}}").into_bytes());
         }
+        let is_late = || http::failure(409, "a later question has taken the place of this one");
         if !is_wanted() {
-            return http::failure(request, 409, "a later question has taken the place of this one");
+            return is_late();
         }
         let answer: Result<Option<Vec<u8>>> = session.data(&question.query, &is_wanted);
         match answer {
-            Ok(Some(json)) => http::json(request, json),
-            Ok(None) => {
-                http::failure(request, 409, "a later question has taken the place of this one")
-            }
-            Err(error) => http::failure(request, 500, &format!("{error:#}")),
+            Ok(answer) => answer.map_or_else(is_late, http::json),
+            Err(error) => http::failure(500, &format!("{error:#}")),
         }
     }
 

@@ -1,0 +1,62 @@
+//! `mallook serve` under strangers who mean harm, and of processes that do not rest.
+
+use std::io::Write;
+
+use super::serve::Served;
+use crate::sandbox::setup;
+
+/// Strangers who send what they like, and as slowly as they like, hold up nobody.
+#[test]
+fn strangers_hold_up_nobody() {
+    let sandbox = setup("serve-strangers");
+    sandbox.program("peak").run();
+    let served = Served::start(&sandbox, &["trace"]);
+    let page = format!("/{}/", served.token);
+    let host = format!("Host: 127.0.0.1:{}\r\n", served.port);
+    // A body that is longer than any memory, and one that never comes.
+    let (mut held, more) = (Vec::new(), "Transfer-Encoding: chunked\r\n");
+    for length in ["18446744073709551615", "9999999999999999999999", "100000", "-1", "x"] {
+        for path in ["/", &page] {
+            for method in ["GET", "POST"] {
+                let length = format!("Content-Length: {length}\r\n");
+                for body in [length.as_str(), more] {
+                    let mut stream = served.connect();
+                    let head = format!("{method} {path} HTTP/1.1\r\n{host}{body}\r\n1");
+                    stream.write_all(head.as_bytes()).unwrap();
+                    held.push((stream, path == page, method));
+                }
+            }
+        }
+        assert_eq!(served.get(&page).0, 200, "{length}");
+    }
+    for (stream, is_known, method) in held {
+        let expected = match (is_known, method) {
+            (true, "GET") => 200,
+            (true, _) => 405,
+            (false, _) => 403,
+        };
+        assert_eq!(Served::answer(stream).0, expected, "{method}");
+    }
+    // More connections than are kept, on which nothing comes, or half a request.
+    let mut silent: Vec<_> = (0..200).map(|_| served.connect()).collect();
+    assert_eq!(served.get(&page).0, 200);
+    for stream in &mut silent {
+        // It may be closed.
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: ");
+    }
+    assert_eq!(served.get(&page).0, 200);
+    drop(silent);
+    // A line without an end, and lines without an end.
+    for part in ["a", "a: b\r\n"] {
+        let mut stream = served.connect();
+        let head = format!("GET {page} HTTP/1.1\r\n{host}{}", part.repeat(1 << 20));
+        // What is too long is not read to its end.
+        let _ = stream.write_all(head.as_bytes());
+        assert_eq!(served.get(&page).0, 200);
+    }
+    let long = format!("Cookie: {}\r\n", "a".repeat(1 << 15));
+    assert_eq!(served.get_with(&page, &host, &long).0, 431);
+    let usual = format!("Cookie: {}\r\n", "a".repeat(1 << 14));
+    assert_eq!(served.get_with(&page, &host, &usual).0, 200);
+    assert_eq!(served.send("\r\n\r\n").0, 400);
+}
