@@ -1,9 +1,15 @@
 //! `mallook serve` under strangers who mean harm, and of processes that do not rest.
 
 use std::io::Write;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
+use super::browser::PATIENCE;
 use super::serve::Served;
-use crate::sandbox::setup;
+use crate::sandbox::{Host, setup};
 
 /// Strangers who send what they like, and as slowly as they like, hold up nobody.
 #[test]
@@ -59,4 +65,54 @@ fn strangers_hold_up_nobody() {
     let usual = format!("Cookie: {}\r\n", "a".repeat(1 << 14));
     assert_eq!(served.get_with(&page, &host, &usual).0, 200);
     assert_eq!(served.send("\r\n\r\n").0, 400);
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Running {
+    fn start(mut host: Host) -> Running {
+        Running(host.command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until something is so.
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// What is answered to a question.
+fn data(served: &Served, words: &str) -> Value {
+    let (status, _, body) = served.get(&format!("/{}/data?{words}", served.token));
+    assert_eq!(status, 200, "{words}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+/// There is always more than was read: what was read is shown.
+#[test]
+fn a_process_that_never_rests_is_shown() {
+    let sandbox = setup("serve-endless");
+    let _endless = Running::start(sandbox.program("endless").ring("80K").preloaded());
+    wait_for("a trace", || !sandbox.traces("trace").is_empty());
+    let served = Served::start(&sandbox, &["trace"]);
+    let mut last = 0;
+    for _ in 0..3 {
+        assert_eq!(served.get(&format!("/{}/", served.token)).0, 200);
+        let state = data(&served, "")["served"]["state"].as_u64().unwrap();
+        assert!(state > last);
+        let newer = data(&served, &format!("refresh={state}"));
+        last = newer["served"]["state"].as_u64().unwrap();
+        assert!(last > state, "{newer}");
+    }
 }

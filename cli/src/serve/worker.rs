@@ -56,14 +56,20 @@ impl Worker {
             |session| session.page().map_err(|error| format!("{error:#}")),
         );
         loop {
-            let job = first.take().or_else(|| jobs.recv().ok())?;
+            // What these traces were read for is answered by them: of a process that does not rest, there is
+            // always more by now.
+            let (job, is_new) = match first.take() {
+                Some(job) => (job, false),
+                None => (jobs.recv().ok()?, true),
+            };
             let asks_for_newer = match &job {
                 Job::Page(_) => true,
-                Job::Data(_, question, _) => question.refresh.is_some(),
+                Job::Data(_, question, number) => {
+                    question.refresh == Some(state) && self.newest.is(&question.page, *number)
+                }
             };
-            let is_known = matches!(&job, Job::Data(_, question, _) if question.refresh.is_some_and(|it| it != state));
-            if asks_for_newer
-                && !is_known
+            if is_new
+                && asks_for_newer
                 && let Some(newer) = self.newer(session.as_ref().ok())
             {
                 return Some((newer, job));
