@@ -35,16 +35,25 @@ const MOST: usize = 1 << 16;
 pub struct Threads {
     threads: Vec<Thread>,
     numbers: FxHashMap<(u32, u32), ThreadId>,
+    /// No more are told apart.
+    are_all: bool,
 }
 
 impl Default for Threads {
     fn default() -> Threads {
         let others = Thread { trace: u32::MAX, tid: 0, births: 0 };
-        Threads { threads: vec![others], numbers: FxHashMap::default() }
+        Threads { threads: vec![others], numbers: FxHashMap::default(), are_all: false }
     }
 }
 
 impl Threads {
+    /// The same with the same numbers, none of which has made anything; further ones are not told apart.
+    pub(crate) fn again(&self) -> Threads {
+        let mut threads = Threads { are_all: true, ..self.clone() };
+        threads.threads.iter_mut().for_each(|thread| thread.births = 0);
+        threads
+    }
+
     /// The thread with this number.
     #[inline]
     pub fn get(&self, thread: ThreadId) -> &Thread {
@@ -66,7 +75,7 @@ impl Threads {
         if let Some(&number) = self.numbers.get(&(trace, tid)) {
             return number;
         }
-        if self.threads.len() >= MOST {
+        if self.are_all || self.threads.len() >= MOST {
             return ThreadId::OTHERS;
         }
         let number = ThreadId(self.threads.len() as u32);

@@ -1,7 +1,8 @@
 //! `mallook serve` under strangers who mean harm, and of processes that do not rest.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use super::browser::PATIENCE;
 use super::serve::Served;
 use crate::sandbox::{Host, setup};
+use crate::trace::{Row, Trace};
 
 /// Strangers who send what they like, and as slowly as they like, hold up nobody.
 #[test]
@@ -74,6 +76,10 @@ impl Running {
     fn start(mut host: Host) -> Running {
         Running(host.command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap())
     }
+
+    fn input(&mut self) -> &mut ChildStdin {
+        self.0.stdin.as_mut().unwrap()
+    }
 }
 
 impl Drop for Running {
@@ -115,4 +121,52 @@ fn a_process_that_never_rests_is_shown() {
         last = newer["served"]["state"].as_u64().unwrap();
         assert!(last > state, "{newer}");
     }
+}
+
+/// A question is answered from what a ring still has, by the sizes that it has: not by those that came at the
+/// same places when the page was made.
+#[test]
+fn what_a_ring_has_lost_changes_no_names() {
+    let sandbox = setup("serve-ring");
+    let mut batches = Running::start(sandbox.program("batches").ring("80K").preloaded());
+    // A block of the ring has about a thousand slots.
+    let turns = |count: usize| {
+        let of_turns = move |row: &Row| row.size == Some(30_001 + 2 * (count as u64 - 1));
+        move |trace: &Trace| trace.rows().iter().any(of_turns)
+    };
+    let go_on = |batches: &mut Running, more: usize, all: usize| {
+        batches.input().write_all(&vec![0; more]).unwrap();
+        wait_for("all turns", || sandbox.traces("trace").iter().any(turns(all)));
+    };
+    go_on(&mut batches, 1000, 1000);
+    let served = Served::start(&sandbox, &["trace"]);
+    let whole = data(&served, "");
+    assert_eq!(exact_sizes(&whole), (0..1000).map(|turn| (30_001 + 2 * turn, 1)).collect());
+    go_on(&mut batches, 1300, 2300);
+    let rows = sandbox.traces("trace")[0].rows();
+    let left: BTreeMap<u64, u64> = rows
+        .iter()
+        .filter(|row| !row.is_free())
+        .filter_map(|row| Some((row.size.filter(|size| (30_001..32_001).contains(size))?, 1)))
+        .collect();
+    assert!(!left.is_empty() && left.len() < 1000, "{}", left.len());
+    let range = data(&served, "from=0&to=1000000000000");
+    assert_eq!(exact_sizes(&range), left);
+    let peak = range["cells"].as_array().unwrap().iter().flat_map(|cell| {
+        cell["lived"].as_array().unwrap().iter().map(|lived| lived[4].as_u64().unwrap())
+    });
+    // One block lives at a time.
+    assert_eq!(peak.sum::<u64>(), *left.keys().last().unwrap());
+}
+
+/// The sizes of the program's blocks, and how many were born, of an answer.
+fn exact_sizes(answer: &Value) -> BTreeMap<u64, u64> {
+    let number = |value: &Value| value.as_u64().unwrap();
+    let row = |cell: &Value| {
+        let births = cell["series"][0].as_array().unwrap().iter().map(number).sum();
+        (number(&cell["size"]), births)
+    };
+    let cells = answer["cells"].as_array().unwrap().iter();
+    let exact = cells.filter(|cell| cell["is_class"] == false).map(row);
+    exact.filter(|(size, _)| *size > 30_000).collect()
 }
