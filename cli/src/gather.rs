@@ -1,10 +1,13 @@
 //! Traces to figures: the frame of the commands that analyse.
 
+use std::collections::BTreeMap;
 use std::thread;
 
 use anyhow::Result;
 use mallook_analysis::{Cells, Figures, Peak, PlaceId, Wanted};
-use mallook_reader::{Event, EventKind, MergedEvents, Stacks, Summary, Trace};
+use mallook_reader::{
+    Ending, Event, EventKind, Kind, MergedEvents, Missing, Stacks, Summary, Trace,
+};
 
 use crate::messages::Messages;
 use crate::progress::Bar;
@@ -17,8 +20,11 @@ const STEP: u64 = 1 << 14;
 pub struct Gathered<'a> {
     /// The traces.
     pub traces: &'a [Trace<'a>],
-    /// What each of them says of its process.
+    /// What each of them says of its process, as it was before the events were read: the figures have all
+    /// that these count. What is missing by now is counted, too.
     pub summaries: Vec<Summary>,
+    /// How far they were before the events were read.
+    pub state: Vec<State>,
     /// The call stacks of each; empty if none has any.
     pub stacks: Vec<Stacks<'a>>,
     /// The figures, without what places have cost over time.
@@ -28,6 +34,40 @@ pub struct Gathered<'a> {
     /// Of cuts: allocations before their ranges, of blocks that live at their starts.
     pub inherited: u64,
     until_ns: u64,
+}
+
+/// How far a trace is: what tells it from the same one later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    kinds: BTreeMap<Kind, u64>,
+    overwritten: u64,
+    lost: u64,
+    pauses: u64,
+    marks: usize,
+    ending: Ending,
+}
+
+impl State {
+    /// How far these are now.
+    pub fn of(traces: &[Trace]) -> Vec<State> {
+        count(traces).iter().map(State::by).collect()
+    }
+
+    fn by(summary: &Summary) -> State {
+        State {
+            kinds: summary.kinds.clone(),
+            overwritten: summary.overwritten,
+            lost: summary.all_lost(),
+            pauses: summary.pauses,
+            marks: summary.marks.len(),
+            ending: summary.ending,
+        }
+    }
+}
+
+fn count(traces: &[Trace]) -> Vec<Summary> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    traces.iter().map(|trace| Summary::counted(trace, threads)).collect()
 }
 
 /// What places have cost over time, and the peak, as one pass has found both.
@@ -87,15 +127,21 @@ impl<'a> Gathered<'a> {
             true => traces.iter().map(Stacks::of).collect(),
             false => Vec::new(),
         };
+        let mut summaries = count(traces);
+        let state = summaries.iter().map(State::by).collect();
         let (mut figures, inherited) = read(traces, &stacks, wanted, part.until_ns, with_bar);
         if !stacks.is_empty() {
             naming.name(&stacks, messages)?;
         }
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let summaries = traces.iter().map(|trace| Summary::counted(trace, threads)).collect();
+        for (trace, summary) in traces.iter().zip(&mut summaries) {
+            // Meanwhile, its process may have written over what was to be read.
+            if trace.ring_blocks().is_some() && !has_ended(summary.ending) {
+                summary.overwritten = Missing::of(trace).map_or(0, |missing| missing.overwritten);
+            }
+        }
         let over_time = OverTime::of(&mut figures);
         let until_ns = part.until_ns;
-        Ok(Gathered { traces, summaries, stacks, figures, over_time, inherited, until_ns })
+        Ok(Gathered { traces, summaries, state, stacks, figures, over_time, inherited, until_ns })
     }
 
     /// There are more places than were told apart over time.
@@ -150,6 +196,10 @@ impl<'a> Gathered<'a> {
         let missing = self.summaries.iter().filter_map(Summary::missing);
         missing.map(|missing| missing.count()).fold(0, u64::saturating_add)
     }
+}
+
+fn has_ended(ending: Ending) -> bool {
+    matches!(ending, Ending::Clean | Ending::Exec | Ending::Abrupt)
 }
 
 /// One of the traces has call stacks.

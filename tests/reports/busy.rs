@@ -1,7 +1,9 @@
 //! `mallook serve` under strangers who mean harm, and of processes that do not rest.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::fs::Permissions;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -10,7 +12,9 @@ use serde_json::Value;
 
 use super::browser::PATIENCE;
 use super::serve::Served;
-use crate::sandbox::{Host, setup};
+use super::summary;
+use crate::artifacts::artifacts;
+use crate::sandbox::{Host, have, setup};
 use crate::trace::{Row, Trace};
 
 /// Strangers who send what they like, and as slowly as they like, hold up nobody.
@@ -169,4 +173,47 @@ fn exact_sizes(answer: &Value) -> BTreeMap<u64, u64> {
     let cells = answer["cells"].as_array().unwrap().iter();
     let exact = cells.filter(|cell| cell["is_class"] == false).map(row);
     exact.filter(|(size, _)| *size > 30_000).collect()
+}
+
+/// What comes while names are looked for is new to the page.
+#[test]
+fn what_comes_meanwhile_is_shown() {
+    if !have("reports::busy::what_comes_meanwhile_is_shown", &["objcopy"]) {
+        return;
+    }
+    let sandbox = setup("serve-meanwhile");
+    // A program without debug information, which is fetched; that takes until the test says so.
+    let (program, bin) = (sandbox.path().join("asked"), sandbox.path().join("bin"));
+    let strip = sandbox.command("objcopy").arg("--strip-debug");
+    let strip = strip.arg(artifacts().program("asked")).arg(&program).run_alone();
+    assert!(strip.status.success(), "{strip:?}");
+    std::fs::create_dir(&bin).unwrap();
+    let fetch = sandbox.file(
+        "bin/debuginfod-find",
+        "#!/bin/sh\n: >\"$HOME/fetched\"\nwhile ! [ -e \"$HOME/go\" ]; do sleep 0.01; done\nexit 1\n",
+    );
+    std::fs::set_permissions(&fetch, Permissions::from_mode(0o755)).unwrap();
+    let host = sandbox.command(&program).env("MALLOOK_STACK", "full").preloaded();
+    let mut asked = Running::start(host);
+    let mut output = BufReader::new(asked.0.stdout.take().unwrap());
+    let mut allocate = |asked: &mut Running, count: u32| {
+        writeln!(asked.input(), "{count}").unwrap();
+        output.read_line(&mut String::new()).unwrap();
+    };
+    allocate(&mut asked, 10);
+    let path = std::env::var("PATH").unwrap();
+    let serve = sandbox.command(&artifacts().mallook).args(["serve", "--debuginfod", "trace"]);
+    let served = Served::of(serve.env("PATH", format!("{}:{path}", bin.display())));
+    wait_for("a question for names", || sandbox.path().join("fetched").exists());
+    allocate(&mut asked, 500);
+    sandbox.file("go", "");
+    assert_eq!(served.get(&format!("/{}/", served.token)).0, 200);
+    let expected = summary(&sandbox, "trace")["allocations"].clone();
+    assert_eq!(data(&served, "")["report"]["allocations"], expected);
+    // Its end is new, too, though it is no call.
+    drop(asked.0.stdin.take());
+    asked.0.wait().unwrap();
+    let state = data(&served, "")["served"]["state"].clone();
+    let ended = data(&served, &format!("refresh={state}"));
+    assert_eq!(ended["served"]["is_running"], false, "{ended}");
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::data::{Content, Data, WANTED};
 use super::{html, ranks};
-use crate::gather::Gathered;
+use crate::gather::{Gathered, State};
 use crate::messages::Messages;
 use crate::moment;
 use crate::paint::Paint;
@@ -96,9 +96,9 @@ impl<'a> Session<'a> {
         Ok(Session { gathered, report, files: files.to_owned(), cells, state })
     }
 
-    /// Moments that were read.
-    pub fn count(&self) -> u64 {
-        self.gathered.summaries.iter().map(|it| it.present + it.overwritten).sum()
+    /// These traces are no further than those that were read.
+    pub fn is_of(&self, traces: &[Trace]) -> bool {
+        self.gathered.state == State::of(traces)
     }
 
     /// The page with all that is known at first.

@@ -1,10 +1,9 @@
 //! Who reads the traces: one question after the other, and of each page only the last one.
 
 use std::sync::mpsc::Receiver;
-use std::thread;
 
 use anyhow::Result;
-use mallook_reader::{Summary, Trace};
+use mallook_reader::Trace;
 
 use super::http::{self, Answer};
 use super::job::{Job, Newest};
@@ -108,11 +107,6 @@ impl Worker {
     /// The traces as they are now, if there is more in them than this.
     fn newer(&self, session: Option<&Session>) -> Option<Vec<Trace<'static>>> {
         let opened = self.traces.open(self.messages).ok()?;
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let count: u64 = {
-            let all = opened.traces.iter().map(|trace| Summary::counted(trace, threads));
-            all.map(|it| it.present + it.overwritten).sum()
-        };
-        (session.is_none_or(|session| session.count() != count)).then_some(opened.traces)
+        session.is_none_or(|session| !session.is_of(&opened.traces)).then_some(opened.traces)
     }
 }
