@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::artifacts::tests;
+use crate::artifacts::{artifacts, tests};
 
 /// Documents whose promises name their tests.
 const DOCUMENTS: [&str; 2] = ["ARCHITECTURE.md", "docs/robustness.md"];
@@ -78,4 +79,24 @@ fn each_test_that_a_document_names_exists() {
         assert!(missing.is_empty(), "{document} names tests that do not exist: {missing:#?}");
     }
     assert!(!is_known("processes::b1_no_such_test", &known));
+}
+
+/// The tables of `mallook diff` in the answers have the rows that it prints.
+#[test]
+fn the_answers_have_every_row_of_a_difference() {
+    let root = tests().parent().unwrap();
+    let golden = tests().join("golden/v1.trace");
+    let output = Command::new(&artifacts().mallook).arg("diff").args([&golden, &golden]).output();
+    let printed = String::from_utf8(output.unwrap().stdout).unwrap();
+    // A name, and two blanks at the least before the first figure.
+    let rows = |text: &str| -> Vec<String> {
+        let table = text.lines().skip_while(|line| !line.trim_start().starts_with("A  ")).skip(1);
+        let rows = table.take_while(|line| !line.is_empty());
+        rows.map(|line| line.split("  ").next().unwrap().to_owned()).collect()
+    };
+    let expected = rows(&printed);
+    assert!(expected.len() > 5, "{printed}");
+    let answers = fs::read_to_string(root.join("docs/answers.md")).unwrap();
+    let tables: Vec<_> = answers.split("```text\nA: ").skip(1).map(rows).collect();
+    assert_eq!(tables, [expected.clone(), expected]);
 }

@@ -1,9 +1,12 @@
-//! Screens on terminals of any width: nothing fails, and no figure is lost.
+//! Screens on terminals of any width: nothing fails, no line of a summary is too wide whose parts fit, and its
+//! figures are there.
 
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::ExitStatus;
+
+use serde_json::Value;
 
 use crate::artifacts::artifacts;
 use crate::sandbox::{Sandbox, setup};
@@ -36,7 +39,12 @@ fn terminal(columns: u16) -> (OwnedFd, OwnedFd) {
 fn shown(sandbox: &Sandbox, columns: u16, arguments: &[&str]) -> (String, ExitStatus) {
     let (ours, theirs) = terminal(columns);
     let mut command = sandbox.command(&artifacts().mallook).args(arguments).command;
-    command.env("NO_COLOR", "1").stdout(theirs.try_clone().unwrap()).stderr(theirs);
+    // A terminal that cannot go back in a line gets no bar, however long that takes which has one.
+    command
+        .env("NO_COLOR", "1")
+        .env("TERM", "dumb")
+        .stdout(theirs.try_clone().unwrap())
+        .stderr(theirs);
     let mut child = command.spawn().unwrap();
     // It holds the side of the program, too.
     drop(command);
@@ -59,10 +67,28 @@ fn traces(sandbox: &Sandbox) -> (String, String) {
     ("one".to_owned(), "two".to_owned())
 }
 
+/// A number as people read it.
+fn grouped(number: &Value) -> String {
+    let digits = number.as_u64().unwrap().to_string();
+    let groups = digits.as_bytes().rchunks(3).rev();
+    groups.map(|group| str::from_utf8(group).unwrap()).collect::<Vec<_>>().join(",")
+}
+
+/// What every summary of these traces says, however narrow it is: the peak, what was allocated, what lives at
+/// the end.
+fn figures(sandbox: &Sandbox, traces: &str) -> [String; 3] {
+    let command = sandbox.command(&artifacts().mallook).args(["summary", "--json", traces]);
+    let summary: Value = serde_json::from_slice(&command.run_alone().stdout).unwrap();
+    let bytes = |name: &str| format!("({} B)", grouped(&summary[name]));
+    let allocations = format!(" in {} allocations", grouped(&summary["allocations"]));
+    [bytes("peak_bytes"), allocations, bytes("live_at_end_bytes")]
+}
+
 #[test]
 fn screens_of_any_width() {
     let sandbox = setup("any_width");
     let (one, two) = traces(&sandbox);
+    let figures_of = [&one, &two].map(|traces| figures(&sandbox, traces));
     let figures = artifacts().program("figures");
     let run = ["run", "--summary", "--no-keep", "--", figures.to_str().unwrap(), "peak", "7"];
     let screens: [(&[&str], i32); 11] = [
@@ -84,9 +110,24 @@ fn screens_of_any_width() {
             let (text, status) = shown(&sandbox, columns, arguments);
             assert_eq!(status.code(), Some(code), "{arguments:?}, {columns} columns: {text}");
             assert!(!text.contains("panicked"), "{arguments:?}, {columns} columns: {text}");
-            // What takes a moment has no bar.
             assert!(!text.contains(" to go"), "{arguments:?}, {columns} columns: {text}");
             assert!(text.lines().count() > 3, "{arguments:?}, {columns} columns: {text}");
+            // Columns of tables and names have widths of their own, which fit from here on; those of stats need
+            // more.
+            let fits = match arguments[0] {
+                "summary" => 60,
+                "stats" => u16::MAX,
+                _ => 80,
+            };
+            let too_wide = text.lines().find(|line| line.chars().count() > columns.into());
+            assert!(columns < fits || too_wide.is_none(), "{arguments:?}, {columns}: {too_wide:?}");
+            let known = figures_of
+                .iter()
+                .zip([&one, &two])
+                .filter(|(_, traces)| arguments == ["summary", traces]);
+            for figure in known.flat_map(|(figures, _)| figures) {
+                assert!(text.contains(figure), "{figure}, {columns} columns: {text}");
+            }
         }
     }
 }

@@ -55,6 +55,8 @@ pub struct Places {
     sizes: usize,
     /// The same by thread and class of further sizes.
     classes: Vec<Vec<u32>>,
+    /// No more are told apart.
+    are_all: bool,
 }
 
 impl Places {
@@ -67,7 +69,13 @@ impl Places {
             far: Far::new(),
             sizes: 0,
             classes: Vec::new(),
+            are_all: false,
         }
+    }
+
+    /// The same with the same numbers; further ones are not told apart.
+    pub(crate) fn again(&self) -> Places {
+        Places { are_all: true, ..self.clone() }
     }
 
     /// One more trace comes.
@@ -126,7 +134,7 @@ impl Places {
         let next = self.places.len() as u32;
         if let Some(stack) = stack {
             let Some(stacks) =
-                self.stacks.get_mut(trace as usize).filter(|_| self.places.len() < MOST)
+                self.stacks.get_mut(trace as usize).filter(|_| !self.are_all && next < MOST as u32)
             else {
                 return PlaceId::NONE;
             };
@@ -139,7 +147,7 @@ impl Places {
         if known != 0 {
             return PlaceId(known);
         }
-        if self.sizes >= MOST_SIZES {
+        if self.are_all || self.sizes >= MOST_SIZES {
             return self.class(thread, size);
         }
         self.sizes += 1;
@@ -162,7 +170,7 @@ impl Places {
         if let Some(&number) = classes.get(class).filter(|&&number| number != 0) {
             return PlaceId(number);
         }
-        if self.places.len() >= MOST {
+        if self.are_all || self.places.len() >= MOST {
             return PlaceId::NONE;
         }
         let number = self.places.len() as u32;
@@ -243,6 +251,25 @@ mod tests {
             assert_eq!(places.number(0, None, thread, size), number);
         }
         assert_eq!(places.len(), 1 + 10 * NEAR_THREADS);
+    }
+
+    /// Events that come in another order, or are new, change no number.
+    #[test]
+    fn numbers_of_a_second_pass() {
+        let (mut threads, mut places) = (Threads::default(), Places::new(1));
+        let thread = threads.number(0, 7);
+        let all: Vec<_> = (0..2 * MOST_SIZES as u64).collect();
+        let number = |places: &mut Places, size| places.number(0, None, thread, size);
+        let first: Vec<_> = all.iter().map(|&size| number(&mut places, size)).collect();
+        let (mut threads, mut places) = (threads.again(), places.again());
+        for (&size, known) in all.iter().zip(first).rev() {
+            assert_eq!(number(&mut places, size), known, "{size}");
+        }
+        let other = threads.number(0, 8);
+        assert_eq!((threads.number(0, 7), other), (thread, ThreadId::OTHERS));
+        for size in [5, 1 << 20, 1 << 40] {
+            assert_eq!(places.number(0, None, other, size), PlaceId::NONE);
+        }
     }
 
     #[test]

@@ -83,6 +83,16 @@ impl Replay {
         }
     }
 
+    /// Nothing is alive in the processes of the same traces. The threads and places have the numbers that they
+    /// have here, whichever event comes first; others are not told apart: a ring may have lost events since.
+    pub fn again(&self) -> Replay {
+        Replay {
+            processes: vec![Process::new(); self.processes.len()],
+            threads: self.threads.again(),
+            places: self.places.again(),
+        }
+    }
+
     /// One more trace comes; its position is that after the others.
     pub fn add_trace(&mut self) {
         self.processes.push(Process::new());

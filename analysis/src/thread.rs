@@ -37,6 +37,8 @@ pub struct Threads {
     numbers: FxHashMap<(u32, u32), ThreadId>,
     /// The last threads that were asked for, by the end of their IDs.
     recent: [(u32, u32, ThreadId); RECENT],
+    /// No more are told apart.
+    are_all: bool,
 }
 
 /// Threads that take turns are found without the map.
@@ -45,12 +47,23 @@ const RECENT: usize = 64;
 impl Default for Threads {
     fn default() -> Threads {
         let others = Thread { trace: u32::MAX, tid: 0, births: 0 };
-        let nobody = (u32::MAX, 0, ThreadId::OTHERS);
-        Threads { threads: vec![others], numbers: FxHashMap::default(), recent: [nobody; RECENT] }
+        Threads {
+            threads: vec![others],
+            numbers: FxHashMap::default(),
+            recent: [(u32::MAX, 0, ThreadId::OTHERS); RECENT],
+            are_all: false,
+        }
     }
 }
 
 impl Threads {
+    /// The same with the same numbers, none of which has made anything; further ones are not told apart.
+    pub(crate) fn again(&self) -> Threads {
+        let mut threads = Threads { are_all: true, ..self.clone() };
+        threads.threads.iter_mut().for_each(|thread| thread.births = 0);
+        threads
+    }
+
     /// The thread with this number.
     #[inline]
     pub fn get(&self, thread: ThreadId) -> &Thread {
@@ -84,7 +97,7 @@ impl Threads {
         if let Some(&number) = self.numbers.get(&(trace, tid)) {
             return number;
         }
-        if self.threads.len() >= MOST {
+        if self.are_all || self.threads.len() >= MOST {
             return ThreadId::OTHERS;
         }
         let number = ThreadId(self.threads.len() as u32);

@@ -12,7 +12,7 @@ use mallook_reader::{Event, Follow, News, Shown, SiteNames, Stacks, Step, Trace}
 
 use crate::messages::Messages;
 use crate::stacks::Naming;
-use crate::{input, print, stacks, unpack};
+use crate::{input, print, stacks, target, unpack};
 
 /// Output is written in pieces of this size, while there is more.
 const PIECE: usize = 1 << 16;
@@ -58,9 +58,10 @@ pub struct Options {
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let print = &options.print;
     let (prefixes, files) = partition(&options.files);
-    files.iter().try_for_each(|path| unpack::refuse_to_follow(path))?;
-    let mut follow = Follow::new(&files)?;
-    let traces = files.iter().map(|path| Trace::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let named = files.iter().filter(|(_, is_of_prefix)| !is_of_prefix);
+    named.map(|(path, _)| unpack::refuse_to_follow(path)).collect::<Result<(), _>>()?;
+    let (mut follow, traces) = target::follow(&files)?;
+    let files: Vec<_> = traces.iter().map(|trace| trace.path().to_owned()).collect();
     for prefix in &prefixes {
         follow = follow.with_prefix(prefix);
     }
@@ -92,6 +93,14 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
                     messages.say(format_args!("{}: followed, too", Shown(trace.path())));
                     return true;
                 }
+                News::Gone(trace) => {
+                    messages.say(format_args!(
+                        "{}: removed or replaced: what process {} has written since cannot be read",
+                        Shown(trace.path()),
+                        trace.pid()
+                    ));
+                    return true;
+                }
                 News::Unknown(trace) => {
                     messages.say(format_args!(
                         "{}: whether process {} still runs cannot be told; followed until nothing \
@@ -113,7 +122,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
                 piece.clear();
             }
             written.is_ok() && !filter.is_past(event.time_ns)
-        })?;
+        });
         if let Some(stacked) = &mut stacked {
             exporter = stacked.print(&follow, exporter, &mut piece);
         }
@@ -185,16 +194,16 @@ impl Stacked {
     }
 }
 
-/// Prefixes, with the traces that they have so far, and files.
-fn partition(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<PathBuf>) {
+/// Prefixes, and files, each with whether it is one that a prefix has so far.
+fn partition(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<(PathBuf, bool)>) {
     let (mut prefixes, mut files) = (Vec::new(), Vec::new());
     for path in paths {
         let found = if path.exists() { Vec::new() } else { Follow::with_this_prefix(path) };
         match found.is_empty() {
-            true => files.push(path.clone()),
+            true => files.push((path.clone(), false)),
             false => {
                 prefixes.push(path.clone());
-                files.extend(found);
+                files.extend(found.into_iter().map(|path| (path, true)));
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Traces to figures: the frame of the commands that analyse.
 
+use std::collections::BTreeMap;
 use std::thread;
 
 use anyhow::Result;
-use mallook_analysis::{Cells, Figures, PlaceId, Replay, Wanted};
-use mallook_reader::{Event, EventKind, MergedEvents, Stacks, Summary, Trace};
+use mallook_analysis::{Cells, Figures, Peak, PlaceId, Wanted};
+use mallook_reader::{
+    Ending, Event, EventKind, Kind, MergedEvents, Missing, Stacks, Summary, Trace,
+};
 
 use crate::messages::Messages;
 use crate::progress::Bar;
@@ -17,15 +20,70 @@ const STEP: u64 = 1 << 14;
 pub struct Gathered<'a> {
     /// The traces.
     pub traces: &'a [Trace<'a>],
-    /// What each of them says of its process.
+    /// What each of them says of its process, as it was before the events were read: the figures have all
+    /// that these count. What is missing by now is counted, too.
     pub summaries: Vec<Summary>,
+    /// How far they were before the events were read.
+    pub state: Vec<State>,
     /// The call stacks of each; empty if none has any.
     pub stacks: Vec<Stacks<'a>>,
-    /// The figures.
+    /// The figures, without what places have cost over time.
     pub figures: Figures,
+    /// What places have cost over time, if that is wanted.
+    pub over_time: Option<OverTime>,
     /// Of cuts: allocations before their ranges, of blocks that live at their starts.
     pub inherited: u64,
     until_ns: u64,
+}
+
+/// How far a trace is: what tells it from the same one later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    kinds: BTreeMap<Kind, u64>,
+    overwritten: u64,
+    lost: u64,
+    pauses: u64,
+    marks: usize,
+    ending: Ending,
+}
+
+impl State {
+    /// How far these are now.
+    pub fn of(traces: &[Trace]) -> Vec<State> {
+        count(traces).iter().map(State::by).collect()
+    }
+
+    fn by(summary: &Summary) -> State {
+        State {
+            kinds: summary.kinds.clone(),
+            overwritten: summary.overwritten,
+            lost: summary.all_lost(),
+            pauses: summary.pauses,
+            marks: summary.marks.len(),
+            ending: summary.ending,
+        }
+    }
+}
+
+fn count(traces: &[Trace]) -> Vec<Summary> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    traces.iter().map(|trace| Summary::counted(trace, threads)).collect()
+}
+
+/// What places have cost over time, and the peak, as one pass has found both.
+#[derive(Clone, Debug)]
+pub struct OverTime {
+    /// What they have cost.
+    pub cells: Cells,
+    /// The peak.
+    pub peak: Peak,
+}
+
+impl OverTime {
+    fn of(figures: &mut Figures) -> Option<OverTime> {
+        let peak = *figures.totals.peak();
+        figures.cells.take().map(|cells| OverTime { cells, peak })
+    }
 }
 
 /// The part of traces that is read.
@@ -69,29 +127,42 @@ impl<'a> Gathered<'a> {
             true => traces.iter().map(Stacks::of).collect(),
             false => Vec::new(),
         };
-        let (figures, inherited) = read(traces, &stacks, wanted, part.until_ns, with_bar);
+        let mut summaries = count(traces);
+        let state = summaries.iter().map(State::by).collect();
+        let (mut figures, inherited) = read(traces, &stacks, wanted, part.until_ns, with_bar);
         if !stacks.is_empty() {
             naming.name(&stacks, messages)?;
         }
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let summaries = traces.iter().map(|trace| Summary::counted(trace, threads)).collect();
-        Ok(Gathered { traces, summaries, stacks, figures, inherited, until_ns: part.until_ns })
+        for (trace, summary) in traces.iter().zip(&mut summaries) {
+            // Meanwhile, its process may have written over what was to be read.
+            if trace.ring_blocks().is_some() && !has_ended(summary.ending) {
+                summary.overwritten = Missing::of(trace).map_or(0, |missing| missing.overwritten);
+            }
+        }
+        let over_time = OverTime::of(&mut figures);
+        let until_ns = part.until_ns;
+        Ok(Gathered { traces, summaries, state, stacks, figures, over_time, inherited, until_ns })
+    }
+
+    /// There are more places than were told apart over time.
+    pub fn is_beyond(&self) -> bool {
+        self.over_time.as_ref().is_some_and(|it| it.cells.beyond() != 0)
     }
 
     /// Reads all events once more, and tells only these places apart over time.
     pub fn read_cells(&mut self, places: Vec<PlaceId>) {
-        self.figures.cells = self.cells(None, Some(places), &|| true);
+        self.over_time = self.over_time(None, Some(places), &|| true);
     }
 
     /// Reads all events once more: what places have cost over time, or over the slices of a range, of which
     /// both ends are Unix times in nanoseconds and belong to it. All places are told apart, or only these;
     /// `None` if the pass was not to go on.
-    pub fn cells(
+    pub fn over_time(
         &self,
         range: Option<(u64, u64)>,
         places: Option<Vec<PlaceId>>,
         goes_on: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Cells> {
+    ) -> Option<OverTime> {
         let starts: Vec<_> = self.traces.iter().map(|it| it.header().realtime_ns).collect();
         let threshold = self.figures.totals.threshold();
         let mut figures = Figures::new(&starts, Wanted { threshold, ..Wanted::default() });
@@ -107,7 +178,9 @@ impl<'a> Gathered<'a> {
         thread::scope(|scope| {
             let mut events =
                 MergedEvents::prefetching_with_stacks(self.traces, &self.stacks, scope);
-            Replay::new(self.traces.len()).run_while(&mut events, &mut figures, |event| {
+            // What is asked for, and who asks, is known by the numbers of the first pass.
+            let mut replay = self.figures.replay.again();
+            replay.run_while(&mut events, &mut figures, |event| {
                 seen += 1;
                 if seen % STEP == 0 && !goes_on() {
                     is_over = true;
@@ -115,7 +188,7 @@ impl<'a> Gathered<'a> {
                 !is_over && event.time_ns <= until_ns
             });
         });
-        figures.cells.filter(|_| !is_over)
+        OverTime::of(&mut figures).filter(|_| !is_over)
     }
 
     /// Call moments that are missing from all traces.
@@ -123,6 +196,10 @@ impl<'a> Gathered<'a> {
         let missing = self.summaries.iter().filter_map(Summary::missing);
         missing.map(|missing| missing.count()).fold(0, u64::saturating_add)
     }
+}
+
+fn has_ended(ending: Ending) -> bool {
+    matches!(ending, Ending::Clean | Ending::Exec | Ending::Abrupt)
 }
 
 /// One of the traces has call stacks.

@@ -12,8 +12,8 @@
 //! unpack input verdict   traces that are compressed; the traces that are read; limits
 //! selection reading      the traces and events that are wanted; the frame of reading commands
 //! print                  events as text, csv, …
-//! dump check follow      the commands that print events
 //! target                 the traces of running processes
+//! dump check follow      the commands that print events
 //! control ctl            control of running processes; the command that has it
 //! export                 the command that writes the formats of other programs
 //! cut merge snapshot     the commands that write traces

@@ -1,6 +1,6 @@
 //! The traces of running processes, by their IDs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use mallook_reader::{Shown, Trace};
+use mallook_reader::{Error, Follow, Shown, Trace};
 
 /// The process that a word names: a number, unless there is a file of that name.
 pub fn pid(word: &Path) -> Option<u32> {
@@ -152,6 +152,25 @@ pub fn prefix_of(trace: &Path) -> Option<PathBuf> {
     let name = trace.file_name()?.as_bytes();
     let prefix = name.rsplitn(4, |&byte| byte == b'.').nth(3)?;
     looks_like_a_trace(trace).then(|| trace.with_file_name(OsString::from_vec(prefix.to_vec())))
+}
+
+/// Follows files, and those that prefixes have so far, each with whether it is such a one. Of these, one that was
+/// removed meanwhile, or is not whole yet, is left out, unless that leaves nothing. The traces come with it.
+pub fn follow(files: &[(PathBuf, bool)]) -> Result<(Follow, Vec<Trace<'static>>), Error> {
+    let (mut follow, mut traces) = (Follow::new::<&Path>([])?, Vec::new());
+    let (mut known, mut refused) = (HashSet::new(), None);
+    for (path, is_of_prefix) in files.iter().filter(|(path, _)| known.insert(path)) {
+        let added = Trace::open(path).and_then(|trace| follow.add(path).map(|()| trace));
+        match added {
+            Ok(trace) => traces.push(trace),
+            Err(error) if *is_of_prefix => refused = refused.or(Some(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    match refused {
+        Some(error) if traces.is_empty() => Err(error),
+        _ => Ok((follow, traces)),
+    }
 }
 
 #[cfg(test)]

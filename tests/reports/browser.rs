@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::sandbox::Sandbox;
 
 /// What a busy machine may take to answer.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one page. It ends with the test.
 pub struct Browser {

@@ -11,6 +11,7 @@ use crate::sandbox::{Sandbox, have, setup};
 use browser::Browser;
 
 mod browser;
+mod busy;
 mod large;
 mod marked;
 mod pair;

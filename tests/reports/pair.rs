@@ -96,6 +96,18 @@ fn two_runs_whose_difference_is_known() {
     let places = ["grows", "goes", "comes", "same"].map(place);
     assert!(places.is_sorted(), "{order}");
 
+    // Rows have both runs over time, in the colours that they say.
+    let said = browser.text("document.querySelector('.row canvas').title");
+    assert!(said.ends_with(": A brown, B blue"), "{said}");
+    let mut channels = |name: &str| {
+        let color = browser.text(&format!("color('{name}')"));
+        let channel = |place: usize| u8::from_str_radix(&color[place..place + 2], 16).unwrap();
+        (channel(1), channel(3), channel(5))
+    };
+    let ((red, green, blue), second) = (channels("--old"), channels("--live"));
+    assert!(red > green && green > blue, "brown: {red} {green} {blue}");
+    assert!(second.2 > second.0 && second.2 > second.1, "blue: {second:?}");
+
     // Boxes are as wide as what has changed: red what has grown, green what has shrunk.
     let boxes = |name: &str, part: &str| {
         format!("Flame.boxes.find(box => box.node.name === '{name}').node.{part}")

@@ -6,17 +6,17 @@ use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use super::browser::Browser;
+use super::browser::{Browser, PATIENCE};
 use super::{HOSTILE, adds_up, have_browser, hostile, sum, summary};
 use crate::artifacts::artifacts;
-use crate::sandbox::{Sandbox, have, setup};
+use crate::sandbox::{Host, Sandbox, have, setup};
 
 /// A server, which ends with the test.
-struct Served {
+pub struct Served {
     child: Child,
-    url: String,
-    port: u16,
-    token: String,
+    pub url: String,
+    pub port: u16,
+    pub token: String,
 }
 
 impl Drop for Served {
@@ -27,8 +27,12 @@ impl Drop for Served {
 }
 
 impl Served {
-    fn start(sandbox: &Sandbox, words: &[&str]) -> Served {
-        let mut host = sandbox.command(&artifacts().mallook).arg("serve").args(words);
+    pub fn start(sandbox: &Sandbox, words: &[&str]) -> Served {
+        Served::of(sandbox.command(&artifacts().mallook).arg("serve").args(words))
+    }
+
+    /// The same by this command.
+    pub fn of(mut host: Host) -> Served {
         let mut child = host.command.stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
@@ -39,9 +43,21 @@ impl Served {
     }
 
     /// Sends a request; the status, the headers and the body of the answer.
-    fn send(&self, request: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+    pub fn send(&self, request: &str) -> (u16, String, String) {
+        let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
+        Served::answer(stream)
+    }
+
+    /// A connection, which fails when nothing comes for a long time.
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// What is answered on a connection: the status, the headers and the body.
+    pub fn answer(mut stream: TcpStream) -> (u16, String, String) {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
@@ -50,11 +66,11 @@ impl Served {
         (status, head.to_lowercase(), body.to_owned())
     }
 
-    fn get_with(&self, path: &str, host: &str, more: &str) -> (u16, String, String) {
+    pub fn get_with(&self, path: &str, host: &str, more: &str) -> (u16, String, String) {
         self.send(&format!("GET {path} HTTP/1.1\r\n{host}{more}Connection: close\r\n\r\n"))
     }
 
-    fn get(&self, path: &str) -> (u16, String, String) {
+    pub fn get(&self, path: &str) -> (u16, String, String) {
         self.get_with(path, &format!("Host: 127.0.0.1:{}\r\n", self.port), "")
     }
 }

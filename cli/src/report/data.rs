@@ -1,13 +1,13 @@
 //! All that the page knows.
 
-use mallook_analysis::{Cell, Cells, SizesOfLives, ThreadId, Wanted};
+use mallook_analysis::{Cell, Peak, SizesOfLives, ThreadId, Wanted};
 use serde::Serialize;
 
 use super::ranks::Ranks;
 use super::rows::{self, CellRow, LivesRow};
 use super::texts::{Texts, shown};
 use crate::escape::last_part;
-use crate::gather::Gathered;
+use crate::gather::{Gathered, OverTime};
 use crate::summary::Report;
 
 /// What every page needs.
@@ -40,6 +40,8 @@ pub struct Data<'a> {
     tops: Vec<(u64, u64)>,
     /// The first one is for cells that were not told apart.
     cells: Vec<Cell>,
+    /// The peak, as the pass has found it that has found these.
+    peak: Peak,
     /// The number of each cell but the first one in the order of costs; several may have the same.
     ranks: Vec<usize>,
     /// Some cells were not told apart.
@@ -82,9 +84,9 @@ struct ThreadRow {
 impl<'a> Data<'a> {
     /// What there is of the traces.
     pub fn of(gathered: &'a mut Gathered<'a>, report: Report, files: &'a str) -> Data<'a> {
-        let cells = gathered.figures.cells.take();
+        let whole = gathered.over_time.take();
         let lives = gathered.figures.lives.take();
-        let mut data = Data::of_cells(gathered, report, files, cells, |_| true);
+        let mut data = Data::of_time(gathered, report, files, whole, |_| true);
         data.add_lives(lives);
         data
     }
@@ -95,12 +97,12 @@ impl<'a> Data<'a> {
         self.lives = lives.unwrap_or_default();
     }
 
-    /// The same with cells of another pass, of which only some are wanted, and without lifetimes of all.
-    pub fn of_cells(
+    /// The same with what another pass has found, of which only some are wanted, and without lifetimes of all.
+    pub fn of_time(
         gathered: &'a Gathered<'a>,
         mut report: Report,
         files: &'a str,
-        cells: Option<Cells>,
+        found: Option<OverTime>,
         wants: impl Fn(&Cell) -> bool,
     ) -> Data<'a> {
         let (mut all, mut tops, mut width_ns) = (Vec::new(), Vec::new(), 1);
@@ -108,8 +110,10 @@ impl<'a> Data<'a> {
         report.places.clear();
         report.marks.truncate(MOST_MARKS);
         report.marks.iter_mut().for_each(|mark| mark.text = shown(&mark.text));
-        let has_others = cells.as_ref().is_some_and(|cells| cells.beyond() != 0);
-        if let Some(cells) = cells {
+        let has_others = found.as_ref().is_some_and(|found| found.cells.beyond() != 0);
+        let mut peak = Peak::default();
+        if let Some(OverTime { cells, peak: found }) = found {
+            peak = found;
             let (time, mut cells) = cells.into_cells();
             let start_ns = time.start_ns();
             let top = |top: &mallook_analysis::Top| {
@@ -134,6 +138,7 @@ impl<'a> Data<'a> {
             tops,
             ranks: (0..all.len().saturating_sub(1)).map(rank).collect(),
             cells: all,
+            peak,
             has_others,
             lives: Vec::new(),
             more_processes,
@@ -170,16 +175,16 @@ impl<'a> Data<'a> {
             };
         }
         let rows = kept.iter();
-        let cells =
-            rows.map(|cell| CellRow::of(cell, self.gathered, &mut texts, &mut threads)).collect();
+        let cells = rows
+            .map(|it| CellRow::of(it, &self.peak, self.gathered, &mut texts, &mut threads))
+            .collect();
         let more_cells = match self.has_others {
             // Places are told apart even where cells are not.
             true => self.gathered.figures.replay.places().len().saturating_sub(1 + kept.len()),
             false => rest.len(),
         };
         rest.extend(self.cells.first());
-        let peak = self.gathered.figures.totals.peak();
-        let others = CellRow::together(&rest, self.tops.len(), peak);
+        let others = CellRow::together(&rest, self.tops.len(), &self.peak);
         let threads = threads.iter().map(|&it| self.thread(it, &mut texts)).collect();
         let processes = self.gathered.summaries.iter().take(1 << 12).map(|it| {
             let program = last_part(&it.executable);

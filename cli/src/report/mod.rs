@@ -104,7 +104,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
 fn page(traces: &[Trace], options: &Options, files: &str, messages: Messages) -> Result<String> {
     let wanted = Wanted { threshold: options.threshold, ..WANTED };
     let mut gathered = Gathered::of(traces, wanted, &options.naming, true, messages)?;
-    if gathered.figures.cells.as_ref().is_some_and(|cells| cells.beyond() != 0) {
+    if gathered.is_beyond() {
         let mut places = ranks::of(&gathered);
         places.truncate(options.cells);
         gathered.read_cells(places);

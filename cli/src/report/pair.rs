@@ -77,8 +77,7 @@ pub fn page(
         "both runs have no events: there is nothing to compare"
     );
     let ranks = ranks::of_both([&before, &after]);
-    let is_beyond = |it: &Gathered| it.figures.cells.as_ref().is_some_and(|it| it.beyond() != 0);
-    if is_beyond(&before) || is_beyond(&after) {
+    if before.is_beyond() || after.is_beyond() {
         before.read_cells(ranks::first(&ranks[0], options.cells));
         after.read_cells(ranks::first(&ranks[1], options.cells));
     }

@@ -81,9 +81,10 @@ pub fn order(cells: &mut [Cell], top: usize) {
 }
 
 impl CellRow {
-    /// What the page has of a cell; `threads` numbers the threads.
+    /// What the page has of a cell, of a pass with this peak; `threads` numbers the threads.
     pub fn of(
         cell: &Cell,
+        peak: &Peak,
         gathered: &Gathered,
         texts: &mut Texts,
         threads: &mut Vec<ThreadId>,
@@ -109,7 +110,7 @@ impl CellRow {
         let mut row = CellRow { stack, size, is_class, thread, ..CellRow::default() };
         row.first = cell.first;
         (row.unit, row.series) = series(&cell.slices);
-        row.lived = lived(&cell.lived, gathered.figures.totals.peak());
+        row.lived = lived(&cell.lived, peak);
         row
     }
 

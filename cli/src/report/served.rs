@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::data::{Content, Data, WANTED};
 use super::{html, ranks};
-use crate::gather::Gathered;
+use crate::gather::{Gathered, State};
 use crate::messages::Messages;
 use crate::moment;
 use crate::paint::Paint;
@@ -87,7 +87,7 @@ impl<'a> Session<'a> {
     ) -> Result<Session<'a>> {
         let wanted = Wanted { threshold, ..WANTED };
         let mut gathered = Gathered::of(traces, wanted, naming, false, messages)?;
-        if gathered.figures.cells.as_ref().is_some_and(|cells| cells.beyond() != 0) {
+        if gathered.is_beyond() {
             let mut places = ranks::of(&gathered);
             places.truncate(cells);
             gathered.read_cells(places);
@@ -96,9 +96,9 @@ impl<'a> Session<'a> {
         Ok(Session { gathered, report, files: files.to_owned(), cells, state })
     }
 
-    /// Moments that were read.
-    pub fn count(&self) -> u64 {
-        self.gathered.summaries.iter().map(|it| it.present + it.overwritten).sum()
+    /// These traces are no further than those that were read.
+    pub fn is_of(&self, traces: &[Trace]) -> bool {
+        self.gathered.state == State::of(traces)
     }
 
     /// The page with all that is known at first.
@@ -127,32 +127,32 @@ impl<'a> Session<'a> {
         let unix = |since_ns: u64| start_ns.saturating_add(since_ns);
         let range = query.range.map(|(since, until)| (unix(since), unix(until)));
         let places = self.places(query);
-        let Some(cells) = self.gathered.cells(range, places.clone(), goes_on) else {
+        let Some(found) = self.gathered.over_time(range, places.clone(), goes_on) else {
             return Ok(None);
         };
-        let (cells, places) = match cells.beyond() != 0 && places.is_none() {
+        let (found, places) = match found.cells.beyond() != 0 && places.is_none() {
             // There are more than can be told apart in one pass: those that cost most in the whole run.
             true => {
                 let all = ranks::of(&self.gathered);
                 let some: Vec<_> = all.into_iter().skip(query.skip).take(self.cells).collect();
-                let cells = self.gathered.cells(range, Some(some.clone()), goes_on);
-                let Some(cells) = cells else { return Ok(None) };
-                (cells, Some(some))
+                let found = self.gathered.over_time(range, Some(some.clone()), goes_on);
+                let Some(found) = found else { return Ok(None) };
+                (found, Some(some))
             }
-            false => (cells, None),
+            false => (found, None),
         };
         let skip = if places.is_some() { 0 } else { query.skip };
         let wants = |cell: &Cell| self.wants(cell, query);
         let data =
-            Data::of_cells(&self.gathered, self.report.clone(), &self.files, Some(cells), wants);
+            Data::of_time(&self.gathered, self.report.clone(), &self.files, Some(found), wants);
         let answer = self.answer(data.content(skip, self.cells), query);
         Ok(Some(serde_json::to_vec(&answer)?))
     }
 
     fn whole(&self) -> Data<'_> {
-        let (cells, lives) = (self.gathered.figures.cells.clone(), &self.gathered.figures.lives);
+        let (whole, lives) = (self.gathered.over_time.clone(), &self.gathered.figures.lives);
         let mut data =
-            Data::of_cells(&self.gathered, self.report.clone(), &self.files, cells, |_| true);
+            Data::of_time(&self.gathered, self.report.clone(), &self.files, whole, |_| true);
         data.add_lives(lives.clone());
         data
     }

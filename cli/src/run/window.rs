@@ -7,11 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mallook_analysis::{Replay, Totals};
-use mallook_reader::{Event, EventKind, Follow, Kind, News, Step};
+use mallook_reader::{Event, EventKind, Follow, Kind, News, Shown, Step};
 
 use super::options::Options;
 use crate::control::file;
 use crate::control::words;
+use crate::messages::Messages;
 
 /// Time between two looks for traces that processes have begun.
 const INTERVAL: Duration = Duration::from_millis(20);
@@ -22,6 +23,7 @@ pub struct Window {
     after: Option<Duration>,
     length: Option<Duration>,
     until_peak: Option<u64>,
+    is_quiet: bool,
 }
 
 /// The program runs. When it has ended, nothing more is controlled, and the file that tells programs which
@@ -35,8 +37,12 @@ pub struct Watch {
 impl Window {
     /// What the options ask for; `None`: the whole run.
     pub fn of(options: &Options) -> Option<Window> {
-        let window =
-            Window { after: options.after, length: options.length, until_peak: options.until_peak };
+        let window = Window {
+            after: options.after,
+            length: options.length,
+            until_peak: options.until_peak,
+            is_quiet: options.quiet,
+        };
         let is_asked = window.after.is_some() || window.length.is_some();
         (is_asked || window.until_peak.is_some()).then_some(window)
     }
@@ -51,7 +57,8 @@ impl Window {
     pub fn watch(self, prefix: &Path, others: Vec<PathBuf>) -> Watch {
         let ended = Arc::new(Mutex::new(false));
         let (prefix, others) = (prefix.to_owned(), Arc::new(others.into_iter().collect()));
-        let family = Family { prefix: prefix.clone(), others, ended: Arc::clone(&ended) };
+        let messages = if self.is_quiet { Messages::silent() } else { Messages::of("mallook") };
+        let family = Family { prefix: prefix.clone(), others, ended: Arc::clone(&ended), messages };
         // Without threads all of the run is recorded, and nothing else is wrong.
         let _ = thread::Builder::new().spawn(move || {
             if let Some(after) = self.after {
@@ -85,6 +92,7 @@ struct Family {
     /// Traces with this prefix that are not theirs.
     others: Arc<BTreeSet<PathBuf>>,
     ended: Arc<Mutex<bool>>,
+    messages: Messages,
 }
 
 impl Family {
@@ -132,16 +140,20 @@ impl Family {
                     News::Event(event) | News::Mark(_, event) => live.event(event),
                     News::Joined(_) => live.add_trace(),
                     News::Ended(trace) => live.end(trace as u32),
+                    News::Gone(trace) => self.messages.say(format_args!(
+                        "{}: removed or replaced: --until-peak counts the memory of process {} no longer",
+                        Shown(trace.path()),
+                        trace.pid()
+                    )),
                     News::Pause | News::Unknown(_) => {}
                 }
                 live.totals.peak().most.bytes < peak
             });
             match step {
-                Ok(Step::Enough) => return self.set(true),
-                Ok(Step::More) => {}
+                Step::Enough => return self.set(true),
+                Step::More => {}
                 // Processes that start later may reach it.
-                Ok(Step::Wait | Step::Over) => thread::sleep(Follow::INTERVAL),
-                Err(_) => return,
+                Step::Wait | Step::Over => thread::sleep(Follow::INTERVAL),
             }
         }
     }

@@ -1,99 +1,18 @@
-//! Requests and answers. Nothing of an address is ever a path of a file.
+//! Answers.
 
-use std::io::Cursor;
+use std::io::{self, Write};
 
-use tiny_http::{Header, Method, Request, Response};
-
-use super::job::{Job, Newest};
-use super::query;
-use super::token::Token;
-
-/// Who is let in: who asks this machine by its own name, knows the secret, and is no page of others.
-pub struct Door {
-    token: Token,
-    hosts: [String; 2],
-    newest: Newest,
-}
-
-impl Door {
-    /// A door at this port.
-    pub fn new(token: Token, port: u16) -> Door {
-        let hosts = [format!("127.0.0.1:{port}"), format!("localhost:{port}")];
-        Door { token, hosts, newest: Newest::default() }
-    }
-
-    /// Which questions count.
-    pub fn newest(&self) -> Newest {
-        self.newest.clone()
-    }
-
-    /// Nobody is let in any more.
-    pub fn close(&self) {
-        self.newest.close();
-    }
-
-    /// What is to be done for a request; `None` if it has been answered.
-    pub fn meet(&self, request: Request) -> Option<Job> {
-        match self.job(&request) {
-            Ok(Wish::Page) => Some(Job::Page(request)),
-            Ok(Wish::Data(question)) => {
-                let number = self.newest.ask(&question.page);
-                Some(Job::Data(request, question, number))
-            }
-            Err((code, text)) => {
-                failure(request, code, &text);
-                None
-            }
-        }
-    }
-
-    fn job(&self, request: &Request) -> Result<Wish, (u16, String)> {
-        let refuse = |text: &str| Err((403, text.to_owned()));
-        let all = |name: &'static str| {
-            let is = move |header: &&Header| header.field.equiv(name);
-            request.headers().iter().filter(is).map(|header| header.value.as_str())
-        };
-        // A name of others that leads here is no name of this machine: DNS rebinding.
-        let hosts: Vec<_> = all("Host").collect();
-        if !matches!(hosts[..], [host] if self.hosts.iter().any(|it| it.eq_ignore_ascii_case(host)))
-        {
-            return refuse("this server has another name");
-        }
-        let is_own = |origin: &str| {
-            origin.strip_prefix("http://").is_some_and(|it| self.hosts.iter().any(|own| own == it))
-        };
-        if !all("Origin").all(is_own) {
-            return refuse("pages of others may not ask");
-        }
-        let (path, words) = request.url().split_once('?').unwrap_or((request.url(), ""));
-        let (token, rest) =
-            path.strip_prefix('/').and_then(|it| it.split_once('/')).unwrap_or_default();
-        if !self.token.is(token) {
-            return refuse("the address is not the one that mallook serve has printed");
-        }
-        // A link of others that knows the address opens the page, and no more.
-        let is_of_others = all("Sec-Fetch-Site").any(|it| it != "same-origin" && it != "none");
-        if is_of_others && !rest.is_empty() {
-            return refuse("pages of others may not ask");
-        }
-        if *request.method() != Method::Get {
-            return Err((405, "only GET is understood".to_owned()));
-        }
-        match rest {
-            "" => Ok(Wish::Page),
-            "data" => query::question(words).map(Wish::Data).map_err(|error| (400, error)),
-            _ => Err((404, "there is nothing here".to_owned())),
-        }
-    }
-}
-
-enum Wish {
-    Page,
-    Data(query::Question),
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    code: u16,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
 }
 
 /// What every answer says.
-const HEADERS: [(&str, &str); 6] = [
+const HEADERS: [(&str, &str); 7] = [
+    ("Connection", "close"),
     ("Cache-Control", "no-store"),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "no-referrer"),
@@ -102,34 +21,59 @@ const HEADERS: [(&str, &str); 6] = [
     ("X-Frame-Options", "DENY"),
 ];
 
-/// Answers with the page.
-pub fn page(request: Request, html: &str, policy: &str) {
+/// The page.
+pub fn page(html: &str, policy: &str) -> Answer {
     let policy = format!("{policy}; frame-ancestors 'none'");
-    let more = [("Content-Type", "text/html; charset=utf-8"), ("Content-Security-Policy", &policy)];
-    respond(request, 200, html.as_bytes().to_vec(), &more);
-}
-
-/// Answers with data.
-pub fn json(request: Request, data: Vec<u8>) {
-    respond(request, 200, data, &[("Content-Type", "application/json")]);
-}
-
-/// Answers that it cannot be.
-pub fn failure(request: Request, code: u16, text: &str) {
-    let text = format!("{text}\n").into_bytes();
-    let more = [
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Content-Security-Policy", "default-src 'none'"),
+    let headers = vec![
+        ("Content-Type", "text/html; charset=utf-8".to_owned()),
+        ("Content-Security-Policy", policy),
     ];
-    respond(request, code, text, &more);
+    Answer { code: 200, headers, body: html.as_bytes().to_vec() }
 }
 
-fn respond(request: Request, code: u16, body: Vec<u8>, more: &[(&str, &str)]) {
-    let headers = HEADERS.iter().chain(more);
-    let headers = headers.filter_map(|(name, value)| Header::from_bytes(*name, *value).ok());
-    let length = body.len();
-    let response =
-        Response::new(code.into(), headers.collect(), Cursor::new(body), Some(length), None);
-    // The browser may have gone away.
-    let _ = request.respond(response);
+/// Data.
+pub fn json(data: Vec<u8>) -> Answer {
+    let headers = vec![("Content-Type", "application/json".to_owned())];
+    Answer { code: 200, headers, body: data }
+}
+
+/// It cannot be.
+pub fn failure(code: u16, text: &str) -> Answer {
+    let mut headers = vec![
+        ("Content-Type", "text/plain; charset=utf-8".to_owned()),
+        ("Content-Security-Policy", "default-src 'none'".to_owned()),
+    ];
+    if code == 405 {
+        headers.push(("Allow", "GET".to_owned()));
+    }
+    Answer { code, headers, body: format!("{text}\n").into_bytes() }
+}
+
+impl Answer {
+    /// Writes it.
+    pub fn write(&self, mut to: impl Write) -> io::Result<()> {
+        let mut head = format!("HTTP/1.1 {} {}\r\n", self.code, reason(self.code));
+        let own = self.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        for (name, value) in HEADERS.into_iter().chain(own) {
+            head += &format!("{name}: {value}\r\n");
+        }
+        head += &format!("Content-Length: {}\r\n\r\n", self.body.len());
+        to.write_all(head.as_bytes())?;
+        to.write_all(&self.body)
+    }
+}
+
+fn reason(code: u16) -> &'static str {
+    match code {
+        200 => "OK",
+        400 => "Bad Request",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        431 => "Request Header Fields Too Large",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tiny_http::Request;
-
+use super::http::Answer;
 use super::query::Question;
 
 /// Pages that are told apart at the most.
@@ -46,10 +46,14 @@ impl Newest {
     }
 }
 
+/// Where an answer goes; nobody may wait for it any more.
+pub type Reply = Sender<Answer>;
+
 /// What is to be done.
+#[derive(Debug)]
 pub enum Job {
     /// The page is wanted.
-    Page(Request),
+    Page(Reply),
     /// Data are wanted by the question of this number.
-    Data(Request, Question, u64),
+    Data(Reply, Question, u64),
 }

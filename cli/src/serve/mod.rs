@@ -5,12 +5,17 @@
 //!
 //! ```text
 //! token query   the secret in the address; what the page asks for
+//! head http     what a request says; answers
 //! job           what is to be done, and which questions count
-//! http          requests and answers
+//! door          who is let in
+//! connections   who waits for an answer, each on a thread
 //! worker        who reads the traces, one question after the other
 //! stop          signals that end it
 //! ```
 
+mod connections;
+mod door;
+mod head;
 mod http;
 mod job;
 mod query;
@@ -19,20 +24,20 @@ mod token;
 mod worker;
 
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::channel;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
-use tiny_http::Server;
 
 use crate::input::{self, Opened};
 use crate::messages::Messages;
 use crate::selection;
 use crate::stacks::Naming;
 
-use http::Door;
+use door::Door;
 use token::Token;
 use worker::Worker;
 
@@ -87,10 +92,11 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let code = input::report_damage(&opened.traces, messages);
     let code = if opened.unreadable == 0 { code } else { ExitCode::from(input::UNSOUND) };
     let signals = stop::block();
-    let address = format!("127.0.0.1:{}", options.port);
-    let server = Server::http(&address)
-        .map_err(|error| anyhow!("cannot listen on {address}: {error}; another --port?"))?;
-    let port = server.server_addr().to_ip().map_or(options.port, |it| it.port());
+    let address = (Ipv4Addr::LOCALHOST, options.port);
+    let listener = TcpListener::bind(address).map_err(|error| {
+        anyhow!("cannot listen on {}:{}: {error}; another --port?", address.0, address.1)
+    })?;
+    let port = listener.local_addr().context("cannot listen")?.port();
     let token = Token::new().context("no random numbers from the system")?;
     let url = format!("http://127.0.0.1:{port}/{}/", token.text());
     writeln!(io::stdout(), "{url}")?;
@@ -98,12 +104,12 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     if options.open {
         open(&url, messages);
     }
-    answer(&server, Door::new(token, port), options, opened, &signals, messages);
+    answer(listener, Door::new(token, port), options, opened, &signals, messages);
     Ok(code)
 }
 
 fn answer(
-    server: &Server,
+    listener: TcpListener,
     door: Door,
     options: &Options,
     opened: Opened,
@@ -111,28 +117,19 @@ fn answer(
     messages: Messages,
 ) {
     let (sender, jobs) = channel();
+    let newest = door.newest().clone();
     let worker = Worker {
         traces: options.traces.clone(),
         which: (options.threshold, options.cells),
         naming: options.naming.clone(),
         messages,
-        newest: door.newest(),
+        newest: newest.clone(),
     };
-    // Nobody waits for it at the end: a pass over a large trace takes its time.
+    // Nobody waits for these at the end: a pass over a large trace takes its time.
     thread::spawn(move || worker.work(opened.traces, &jobs));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            signals.wait();
-            server.unblock();
-        });
-        for request in server.incoming_requests() {
-            if let Some(job) = door.meet(request) {
-                // The worker is there as long as the sender is.
-                let _ = sender.send(job);
-            }
-        }
-    });
-    door.close();
+    thread::spawn(move || connections::accept(&listener, door, sender));
+    signals.wait();
+    newest.close();
 }
 
 /// Opens the page in the user's browser.

@@ -1,13 +1,11 @@
 //! Who reads the traces: one question after the other, and of each page only the last one.
 
 use std::sync::mpsc::Receiver;
-use std::thread;
 
 use anyhow::Result;
-use mallook_reader::{Summary, Trace};
-use tiny_http::Request;
+use mallook_reader::Trace;
 
-use super::http;
+use super::http::{self, Answer};
 use super::job::{Job, Newest};
 use super::query::Question;
 use crate::messages::Messages;
@@ -57,64 +55,58 @@ impl Worker {
             |session| session.page().map_err(|error| format!("{error:#}")),
         );
         loop {
-            let job = first.take().or_else(|| jobs.recv().ok())?;
+            // What these traces were read for is answered by them: of a process that does not rest, there is
+            // always more by now.
+            let (job, is_new) = match first.take() {
+                Some(job) => (job, false),
+                None => (jobs.recv().ok()?, true),
+            };
             let asks_for_newer = match &job {
                 Job::Page(_) => true,
-                Job::Data(_, question, _) => question.refresh.is_some(),
+                Job::Data(_, question, number) => {
+                    question.refresh == Some(state) && self.newest.is(&question.page, *number)
+                }
             };
-            let is_known = matches!(&job, Job::Data(_, question, _) if question.refresh.is_some_and(|it| it != state));
-            if asks_for_newer
-                && !is_known
+            if is_new
+                && asks_for_newer
                 && let Some(newer) = self.newer(session.as_ref().ok())
             {
                 return Some((newer, job));
             }
-            match (job, &session, &page) {
-                (Job::Page(request), _, Ok((page, policy))) => http::page(request, page, policy),
-                (Job::Page(request), _, Err(error)) => http::failure(request, 500, error),
-                (Job::Data(request, ..), Err(error), _) => {
-                    http::failure(request, 500, &format!("{error:#}"));
+            let (reply, answer) = match (job, &session, &page) {
+                (Job::Page(reply), _, Ok((page, policy))) => (reply, http::page(page, policy)),
+                (Job::Page(reply), _, Err(error)) => (reply, http::failure(500, error)),
+                (Job::Data(reply, ..), Err(error), _) => {
+                    (reply, http::failure(500, &format!("{error:#}")))
                 }
-                (Job::Data(request, question, number), Ok(session), _) => {
-                    self.data(request, &question, number, session, state);
+                (Job::Data(reply, question, number), Ok(session), _) => {
+                    (reply, self.data(&question, number, session, state))
                 }
-            }
+            };
+            // The browser may have gone away.
+            let _ = reply.send(answer);
         }
     }
 
-    fn data(
-        &self,
-        request: Request,
-        question: &Question,
-        number: u64,
-        session: &Session,
-        state: u64,
-    ) {
+    fn data(&self, question: &Question, number: u64, session: &Session, state: u64) -> Answer {
         let is_wanted = || self.newest.is(&question.page, number);
         if question.refresh == Some(state) {
-            return http::json(request, format!("{{\"unchanged\":{state}}}").into_bytes());
+            return http::json(format!("{{\"unchanged\":{state}}}").into_bytes());
         }
+        let is_late = || http::failure(409, "a later question has taken the place of this one");
         if !is_wanted() {
-            return http::failure(request, 409, "a later question has taken the place of this one");
+            return is_late();
         }
         let answer: Result<Option<Vec<u8>>> = session.data(&question.query, &is_wanted);
         match answer {
-            Ok(Some(json)) => http::json(request, json),
-            Ok(None) => {
-                http::failure(request, 409, "a later question has taken the place of this one")
-            }
-            Err(error) => http::failure(request, 500, &format!("{error:#}")),
+            Ok(answer) => answer.map_or_else(is_late, http::json),
+            Err(error) => http::failure(500, &format!("{error:#}")),
         }
     }
 
     /// The traces as they are now, if there is more in them than this.
     fn newer(&self, session: Option<&Session>) -> Option<Vec<Trace<'static>>> {
         let opened = self.traces.open(self.messages).ok()?;
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let count: u64 = {
-            let all = opened.traces.iter().map(|trace| Summary::counted(trace, threads));
-            all.map(|it| it.present + it.overwritten).sum()
-        };
-        (session.is_none_or(|session| session.count() != count)).then_some(opened.traces)
+        session.is_none_or(|session| !session.is_of(&opened.traces)).then_some(opened.traces)
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
-use mallook_reader::{Error, Follow, Liveness, News, Step, Trace};
+use mallook_reader::{Follow, Liveness, News, Step, Trace};
 
 use super::data::Now;
 use super::model::Model;
@@ -104,23 +104,23 @@ impl Live {
             if let Some(pid) = target::pid(source) {
                 let path = target::trace_of(pid)?;
                 families.extend(Family::of(&path)?);
-                files.push(path);
+                files.push((path, false));
                 continue;
             }
             let found = if source.exists() { Vec::new() } else { Follow::with_this_prefix(source) };
             match found.is_empty() {
                 true => {
                     unpack::refuse_to_follow(source)?;
-                    files.push(source.clone());
+                    files.push((source.clone(), false));
                 }
                 false => {
                     prefixes.push(source);
-                    files.extend(found);
+                    files.extend(found.into_iter().map(|path| (path, true)));
                 }
             }
         }
         ensure!(!files.is_empty(), "no trace to look at");
-        let mut follow = Follow::new(&files)?.with_stacks();
+        let mut follow = target::follow(&files)?.0.with_stacks();
         for prefix in prefixes {
             follow = follow.with_prefix(prefix);
         }
@@ -145,7 +145,7 @@ impl Live {
     }
 
     /// Reads on, without waiting.
-    pub fn step(&mut self) -> Result<Step, Error> {
+    pub fn step(&mut self) -> Step {
         if self.scanned.is_none_or(|scanned| scanned.elapsed() >= SCAN) {
             self.scanned = Some(Instant::now());
             for path in self.families.iter_mut().flat_map(Family::come).collect::<Vec<_>>() {
@@ -161,19 +161,20 @@ impl Live {
                 News::Mark(mark, event) => model.named(mark, event),
                 News::Ended(trace) => model.end(trace),
                 News::Joined(trace) => model.add_trace(trace.header().realtime_ns),
-                News::Pause | News::Unknown(_) => {}
+                // That a file is gone is counted as damage.
+                News::Pause | News::Unknown(_) | News::Gone(_) => {}
             }
             true
-        })?;
-        Ok(self.step)
+        });
+        self.step
     }
 
     /// Reads all that is there; `goes_on` is asked now and then. Events that come meanwhile need not be
     /// read.
-    pub fn catch_up(&mut self, mut goes_on: impl FnMut() -> bool) -> Result<Step> {
+    pub fn catch_up(&mut self, mut goes_on: impl FnMut() -> bool) {
         let (started_ns, mut quiet) = (unix_now(), 0);
         while goes_on() {
-            match self.step()? {
+            match self.step() {
                 Step::More if self.model.last_ns >= started_ns => break,
                 Step::More => {}
                 Step::Wait if quiet + 1 == QUIET => break,
@@ -184,7 +185,6 @@ impl Live {
                 Step::Over | Step::Enough => break,
             }
         }
-        Ok(self.step)
     }
 
     /// Says what could not be read.

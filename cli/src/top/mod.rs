@@ -116,7 +116,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
 /// Prints the state once, or each interval.
 fn print(live: &mut Live, options: &Options, until: Option<Instant>) -> Result<()> {
     let is_time = || until.is_none_or(|until| Instant::now() < until);
-    live.catch_up(is_time)?;
+    live.catch_up(is_time);
     loop {
         put(live, options)?;
         let next = Instant::now() + options.interval;
@@ -124,7 +124,7 @@ fn print(live: &mut Live, options: &Options, until: Option<Instant>) -> Result<(
             return Ok(());
         }
         while Instant::now() < next && is_time() {
-            if live.step()? != mallook_reader::Step::More {
+            if live.step() != mallook_reader::Step::More {
                 std::thread::sleep(INTERVAL.min(next.saturating_duration_since(Instant::now())));
             }
         }

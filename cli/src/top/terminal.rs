@@ -79,7 +79,7 @@ impl Shown {
     fn run(&mut self, live: &mut Live, until: Option<Instant>, signal: &AtomicUsize) -> Result<()> {
         let mut next = Instant::now();
         loop {
-            let step = live.step()?;
+            let step = live.step();
             if signal.load(Relaxed) != 0 || until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(());
             }

@@ -57,14 +57,16 @@ impl Trace<'static> {
         Trace::all(path, Source::open(path)?)
     }
 
-    /// Opens the file again, which has grown. What is known of its damage stays.
-    pub(crate) fn open_again(&mut self) -> Result<(), Error> {
-        let source = Source::open(&self.path)?;
-        if source.identity() == self.source.identity() {
+    /// Opens the file again, which has grown. What is known of its damage stays. `false`: it is not there any
+    /// more, or cannot be read.
+    pub(crate) fn open_again(&mut self) -> bool {
+        let Ok(source) = Source::open(&self.path) else { return false };
+        let is_same = source.identity() == self.source.identity();
+        if is_same {
             self.live = source.live();
             self.source = source;
         }
-        Ok(())
+        is_same
     }
 }
 

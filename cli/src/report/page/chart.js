@@ -62,7 +62,7 @@ const Chart = (() => {
     put(options, [x, rate, timeline.max_bytes, timeline.min_bytes]);
   }
 
-  // Both runs over the time since their starts: A grey, B in colour.
+  // Both runs over the time since their starts: A brown, B blue.
   function drawBoth() {
     const { reports } = Model.content;
     interval = Math.max(...reports.map(it => it.timeline.interval_ns));

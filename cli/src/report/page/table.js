@@ -161,7 +161,7 @@ const Table = (() => {
     canvas.title = `own scale, up to ${Units.size(most)}: green is freed later, red never; grey: allocations`;
   }
 
-  // Of two runs: A grey, B in colour.
+  // Of two runs: A brown, B blue.
   function lines(canvas, context, both, width, height) {
     const most = Math.max(1, ...both.flatMap(series => [...series]));
     both.forEach((series, side) => {
@@ -175,7 +175,7 @@ const Table = (() => {
       });
       context.stroke();
     });
-    canvas.title = `own scale, up to ${Units.size(most)}: A grey, B blue`;
+    canvas.title = `own scale, up to ${Units.size(most)}: A brown, B blue`;
   }
 
   function key(event) {

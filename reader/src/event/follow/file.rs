@@ -42,6 +42,8 @@ pub struct File {
     pub ended: bool,
     /// That was told.
     pub told_end: bool,
+    /// That the file is not there any more was told.
+    pub told_gone: bool,
     /// The last event that was seen is an exec.
     is_exec: bool,
     /// The last event was an exec, so that another trace may follow until this time.
@@ -64,19 +66,21 @@ impl File {
             synced: None,
             ended: false,
             told_end: false,
+            told_gone: false,
             is_exec: false,
             successor: None,
         })
     }
 
-    /// Reads on, unless there are events that wait.
-    pub fn read(&mut self) -> Result<(), Error> {
+    /// Reads on, unless there are events that wait. A file that is not there any more is read as far as it was
+    /// seen, and ends.
+    pub fn read(&mut self) {
         if self.ready.is_empty() && self.more {
             self.make_ready();
         }
         if self.ended || self.more || !self.ready.is_empty() {
             self.put_last_marks();
-            return Ok(());
+            return;
         }
         self.ask();
         let running = match self.state {
@@ -84,8 +88,9 @@ impl File {
             Liveness::Gone => false,
             Liveness::Unknown => self.changed.elapsed() < PATIENCE,
         };
+        let running = running && !self.tail.is_gone;
         self.sync();
-        let read = self.tail.read(running)?;
+        let read = self.tail.read(running);
         self.goes_on = read.goes_on;
         if read.any || read.goes_on {
             self.changed = Instant::now();
@@ -93,8 +98,11 @@ impl File {
         self.marks.look(&self.tail.trace);
         self.make_ready();
         self.ended = !running && !read.goes_on;
+        if self.ended && self.tail.is_gone && self.state == Liveness::Running {
+            // Nobody asks again.
+            self.state = Liveness::Unknown;
+        }
         self.put_last_marks();
-        Ok(())
     }
 
     /// Makes the marks ready that come behind all events that are there.

@@ -66,7 +66,8 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
         News::Event(event) | News::Mark(_, event) => emit(event),
         _ => true,
     };
-    Follow::new([path])?.run(told).map(drop)
+    Follow::new([path])?.run(told);
+    Ok(())
 }
 
 /// Follows several traces, and those that come.
@@ -92,7 +93,7 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
 ///         };
 ///     }
 ///     true
-/// })? {}
+/// }) {}
 /// assert_eq!(live.values().sum::<u64>(), 288);
 /// # Ok(()) }
 /// ```
@@ -130,8 +131,12 @@ pub enum News<'a> {
     Mark(&'a Mark, &'a Event),
     /// Another trace is followed, too: of the program that a process has executed, or of the prefix.
     Joined(&'a Trace<'static>),
-    /// All events of the trace at this position were told; its process has ended, or replaced itself.
+    /// All events of the trace at this position were told; its process has ended, or replaced itself, or its
+    /// file is gone.
     Ended(usize),
+    /// The file of this trace was removed or replaced: what its process has written since it was opened the
+    /// last time cannot be read. The others are followed on.
+    Gone(&'a Trace<'static>),
     /// No more events have come yet. It is told once, after some have.
     Pause,
     /// Whether the process of this trace still runs cannot be told: it is followed as long as it
@@ -246,46 +251,45 @@ impl Follow {
     }
 
     /// Tells what comes, until all processes have ended, or `told` returns `false`; returns the traces.
-    ///
-    /// # Errors
-    /// A file cannot be read any more.
-    pub fn run(mut self, mut told: impl FnMut(News) -> bool) -> Result<Vec<Trace<'static>>, Error> {
+    pub fn run(mut self, mut told: impl FnMut(News) -> bool) -> Vec<Trace<'static>> {
         loop {
-            match self.step(&mut told)? {
+            match self.step(&mut told) {
                 Step::More => {}
                 Step::Wait => std::thread::sleep(INTERVAL),
-                Step::Over | Step::Enough => return Ok(self.into_traces()),
+                Step::Over | Step::Enough => return self.into_traces(),
             }
         }
     }
 
     /// Reads on, a piece of each trace, tells what is new, and does not wait.
-    ///
-    /// # Errors
-    /// A file cannot be read any more.
-    pub fn step(&mut self, mut told: impl FnMut(News) -> bool) -> Result<Step, Error> {
+    pub fn step(&mut self, mut told: impl FnMut(News) -> bool) -> Step {
         for file in &mut self.files {
             let before = file.state;
-            file.read()?;
-            let news = News::Unknown(&file.tail.trace);
-            if file.state == Liveness::Unknown && before != file.state && !told(news) {
-                return Ok(Step::Enough);
+            file.read();
+            let (trace, is_gone) = (&file.tail.trace, file.tail.is_gone);
+            let is_unknown = file.state == Liveness::Unknown && before != file.state && !is_gone;
+            if is_unknown && !told(News::Unknown(trace)) {
+                return Step::Enough;
+            }
+            if is_gone && !std::mem::replace(&mut file.told_gone, true) && !told(News::Gone(trace))
+            {
+                return Step::Enough;
             }
         }
-        let Some(any) = self.emit(&mut told) else { return Ok(Step::Enough) };
+        let Some(any) = self.emit(&mut told) else { return Step::Enough };
         self.told_events |= any;
         for (position, file) in self.files.iter_mut().enumerate() {
             let is_over = file.ended && !file.more && file.ready.is_empty();
             let is_new = is_over && !std::mem::replace(&mut file.told_end, is_over);
             if is_new && !told(News::Ended(position)) {
-                return Ok(Step::Enough);
+                return Step::Enough;
             }
         }
         if self.scanned.is_none_or(|scanned| scanned.elapsed() >= INTERVAL * 4) {
             self.scanned = Some(Instant::now());
             for place in self.join() {
                 if !told(News::Joined(&self.files[place].tail.trace)) {
-                    return Ok(Step::Enough);
+                    return Step::Enough;
                 }
             }
         }
@@ -294,15 +298,15 @@ impl Follow {
             is_open || file.successor.is_some_and(|until| Instant::now() < until)
         };
         if !self.files.iter().any(waits) {
-            return Ok(Step::Over);
+            return Step::Over;
         }
         if self.files.iter().any(|file| file.has_more() || !file.ready.is_empty()) {
-            return Ok(Step::More);
+            return Step::More;
         }
         if std::mem::take(&mut self.told_events) && !told(News::Pause) {
-            return Ok(Step::Enough);
+            return Step::Enough;
         }
-        Ok(Step::Wait)
+        Step::Wait
     }
 
     /// The traces, as they are now; nothing is followed any more.

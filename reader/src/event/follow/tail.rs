@@ -14,7 +14,8 @@ use crate::event::pairing::Pairing;
 use crate::order::{Causality, EARLY, LiveSet};
 use crate::stack::{SlotStacks, Trie};
 use crate::trace::{
-    Block, Blocks, ClockLine, ClockMap, ClockSync, Converter, FIRST_BLOCKS, Trace, syncs_within,
+    Block, Blocks, ClockLine, ClockMap, ClockSync, Converter, DamageKind, FIRST_BLOCKS, Trace,
+    syncs_within,
 };
 
 /// Blocks that are read at a time.
@@ -49,6 +50,10 @@ pub struct Tail {
     is_small: bool,
     /// The process has ended: nothing is added any more.
     is_final: bool,
+    /// It is known where the file has holes at its end.
+    knows_holes: bool,
+    /// Blocks were claimed that were never seen: the file was removed or replaced before it was opened again.
+    pub is_gone: bool,
     line: ClockLine,
     copy: Box<BlockCopy>,
     seen: Vec<Moment>,
@@ -96,6 +101,8 @@ impl Tail {
             complete_to: 0,
             is_small: false,
             is_final: false,
+            knows_holes: false,
+            is_gone: false,
             line: trace.clock_line(),
             copy: Box::new(BlockCopy::EMPTY),
             seen: Vec::new(),
@@ -108,14 +115,14 @@ impl Tail {
     /// Reads a piece of what was added, and lets go of the events that no further ones can precede.
     /// `false`: nothing was added. While the process is `running`, a missing slot may still be filled,
     /// and the slots after it wait.
-    pub fn read(&mut self, running: bool) -> Result<Read, Error> {
+    pub fn read(&mut self, running: bool) -> Read {
         if !running && !std::mem::replace(&mut self.is_final, true) {
             // Holes are where they will be.
-            self.trace.open_again()?;
+            self.knows_holes = self.trace.open_again();
         }
         let claimed = self.trace.live_now().claimed();
         let claimed = if self.trace.has_sound_header() { claimed } else { u64::MAX };
-        let end = self.reachable(claimed)?;
+        let end = self.reachable(claimed);
         self.is_small = end <= FIRST_BLOCKS;
         let first = self.seen.len();
         let mut open = std::mem::take(&mut self.open);
@@ -131,7 +138,7 @@ impl Tail {
         while self.next < until {
             let claim = self.next;
             self.next += 1;
-            if self.is_final && self.trace.ring_blocks().is_none() {
+            if self.knows_holes && self.trace.ring_blocks().is_none() {
                 let data = self.trace.next_data(claim + 1) - 1;
                 self.next = self.next.max(data.min(end));
                 if data != claim {
@@ -143,20 +150,23 @@ impl Tail {
         let any = self.seen.len() != first;
         let goes_on = self.next < end;
         self.release(running, goes_on);
-        Ok(Read { any, goes_on })
+        Read { any, goes_on }
     }
 
-    /// The claims that the mapping of the file shows; it is mapped again if it has grown.
-    fn reachable(&mut self, claimed: u64) -> Result<u64, Error> {
+    /// The claims that the mapping of the file shows; it is mapped again if it has grown. Of a file that is not
+    /// there any more it shows what it did.
+    fn reachable(&mut self, claimed: u64) -> u64 {
         if let Some(turn) = self.trace.ring_blocks() {
             // What is left of a cut ring, or of one whose header is damaged, is read once.
             let is_whole = self.trace.has_sound_header() && turn <= self.trace.blocks_there();
-            return Ok(if is_whole { claimed } else { turn.min(self.trace.blocks_there()) });
+            return if is_whole { claimed } else { turn.min(self.trace.blocks_there()) };
         }
-        if claimed > self.trace.blocks_there() && self.trace.has_sound_header() {
-            self.trace.open_again()?;
+        let has_grown = claimed > self.trace.blocks_there() && self.trace.has_sound_header();
+        if has_grown && !self.is_gone && !self.trace.open_again() {
+            self.is_gone = true;
+            self.trace.report(DamageKind::Replaced, 0);
         }
-        Ok(claimed.min(self.trace.blocks_there()))
+        claimed.min(self.trace.blocks_there())
     }
 
     /// Looks at the block of a claim for the first time, or since it was not open.
