@@ -232,7 +232,7 @@ pub use layout::{
 };
 pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
-pub use mark::{MARK_TEXT, Mark, MarkCell};
+pub use mark::{MARK_TEXT, Mark, MarkCell, copy_words};
 pub use raw::raw_enum;
 pub use size::parse_size;
 pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};

@@ -51,14 +51,52 @@ impl MarkCell {
     /// Writes the mark, by whoever has taken its place.
     pub fn write(&self, mark: &Mark) {
         let words: &[u64; MARK_SIZE / 8] = bytemuck::cast_ref(mark);
-        for (place, word) in self.0.iter().zip(words).skip(1) {
-            // Relaxed: published by the store below.
-            place.store(*word, Ordering::Relaxed);
-        }
-        if let (Some(place), Some(word)) = (self.0.first(), words.first()) {
-            // Release: pairs with the Acquire fence of a reader that copies the header.
-            place.store(*word, Ordering::Release);
-        }
+        publish(&self.0, words);
+    }
+}
+
+/// Writes the words, the first one last.
+fn publish(places: &[AtomicU64], words: &[u64]) {
+    for (place, word) in places.iter().zip(words).skip(1) {
+        // Relaxed: published by the store below.
+        place.store(*word, Ordering::Relaxed);
+    }
+    if let (Some(place), Some(word)) = (places.first(), words.first()) {
+        // Release: pairs with the Acquire in `copy_words`.
+        place.store(*word, Ordering::Release);
+    }
+}
+
+/// Copies words of the header, which others may write meanwhile: where the state of a mark is there, its
+/// time and its text are.
+pub fn copy_words(places: &[AtomicU64], copy: &mut [u64]) {
+    for (word, place) in copy.iter_mut().zip(places) {
+        // Acquire: pairs with the Release in `publish`: what follows a state is at least that new.
+        *word = place.load(Ordering::Acquire);
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom {
+    use ::loom::sync::Arc;
+    use ::loom::thread;
+
+    use super::*;
+
+    /// `RUSTFLAGS="--cfg loom" cargo test -p mallook-format --release --lib mark`
+    #[test]
+    fn a_mark_that_is_there_is_whole() {
+        ::loom::model(|| {
+            let places = Arc::new([const { 0 }; 3].map(AtomicU64::new));
+            let writer = {
+                let places = Arc::clone(&places);
+                thread::spawn(move || publish(&places[..], &[1, 7, 8]))
+            };
+            let mut copy = [0; 3];
+            copy_words(&places[..], &mut copy);
+            assert!(copy[0] == 0 || copy == [1, 7, 8], "{copy:?}");
+            writer.join().unwrap();
+        });
     }
 }
 
@@ -79,7 +117,8 @@ mod tests {
         let cell = MarkCell([const { AtomicU64::new(0) }; MARK_SIZE / 8]);
         let mark = Mark::new(1 << 40, b"end of warm-up");
         cell.write(&mark);
-        let words = cell.0.each_ref().map(|word| word.load(Ordering::Relaxed));
+        let mut words = [0u64; MARK_SIZE / 8];
+        copy_words(&cell.0, &mut words);
         assert_eq!(bytemuck::bytes_of(&words), bytemuck::bytes_of(&mark));
     }
 }
