@@ -40,7 +40,7 @@
 //! | 2176..2184 | control word | [`Control`] |
 //! | 2184..2192 | paused | `CLOCK_MONOTONIC` nanoseconds since which recording pauses, 0 while it does not |
 //! | 2192..2200 | pauses | pauses so far |
-//! | 2200..2208 | marks | places for marks that were taken, or asked for when there was none left |
+//! | 2200..2208 | marks | places for marks that were taken |
 //! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]); the last two stay 0 |
 //! | 4352..16384 | marks | 94 [marks](Mark) of 128 bytes, from the first one on |
 //!
@@ -165,9 +165,10 @@
 //! # Marks
 //!
 //! A [mark](Mark) is a text with a time, by the process itself or by any program that may write to
-//! the file. It takes the next place by adding 1 to the count of marks; beyond the last one it is
-//! refused. Then it writes time and text, and at last the state. They stand in the header, so
-//! that no ring overwrites them, and a process that does not allocate can have them.
+//! the file. It reserves the space of the next place, and takes it by adding 1 to the count of marks, if
+//! that has not changed ([`take_place`]); beyond the last one it is refused. Then it writes time and text,
+//! and at last the state. They stand in the header, so that no ring overwrites them, and a process that
+//! does not allocate can have them.
 //!
 //! # Cuts
 //!
@@ -232,7 +233,7 @@ pub use layout::{
 };
 pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
-pub use mark::{MARK_TEXT, Mark, MarkCell, copy_words};
+pub use mark::{MARK_TEXT, Mark, MarkCell, copy_words, take_place};
 pub use raw::raw_enum;
 pub use size::parse_size;
 pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};

@@ -42,6 +42,29 @@ impl Mark {
     }
 }
 
+/// Takes the next place for a mark, whose space `reserve` has to have first: one that cannot be written is
+/// not used up. `count` is the count of marks; `None`: there is no place left.
+///
+/// # Errors
+/// There is no space for it.
+pub fn take_place<E>(
+    count: &AtomicU64,
+    mut reserve: impl FnMut(usize) -> Result<(), E>,
+) -> Result<Option<usize>, E> {
+    // Each attempt that fails is a place for someone else.
+    for _ in 0..=MARKS {
+        // Relaxed: the place is the entitlement, and nothing is published by taking it.
+        let taken = count.load(Ordering::Relaxed);
+        let Some(place) = usize::try_from(taken).ok().filter(|&place| place < MARKS) else { break };
+        reserve(place)?;
+        let (relaxed, next) = (Ordering::Relaxed, taken + 1);
+        if count.compare_exchange(taken, next, relaxed, relaxed).is_ok() {
+            return Ok(Some(place));
+        }
+    }
+    Ok(None)
+}
+
 /// A mark in the shared mapping.
 #[derive(Debug)]
 #[repr(C)]
@@ -103,6 +126,36 @@ mod loom {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_without_space_is_not_used_up() {
+        let count = AtomicU64::new(0);
+        for _ in 0..2 * MARKS {
+            assert_eq!(take_place(&count, |_| Err("full")), Err("full"));
+        }
+        for place in 0..MARKS {
+            assert_eq!(take_place::<()>(&count, |_| Ok(())), Ok(Some(place)));
+        }
+        assert_eq!(take_place(&count, |_| Err("asked for")), Ok(None));
+        assert_eq!(count.load(Ordering::Relaxed), MARKS as u64);
+        // As processes that counted on had it.
+        count.store(u64::MAX, Ordering::Relaxed);
+        assert_eq!(take_place::<()>(&count, |_| Ok(())), Ok(None));
+    }
+
+    /// Another one comes between.
+    #[test]
+    fn a_place_has_space_of_its_own() {
+        let (count, mut reserved) = (AtomicU64::new(29), Vec::new());
+        let place = take_place::<()>(&count, |place| {
+            if reserved.is_empty() {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            reserved.push(place);
+            Ok(())
+        });
+        assert_eq!((place, reserved), (Ok(Some(30)), vec![29, 30]));
+    }
 
     #[test]
     fn a_text_is_cut_at_its_end_or_at_a_zero() {

@@ -87,6 +87,27 @@ fn a_pause_ends_when_there_is_space_for_its_marker() {
     assert!((10..600).contains(&forks), "{forks} of 600 markers had room");
 }
 
+/// What cannot be written uses up no place.
+#[test]
+fn a_mark_without_space_takes_no_place() {
+    if !can_mount("a_mark_without_space_takes_no_place") {
+        return;
+    }
+    let sandbox = setup("full_at_mark");
+    let arguments = ["full_at_mark", artifacts().mallook.to_str().unwrap()];
+    let prepare = "mount -t tmpfs -o size=4m none mnt";
+    let output = run_apart(&sandbox, prepare, "troubled", &arguments, "full");
+    assert_eq!(output.status.code(), Some(8), "{output:?}");
+    let said = said(&output);
+    assert_eq!(
+        (&said["lost"][..], &said["kept"][..]),
+        (&["0".to_owned()][..], &["94".to_owned()][..])
+    );
+    let trace = Trace::open(sandbox.traces("trace")[0].path()).unwrap();
+    let marks = trace.marks();
+    assert!(marks.len() == 94 && marks.iter().all(|mark| mark.text == b"kept"), "{marks:?}");
+}
+
 /// Any system call of the recorder would be the end of the process.
 #[test]
 fn a_confined_process_is_paused_from_outside() {
@@ -128,6 +149,7 @@ fn a_confined_process_is_paused_from_outside() {
         assert_eq!(sound(&path), 3, "{settings:?}");
         assert_eq!((born(&path, 20_001), born(&path, 20_005)), (10, 300), "{settings:?}");
         assert_eq!(late(&path).len(), 0, "{settings:?}");
+        assert_eq!(Trace::open(&path).unwrap().marks().len(), 94, "{settings:?}");
     }
 }
 
