@@ -106,7 +106,7 @@ mod loom {
 
     use super::*;
 
-    /// `RUSTFLAGS="--cfg loom" cargo test -p mallook-format --release --lib mark`
+    /// `RUSTFLAGS="--cfg loom" cargo test -p mallook-format --release --lib loom`
     #[test]
     fn a_mark_that_is_there_is_whole() {
         ::loom::model(|| {
