@@ -160,7 +160,8 @@
 //! So after a pause a block may have died unseen, if it was born before the end of the pause. A process
 //! that starts paused has a [`Kind::Paused`] behind its [`Kind::Start`] and no event before a
 //! [`Kind::Resumed`]. A forked child starts paused if its parent is paused at that moment; a program
-//! that finds a file `PREFIX.control` starts as the first word of that says, `paused` or `running`.
+//! that finds a file `PREFIX.control` of [`CONTROL_FILE`] bytes at the most starts as the first word of that
+//! says, `paused` or `running`.
 //!
 //! # Marks
 //!
@@ -195,6 +196,7 @@
 //!
 //! ```text
 //! raw layout size      enums with raw values; sizes and offsets in the file; the grammar of sizes
+//! control_file          what programs are told that start
 //! sync                  the atomics: core's, or loom's
 //! kind loss error      kinds of slots; causes of losses; errors of headers
 //! header live          block 0: written once; changing while the process runs
@@ -205,6 +207,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 mod block;
+mod control_file;
 mod error;
 mod header;
 mod kind;
@@ -220,6 +223,7 @@ mod stack;
 mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
+pub use control_file::{CONTROL_FILE, says_paused};
 pub use error::HeaderError;
 pub use header::{
     COARSE_EVENTS, Clock, FLAG_CUT, FLAG_OF_DAMAGED, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader,

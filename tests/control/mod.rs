@@ -3,6 +3,7 @@
 
 mod outside;
 mod shown;
+mod told;
 mod trouble;
 mod window;
 

@@ -2,11 +2,13 @@
 //! when it opens a trace, if it belongs to the same user.
 
 use std::ffi::OsString;
-use std::fs;
-use std::io::{ErrorKind, Write};
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
+use mallook_format::{CONTROL_FILE, says_paused};
 use mallook_reader::Shown;
 use tempfile::NamedTempFile;
 
@@ -17,18 +19,41 @@ pub fn path(prefix: &Path) -> PathBuf {
     path.into()
 }
 
-/// Programs with this prefix that start from here on pause, or do not.
-pub fn write(prefix: &Path, pause: bool) -> Result<()> {
+/// Whether it says that programs pause; `None` if there is none.
+///
+/// # Errors
+/// What stands there is no such file, but somebody's, or cannot be read.
+pub fn said(prefix: &Path) -> Result<Option<bool>> {
     let path = path(prefix);
-    // What stands there and is no file of ours is somebody's.
-    match path.symlink_metadata() {
-        Ok(found) if !found.is_file() => {
-            bail!("{} is no regular file: programs that start do not see it", Shown(&path))
-        }
-        _ => {}
-    }
+    let found = match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        found => found.with_context(|| format!("cannot look at {}", Shown(&path)))?,
+    };
+    let shown = Shown(&path);
+    ensure!(found.is_file(), "{shown} is no regular file: programs that start do not see it");
+    let read = || -> io::Result<Vec<u8>> {
+        let mut options = OpenOptions::new();
+        // A link, or a pipe that waits, may have come to its place.
+        options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY);
+        let mut bytes = Vec::new();
+        options.open(&path)?.take(CONTROL_FILE as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let bytes = read().with_context(|| format!("cannot read {shown}"))?;
+    let said = says_paused(&bytes);
+    ensure!(said.is_some(), "{shown} is a file of somebody: programs that start do not heed it");
+    Ok(said)
+}
+
+/// Programs with this prefix that start from here on pause, or do not.
+///
+/// # Errors
+/// What stands there is somebody's, or the file cannot be written.
+pub fn write(prefix: &Path, pause: bool) -> Result<()> {
+    said(prefix)?;
+    let path = path(prefix);
     let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
-    let written = || -> std::io::Result<()> {
+    let written = || -> io::Result<()> {
         // Its owner's alone, and there as a whole.
         let mut file = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
         file.write_all(if pause { b"paused\n" } else { b"running\n" })?;
@@ -39,12 +64,59 @@ pub fn write(prefix: &Path, pause: bool) -> Result<()> {
 }
 
 /// Removes the file, if there is one.
+///
+/// # Errors
+/// What stands there is somebody's, or cannot be removed.
 pub fn remove(prefix: &Path) -> Result<()> {
+    if said(prefix)?.is_none() {
+        return Ok(());
+    }
     let path = path(prefix);
     match fs::remove_file(&path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", Shown(&path)))
+            Err(error).with_context(|| format!("cannot remove {}, which stays", Shown(&path)))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(prefix: &Path, act: impl Fn(&Path) -> Result<()>) -> String {
+        act(prefix).map_or_else(|error| format!("{error:#}"), |()| "done".to_owned())
+    }
+
+    /// A file that somebody keeps there is neither replaced nor removed.
+    #[test]
+    fn what_is_somebodys_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let prefix = directory.path().join("exp");
+        let place = path(&prefix);
+        for content in ["my precious data\n", "", "paused because of rain\n", "pausedly"] {
+            fs::write(&place, content).unwrap();
+            let refusals = [outcome(&prefix, |it| write(it, true)), outcome(&prefix, remove)];
+            assert!(refusals.iter().all(|it| it.contains("a file of somebody")), "{refusals:?}");
+            assert_eq!(fs::read_to_string(&place).unwrap(), content);
+        }
+        fs::remove_file(&place).unwrap();
+        fs::create_dir(&place).unwrap();
+        let refusals = [outcome(&prefix, |it| write(it, true)), outcome(&prefix, remove)];
+        assert!(refusals.iter().all(|it| it.contains("no regular file")), "{refusals:?}");
+        assert!(place.is_dir());
+    }
+
+    #[test]
+    fn what_was_written_is_replaced_and_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let prefix = directory.path().join("exp");
+        assert_eq!(outcome(&prefix, remove), "done");
+        for pause in [true, false] {
+            assert_eq!(outcome(&prefix, |it| write(it, pause)), "done");
+            assert_eq!(said(&prefix).unwrap(), Some(pause));
+        }
+        assert_eq!(outcome(&prefix, remove), "done");
+        assert_eq!(said(&prefix).unwrap(), None);
     }
 }
