@@ -1,16 +1,19 @@
 //! The file `PREFIX.control`, which tells programs that start whether they pause. The recorder reads it
-//! when it opens a trace, if it belongs to the same user.
+//! when it opens a trace, if it belongs to the same user, or to root.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mallook_format::{CONTROL_FILE, says_paused};
-use mallook_reader::Shown;
+use mallook_reader::{Follow, Shown};
 use tempfile::NamedTempFile;
+
+const ROOT: u32 = 0;
 
 /// Its path.
 pub fn path(prefix: &Path) -> PathBuf {
@@ -48,19 +51,44 @@ pub fn said(prefix: &Path) -> Result<Option<bool>> {
 /// Programs with this prefix that start from here on pause, or do not.
 ///
 /// # Errors
-/// What stands there is somebody's, or the file cannot be written.
+/// What stands there is somebody's, or the file would not count, or cannot be written.
 pub fn write(prefix: &Path, pause: bool) -> Result<()> {
     said(prefix)?;
-    let path = path(prefix);
+    let (path, owners) = (path(prefix), owners(prefix));
+    // SAFETY: geteuid(2) has no precondition.
+    let own = unsafe { libc::geteuid() };
+    if own != ROOT && !owners.is_empty() && !owners.contains(&own) {
+        bail!("the traces are another user's: programs that start would not heed {}", Shown(&path));
+    }
     let directory = path.parent().filter(|path| !path.as_os_str().is_empty());
     let written = || -> io::Result<()> {
         // Its owner's alone, and there as a whole.
         let mut file = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
         file.write_all(if pause { b"paused\n" } else { b"running\n" })?;
+        if own == ROOT {
+            hand_over(file.as_file(), &owners)?;
+        }
         file.persist(&path)?;
         Ok(())
     };
     written().with_context(|| format!("cannot write {}", Shown(&path)))
+}
+
+/// The users who have traces with this prefix.
+fn owners(prefix: &Path) -> BTreeSet<u32> {
+    let traces = Follow::with_this_prefix(prefix).into_iter();
+    traces.filter_map(|path| Some(path.symlink_metadata().ok()?.uid())).collect()
+}
+
+/// Gives root's file to the user who has the traces, who is to change and to remove it. Where that is no one
+/// user, or root, whose programs may give up their rights, all may read it.
+fn hand_over(file: &File, owners: &BTreeSet<u32>) -> io::Result<()> {
+    let mut owners = owners.iter();
+    let only = owners.next().filter(|&&only| only != ROOT && owners.next().is_none());
+    match only.map(|&only| fchown(file, Some(only), None)) {
+        Some(Ok(())) => Ok(()),
+        _ => file.set_permissions(Permissions::from_mode(0o644)),
+    }
 }
 
 /// Removes the file, if there is one.
