@@ -1,6 +1,7 @@
 //! Pauses and marks: from outside (`mallook ctl`), from inside (`docs/mallook.h`), and from the start
 //! (`MALLOOK_START`); windows of a run; and pauses where something goes wrong.
 
+mod copied;
 mod outside;
 mod shown;
 mod told;

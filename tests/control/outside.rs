@@ -15,10 +15,10 @@ use super::{check, refused, said, traces, wait_for};
 use crate::sandbox::{Sandbox, number, setup};
 
 /// The busy family, with a pipe that ends it.
-struct Family(Child);
+pub struct Family(Child);
 
 impl Family {
-    fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Family {
+    pub fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Family {
         let mut host = sandbox.program("toggled").preloaded();
         for (name, value) in settings {
             host = host.env(name, value);
@@ -31,13 +31,26 @@ impl Family {
         Family(child)
     }
 
-    fn pid(&self) -> String {
+    pub fn pid(&self) -> String {
         self.0.id().to_string()
     }
 
-    fn end(mut self) {
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: our own child, which was not waited for.
+        assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
+    }
+
+    pub fn end(mut self) {
         drop(self.0.stdin.take());
         assert!(self.0.wait().unwrap().success());
+    }
+}
+
+/// Of a test that fails.
+impl Drop for Family {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -104,6 +117,7 @@ fn a_family_is_paused_and_goes_on() {
     said(&sandbox, &["ctl", "resume", &family.pid()]);
     wait_for(|| !is_paused(&main));
     let events = |path: &Path| said(&sandbox, &["ctl", "status", path.to_str().unwrap()]);
+    // Below a head that has a column of this name.
     let table = events(&main);
     let rows: Vec<_> = table.lines().skip(1).map(|row| row.split_whitespace().nth(3)).collect();
     assert_eq!(rows, [Some("recording")], "{table}");
@@ -118,7 +132,6 @@ fn a_family_is_paused_and_goes_on() {
     assert_eq!(kinds[1], EventKind::Marker(Kind::Paused, 0));
     assert_eq!(Trace::open(&main).unwrap().marks()[0].text, b"now");
 }
-    // Below a head that has a column of this name.
 
 /// `MALLOOK_SOAK=1800` goes on for half an hour, with as many pauses as fit.
 #[test]
