@@ -258,9 +258,16 @@ fn a_cut_behind_a_pause_knows_of_it() {
         .last()
         .unwrap();
     let path = sandbox.path().join("cut.1.1.0");
-    let range = Range { since_ns: Some(resumed + 1), until_ns: None };
-    range.cut(&trace, fs::File::create(&path).unwrap()).unwrap();
-    let cut = Trace::open(&path).unwrap();
+    let cut_to = |since_ns, until_ns| {
+        let range = Range { since_ns, until_ns };
+        range.cut(&trace, fs::File::create(&path).unwrap()).unwrap();
+        Trace::open(&path).unwrap()
+    };
+    // One that ends before the pauses knows of none.
+    let first = Events::of(&trace).find(|event| event.kind == EventKind::Marker(Kind::Paused, 0));
+    assert_eq!((cut_to(None, Some(first.unwrap().time_ns - 1)).pauses(), trace.pauses()), (0, 2));
+    let cut = cut_to(Some(resumed + 1), None);
+    assert_eq!(cut.pauses(), 1);
     let checked = Check::of(&cut, |violation, event| eprintln!("{violation:?}: {event:?}"));
     assert_eq!(checked.violations, 0);
     assert_eq!(cut.marks()[0].text, b"behind");
