@@ -108,6 +108,24 @@ fn a_mark_without_space_takes_no_place() {
     assert!(marks.len() == 94 && marks.iter().all(|mark| mark.text == b"kept"), "{marks:?}");
 }
 
+/// Who has paused is not recorded, whoever else pauses at the same moment; who has resumed is.
+#[test]
+fn threads_that_pause_together_are_paused_both() {
+    for settings in [
+        &[][..],
+        &[("MALLOOK_CLOCK", "monotonic")],
+        &[("MALLOOK_CLOCK", "coarse")],
+        &[("MALLOOK_STACK", "full")],
+    ] {
+        let sandbox = setup("together");
+        let run = troubled(&sandbox, &["together", "2000"], settings);
+        let path = run.trace().path();
+        passes(&sandbox, path);
+        assert_eq!((check(path), late(path)), (2_000, BTreeMap::new()), "{settings:?}");
+        assert_eq!(born(path, 20_001), 40_000, "{settings:?}");
+    }
+}
+
 /// Any system call of the recorder would be the end of the process.
 #[test]
 fn a_confined_process_is_paused_from_outside() {

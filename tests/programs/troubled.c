@@ -197,6 +197,28 @@ static void bursts(int count) {
     pthread_join(thread, NULL);
 }
 
+static void *both(void *unused) {
+    for (int i = 0; i < turns; i++) {
+        pairs(20001, 10);
+        pthread_barrier_wait(&barrier);
+        mallook_pause();
+        pairs(30001, 10);
+        pthread_barrier_wait(&barrier);
+        mallook_resume();
+    }
+    return unused;
+}
+
+/* Two threads pause, and go on, at the same moments. */
+static void together(int count) {
+    pthread_t thread;
+    turns = count;
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (pthread_create(&thread, NULL, both, NULL)) die("pthread_create");
+    both(NULL);
+    pthread_join(thread, NULL);
+}
+
 int main(int count, char **arguments) {
     if (count < 2) return 2;
     const char *how = arguments[1];
@@ -212,6 +234,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(how, "forked_unseen")) forked(0);
     else if (!strcmp(how, "rounds")) rounds(atoi(arguments[2]));
     else if (!strcmp(how, "full_at_mark")) full_at_mark(arguments[2]);
+    else if (!strcmp(how, "together")) together(atoi(arguments[2]));
     else if (!strcmp(how, "bursts")) bursts(atoi(arguments[2]));
     else return 2;
     say("performed %ld\n", performed);
