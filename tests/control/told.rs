@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 
 use mallook_reader::{EventKind, Events, Follow, Trace};
 
+use super::outside::Family;
 use super::{mallook, refused, said, traces};
 use crate::artifacts::artifacts;
 use crate::sandbox::{Sandbox, have, setup, skip};
@@ -64,6 +65,24 @@ fn what_is_left_goes_when_a_program_starts() {
     let (code, stderr) = run(&sandbox, &[], &[pairs.to_str().unwrap(), "1", "10"]);
     assert_eq!((code, path.exists()), (Some(0), false), "{stderr}");
     assert!(calls(&traces(&sandbox)[0]) >= 20);
+}
+
+/// Processes that run are told by it, whatever another run with their prefix does.
+#[test]
+fn what_was_said_to_others_is_said_again() {
+    let sandbox = setup("others");
+    let family = Family::start(&sandbox, &[]);
+    said(&sandbox, &["ctl", "pause", "trace"]);
+    let pairs = artifacts().program("pairs");
+    let pairs = [pairs.to_str().unwrap(), "1", "10"];
+    for options in [&[][..], &["--for", "9999s"], &["--for", "1ms"]] {
+        let (code, stderr) = run(&sandbox, options, &pairs);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains("trace.control tells whether programs pause"), "{stderr}");
+        assert_eq!(fs::read(sandbox.path().join("trace.control")).unwrap(), b"paused\n");
+    }
+    said(&sandbox, &["ctl", "resume", "trace"]);
+    family.end();
 }
 
 fn calls(path: &Path) -> usize {
