@@ -12,7 +12,7 @@
  * and `resume` change the same switch from outside. MALLOOK_START=paused starts a program paused.
  *
  * A mark has up to 112 bytes of text; a trace has room for 94 of them. mallook_mark returns 0, or -1 if
- * there is no room, or nothing is recorded.
+ * there is no room or no space on the disk, or nothing is recorded.
  *
  * All three may be called from any thread and from signal handlers, and leave errno alone.
  *

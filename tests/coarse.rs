@@ -96,9 +96,7 @@ fn coarse_rings_that_are_killed() {
         let sandbox = setup("coarse_killed");
         let host = coarse(&sandbox, "pairs").args(["2", &u32::MAX.to_string()]).ring("256K");
         let mut child = host.preloaded().command.spawn().unwrap();
-        while sandbox.traces("trace").is_empty() {
-            std::thread::yield_now();
-        }
+        sandbox.first_trace("trace", &mut child);
         std::thread::sleep(Duration::from_micros(random.below(20_000)));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdout, Command, Stdio};
 
 use crate::artifacts::artifacts;
-use crate::sandbox::{Sandbox, have, setup};
+use crate::sandbox::{have, setup, wait_for};
 use crate::trace::{Row, Trace, rows};
 
 /// Reads lines until one has been released whose allocation had this size; returns the addresses
@@ -27,16 +27,6 @@ fn read_until(lines: &mut std::io::Lines<BufReader<ChildStdout>>, size: u64) -> 
     panic!("the end before {size}, after {seen:?}");
 }
 
-/// The trace of a program that was just started.
-fn first_trace(sandbox: &Sandbox) -> Trace {
-    loop {
-        match sandbox.traces("trace").pop() {
-            Some(trace) => break trace,
-            None => std::thread::yield_now(),
-        }
-    }
-}
-
 /// Events are printed as they come, each once and in order, and the end of the process is the end.
 #[test]
 fn events_are_followed_until_the_process_ends() {
@@ -45,7 +35,7 @@ fn events_are_followed_until_the_process_ends() {
     let mut host = host.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = host.stdin.take().unwrap();
     input.write_all(&[0; 3]).unwrap();
-    let trace = first_trace(&sandbox);
+    let trace = sandbox.first_trace("trace", &mut host);
     assert_eq!(trace.info().ending(), "still running");
 
     let mut follow = Command::new(&artifacts().dump);
@@ -110,7 +100,7 @@ fn stacks_are_followed() {
     let mut host = host.preloaded().command.stdin(Stdio::piped()).spawn().unwrap();
     let mut input = host.stdin.take().unwrap();
     input.write_all(&[0; 3]).unwrap();
-    let trace = first_trace(&sandbox);
+    let trace = sandbox.first_trace("trace", &mut host);
     let mut follow = Command::new(&artifacts().dump);
     follow.args(["--follow", "--stacks", "--format", "jsonl"]).arg(trace.path());
     let mut follow = follow.stdout(Stdio::piped()).spawn().unwrap();
@@ -140,12 +130,7 @@ fn exec_and_children() {
         let host = sandbox.command("sh").args(["-c", script]).arg(&threads);
         let mut host = host.preloaded().command.stdin(Stdio::piped()).spawn().unwrap();
         let mut input = host.stdin.take().unwrap();
-        let first = loop {
-            match sandbox.traces("trace").pop() {
-                Some(trace) => break trace,
-                None => std::thread::yield_now(),
-            }
-        };
+        let first = sandbox.first_trace("trace", &mut host);
         let mut follow = Command::new(&artifacts().dump);
         follow.args(["--follow", "--format", "csv"]).current_dir(sandbox.path());
         let file = if by_prefix { "trace".as_ref() } else { first.path().as_os_str() };
@@ -202,12 +187,7 @@ fn a_process_in_a_pid_namespace() {
     let mut input = host.stdin.take().unwrap();
     input.write_all(&[0; 3]).unwrap();
     let is_ours = |trace: &Trace| trace.info().get("executable").ends_with("/batches");
-    let trace = loop {
-        match sandbox.traces("trace").into_iter().find(is_ours) {
-            Some(trace) => break trace,
-            None => std::thread::yield_now(),
-        }
-    };
+    let trace = wait_for("its trace", || sandbox.traces("trace").into_iter().find(is_ours));
     assert_eq!(trace.info().ending(), "still running");
     let mut follow = Command::new(&artifacts().dump);
     follow.args(["--follow", "--format", "csv"]).arg(trace.path()).stdout(Stdio::piped());

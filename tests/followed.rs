@@ -16,12 +16,7 @@ fn waiting(sandbox: &Sandbox, prefix: &str) -> (Child, Trace) {
     let host = sandbox.program("batches").env("MALLOOK_PREFIX", prefix);
     let mut host = host.preloaded().command.stdin(Stdio::piped()).spawn().unwrap();
     host.stdin.as_mut().unwrap().write_all(&[0; 3]).unwrap();
-    let trace = loop {
-        match sandbox.traces(prefix).pop() {
-            Some(trace) => break trace,
-            None => std::thread::yield_now(),
-        }
-    };
+    let trace = sandbox.first_trace(prefix, &mut host);
     (host, trace)
 }
 

@@ -95,12 +95,7 @@ fn a_ring_that_is_followed_too_slowly() {
     let sandbox = setup("too_slowly");
     let host = sandbox.program("pairs").args(["4", "300000"]).ring("80K");
     let mut host = host.preloaded().command.spawn().unwrap();
-    let trace = loop {
-        match sandbox.traces("trace").pop() {
-            Some(trace) => break trace,
-            None => std::thread::yield_now(),
-        }
-    };
+    let trace = sandbox.first_trace("trace", &mut host);
     let mut follow = Command::new(&artifacts().dump);
     follow.arg("--follow").arg(trace.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let follow = follow.spawn().unwrap();

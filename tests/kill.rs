@@ -46,8 +46,8 @@ fn every_trace_of_a_killed_process_is_a_prefix_of_its_program() {
     for turn in 0..number("MALLOOK_KILLS", 200) {
         let sandbox = setup("kill");
         let mut child = sandbox.program("endless").preloaded().command.spawn().unwrap();
-        while turn % 2 == 0 && sandbox.traces("trace").is_empty() {
-            std::thread::yield_now();
+        if turn % 2 == 0 {
+            sandbox.first_trace("trace", &mut child);
         }
         std::thread::sleep(Duration::from_micros(random.below(4_000)));
         child.kill().unwrap();

@@ -82,14 +82,7 @@ fn c10_copies_of_a_live_trace() {
         let host = sandbox.program("endless").env("MALLOOK_MODE", mode).env("MALLOOK_SIZE", "1M");
         let mut host = host.preloaded();
         let mut child = host.command.stdout(Stdio::null()).spawn().unwrap();
-        let traces = loop {
-            let traces = sandbox.traces("trace");
-            if !traces.is_empty() {
-                break traces;
-            }
-            std::thread::yield_now();
-        };
-        let [live] = &traces[..] else { panic!("{traces:?}") };
+        let live = &sandbox.first_trace("trace", &mut child);
         let (mut moments, mut round) = (0, 0);
         // SAFETY: our own child, which was not waited for.
         let signal = |signal| assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);

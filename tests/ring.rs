@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mallook_format::{BLOCK_SIZE, CURSOR_OFFSET, Phase, State};
 
-use crate::sandbox::{Random, Run, Sandbox, length_of_ring, setup};
+use crate::sandbox::{Random, Run, Sandbox, length_of_ring, setup, wait_for};
 use crate::trace::{Row, Trace, by_thread};
 
 /// The turn and thread that a size of `pairs.c` tells.
@@ -126,9 +126,7 @@ fn a_killed_ring() {
             let of = |t| u64::from_le_bytes(bytes[t * 128 + offset..][..8].try_into().unwrap());
             (0..threads as usize).map(of).sum()
         };
-        while count(64) < 50_000 {
-            std::thread::yield_now();
-        }
+        wait_for("pairs", || (count(64) >= 50_000).then_some(()));
         std::thread::sleep(Duration::from_micros(random.below(20_000)));
         child.kill().unwrap();
         child.wait().unwrap();

@@ -6,8 +6,9 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use mallook_format::{BLOCK_SIZE, SLOTS, Site};
 use tempfile::TempDir;
@@ -74,6 +75,18 @@ pub fn skip(test: &str, missing: &str) -> bool {
     false
 }
 
+/// Waits for what will be there: in vain for no longer than two minutes.
+pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = find() {
+            return found;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 impl Sandbox {
     /// The directory.
     pub fn path(&self) -> &Path {
@@ -117,6 +130,18 @@ impl Sandbox {
             .collect();
         traces.sort_by_key(Trace::identity);
         traces
+    }
+
+    /// The trace of a program that was just started, as soon as it is there: the newest one whose name begins
+    /// with this prefix.
+    pub fn first_trace(&self, prefix: &str, child: &mut Child) -> Trace {
+        wait_for("a trace", || {
+            // In this order: one that ends may have left its trace just before.
+            let ended = child.try_wait().unwrap();
+            let trace = self.traces(prefix).pop();
+            assert!(trace.is_some() || ended.is_none(), "no trace is left: {ended:?}");
+            trace
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Servers under load answer as they do without the library; they listen on sockets in their
 //! sandboxes.
 
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 use crate::hosts::check_traces;
-use crate::sandbox::{Host, Sandbox, have, setup};
+use crate::sandbox::{Host, Sandbox, have, setup, wait_for};
 
 /// A server that is ended with the test, whatever happens.
 pub struct Server(Child);
@@ -16,10 +17,10 @@ impl Server {
         let mut host = host;
         host.command.stdout(Stdio::null()).stderr(Stdio::null());
         let mut server = Server(host.command.spawn().unwrap());
-        while std::os::unix::net::UnixStream::connect(socket).is_err() {
+        wait_for("the socket of the server", || {
             assert!(server.0.try_wait().unwrap().is_none(), "the server has ended");
-            std::thread::yield_now();
-        }
+            UnixStream::connect(socket).ok()
+        });
         server
     }
 

@@ -38,13 +38,9 @@ impl Running {
             host = host.env(name, value);
         }
         let mut host = host.preloaded();
-        let child = host.command.stdout(Stdio::null()).spawn().unwrap();
-        loop {
-            match sandbox.traces("trace").pop() {
-                Some(trace) => return Running { child, trace },
-                None => std::thread::yield_now(),
-            }
-        }
+        let mut child = host.command.stdout(Stdio::null()).spawn().unwrap();
+        let trace = sandbox.first_trace("trace", &mut child);
+        Running { child, trace }
     }
 
     fn signal(&self, signal: i32) {

@@ -27,7 +27,9 @@ impl Time {
 pub fn span(text: &str) -> Result<Duration, String> {
     match time(text)? {
         Time::SinceStart(ns) => Ok(Duration::from_nanos(ns)),
-        Time::Unix(_) => Err("expected a length of time, not a moment".to_owned()),
+        Time::Unix(_) => Err(format!(
+            "found the moment {text:?}, expected a length of time such as 10s or 200ms"
+        )),
     }
 }
 
@@ -47,14 +49,6 @@ pub fn time(text: &str) -> Result<Time, String> {
         _ => return Err(format!("unknown unit {unit:?}, expected ns, us, ms or s")),
     };
     decimal_shifted(number, places).map(kind).ok_or_else(|| "expected a number".to_owned())
-}
-
-/// A span of time: `1.5`, `10s`, `200ms`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    match time(text)? {
-        Time::SinceStart(ns) => Ok(Duration::from_nanos(ns)),
-        Time::Unix(_) => Err("expected a span of time such as 10s or 200ms".to_owned()),
-    }
 }
 
 /// The decimal number times a power of ten, digits behind that cut off: exact for Unix times.
@@ -140,6 +134,14 @@ mod tests {
         for wrong in ["", "s", "1h", "-1", "1.2.3", "@", "99999999999999"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_length_is_no_moment() {
+        assert_eq!(span("1.5"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(span("200ms"), Ok(Duration::from_millis(200)));
+        assert!(span("@200").is_err_and(|error| error.contains("\"@200\"")));
+        assert!(span("1h").is_err_and(|error| error.contains("\"h\"")));
     }
 
     #[test]

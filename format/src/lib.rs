@@ -40,7 +40,7 @@
 //! | 2176..2184 | control word | [`Control`] |
 //! | 2184..2192 | paused | `CLOCK_MONOTONIC` nanoseconds since which recording pauses, 0 while it does not |
 //! | 2192..2200 | pauses | pauses so far |
-//! | 2200..2208 | marks | places for marks that were taken, or asked for when there was none left |
+//! | 2200..2208 | marks | places for marks that were taken |
 //! | 2304..4352 | losses | 16 stripes of 16 counters, summed by cause ([`Loss`]); the last two stay 0 |
 //! | 4352..16384 | marks | 94 [marks](Mark) of 128 bytes, from the first one on |
 //!
@@ -160,14 +160,16 @@
 //! So after a pause a block may have died unseen, if it was born before the end of the pause. A process
 //! that starts paused has a [`Kind::Paused`] behind its [`Kind::Start`] and no event before a
 //! [`Kind::Resumed`]. A forked child starts paused if its parent is paused at that moment; a program
-//! that finds a file `PREFIX.control` starts as the first word of that says, `paused` or `running`.
+//! that finds a file `PREFIX.control` of [`CONTROL_FILE`] bytes at the most starts as the first word of that
+//! says, `paused` or `running`.
 //!
 //! # Marks
 //!
 //! A [mark](Mark) is a text with a time, by the process itself or by any program that may write to
-//! the file. It takes the next place by adding 1 to the count of marks; beyond the last one it is
-//! refused. Then it writes time and text, and at last the state. They stand in the header, so
-//! that no ring overwrites them, and a process that does not allocate can have them.
+//! the file. It reserves the space of the next place, and takes it by adding 1 to the count of marks, if
+//! that has not changed ([`take_place`]); beyond the last one it is refused. Then it writes time and text,
+//! and at last the state. They stand in the header, so that no ring overwrites them, and a process that
+//! does not allocate can have them.
 //!
 //! # Cuts
 //!
@@ -194,6 +196,7 @@
 //!
 //! ```text
 //! raw layout size      enums with raw values; sizes and offsets in the file; the grammar of sizes
+//! control_file          what programs are told that start
 //! sync                  the atomics: core's, or loom's
 //! kind loss error      kinds of slots; causes of losses; errors of headers
 //! header live          block 0: written once; changing while the process runs
@@ -204,6 +207,7 @@
 #![cfg_attr(not(any(test, loom)), no_std)]
 
 mod block;
+mod control_file;
 mod error;
 mod header;
 mod kind;
@@ -219,6 +223,7 @@ mod stack;
 mod sync;
 
 pub use block::{BLOCK_MAGIC, BlockHeader, BlockKind, Phase, State};
+pub use control_file::{CONTROL_FILE, says_paused};
 pub use error::HeaderError;
 pub use header::{
     COARSE_EVENTS, Clock, FLAG_CUT, FLAG_OF_DAMAGED, FLAG_OTHER_MALLOC, FLAG_RESTART, FileHeader,
@@ -232,7 +237,7 @@ pub use layout::{
 };
 pub use live::{CURSOR_CLOSED, Control, LiveSnapshot, LiveWords};
 pub use loss::Loss;
-pub use mark::{MARK_TEXT, Mark, MarkCell};
+pub use mark::{MARK_TEXT, Mark, MarkCell, copy_words, take_place};
 pub use raw::raw_enum;
 pub use size::parse_size;
 pub use slot::{DELETE_SIZED, PARITY_SHIFT, REALLOC_FRESH, STACK_SHIFT, Slot, WIDE_ALIGNMENT};

@@ -94,7 +94,7 @@ pub struct LiveWords {
     pub paused_ns: AtomicU64,
     /// Pauses so far. As `paused_ns`.
     pub pauses: AtomicU64,
-    /// Places for [marks](crate::Mark) that were taken or asked for, by anyone.
+    /// Places for [marks](crate::Mark) that were taken, by anyone.
     pub marks: AtomicU64,
     pad1: [u64; STRIPE_WORDS - 4],
     losses: [[AtomicU64; STRIPE_WORDS]; LOSS_STRIPES],
@@ -142,7 +142,7 @@ pub struct LiveSnapshot {
     pub paused_ns: u64,
     /// Pauses so far.
     pub pauses: u64,
-    /// Places for marks that were taken or asked for.
+    /// Places for marks that were taken.
     pub marks: u64,
     /// Events that could not be recorded, by cause: `lost[cause as usize]`.
     pub lost: [u64; Loss::ALL.len()],

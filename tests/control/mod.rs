@@ -1,8 +1,10 @@
 //! Pauses and marks: from outside (`mallook ctl`), from inside (`docs/mallook.h`), and from the start
 //! (`MALLOOK_START`); windows of a run; and pauses where something goes wrong.
 
+mod copied;
 mod outside;
 mod shown;
+mod told;
 mod trouble;
 mod window;
 
@@ -10,7 +12,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 use mallook_reader::{Check, EventKind, Events, Follow, Kind, Trace};
 
@@ -38,11 +39,7 @@ fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32) -> String {
 
 /// Waits until something is so, which it will be.
 fn wait_for(mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(120), "waited for nothing");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    crate::sandbox::wait_for("something to be so", || is_so().then_some(()));
 }
 
 fn traces(sandbox: &Sandbox) -> Vec<PathBuf> {

@@ -15,10 +15,10 @@ use super::{check, refused, said, traces, wait_for};
 use crate::sandbox::{Sandbox, number, setup};
 
 /// The busy family, with a pipe that ends it.
-struct Family(Child);
+pub struct Family(Child);
 
 impl Family {
-    fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Family {
+    pub fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Family {
         let mut host = sandbox.program("toggled").preloaded();
         for (name, value) in settings {
             host = host.env(name, value);
@@ -31,13 +31,26 @@ impl Family {
         Family(child)
     }
 
-    fn pid(&self) -> String {
+    pub fn pid(&self) -> String {
         self.0.id().to_string()
     }
 
-    fn end(mut self) {
+    pub fn signal(&self, signal: i32) {
+        // SAFETY: our own child, which was not waited for.
+        assert_eq!(unsafe { libc::kill(self.0.id() as i32, signal) }, 0);
+    }
+
+    pub fn end(mut self) {
         drop(self.0.stdin.take());
         assert!(self.0.wait().unwrap().success());
+    }
+}
+
+/// Of a test that fails.
+impl Drop for Family {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -104,8 +117,10 @@ fn a_family_is_paused_and_goes_on() {
     said(&sandbox, &["ctl", "resume", &family.pid()]);
     wait_for(|| !is_paused(&main));
     let events = |path: &Path| said(&sandbox, &["ctl", "status", path.to_str().unwrap()]);
+    // Below a head that has a column of this name.
     let table = events(&main);
-    assert!(table.contains("recording") && table.lines().count() == 2, "{table}");
+    let rows: Vec<_> = table.lines().skip(1).map(|row| row.split_whitespace().nth(3)).collect();
+    assert_eq!(rows, [Some("recording")], "{table}");
     family.end();
     for path in traces(&sandbox) {
         check(&path);
@@ -243,9 +258,16 @@ fn a_cut_behind_a_pause_knows_of_it() {
         .last()
         .unwrap();
     let path = sandbox.path().join("cut.1.1.0");
-    let range = Range { since_ns: Some(resumed + 1), until_ns: None };
-    range.cut(&trace, fs::File::create(&path).unwrap()).unwrap();
-    let cut = Trace::open(&path).unwrap();
+    let cut_to = |since_ns, until_ns| {
+        let range = Range { since_ns, until_ns };
+        range.cut(&trace, fs::File::create(&path).unwrap()).unwrap();
+        Trace::open(&path).unwrap()
+    };
+    // One that ends before the pauses knows of none.
+    let first = Events::of(&trace).find(|event| event.kind == EventKind::Marker(Kind::Paused, 0));
+    assert_eq!((cut_to(None, Some(first.unwrap().time_ns - 1)).pauses(), trace.pauses()), (0, 2));
+    let cut = cut_to(Some(resumed + 1), None);
+    assert_eq!(cut.pauses(), 1);
     let checked = Check::of(&cut, |violation, event| eprintln!("{violation:?}: {event:?}"));
     assert_eq!(checked.violations, 0);
     assert_eq!(cut.marks()[0].text, b"behind");

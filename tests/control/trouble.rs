@@ -87,6 +87,45 @@ fn a_pause_ends_when_there_is_space_for_its_marker() {
     assert!((10..600).contains(&forks), "{forks} of 600 markers had room");
 }
 
+/// What cannot be written uses up no place.
+#[test]
+fn a_mark_without_space_takes_no_place() {
+    if !can_mount("a_mark_without_space_takes_no_place") {
+        return;
+    }
+    let sandbox = setup("full_at_mark");
+    let arguments = ["full_at_mark", artifacts().mallook.to_str().unwrap()];
+    let prepare = "mount -t tmpfs -o size=4m none mnt";
+    let output = run_apart(&sandbox, prepare, "troubled", &arguments, "full");
+    assert_eq!(output.status.code(), Some(8), "{output:?}");
+    let said = said(&output);
+    assert_eq!(
+        (&said["lost"][..], &said["kept"][..]),
+        (&["0".to_owned()][..], &["94".to_owned()][..])
+    );
+    let trace = Trace::open(sandbox.traces("trace")[0].path()).unwrap();
+    let marks = trace.marks();
+    assert!(marks.len() == 94 && marks.iter().all(|mark| mark.text == b"kept"), "{marks:?}");
+}
+
+/// Who has paused is not recorded, whoever else pauses at the same moment; who has resumed is.
+#[test]
+fn threads_that_pause_together_are_paused_both() {
+    for settings in [
+        &[][..],
+        &[("MALLOOK_CLOCK", "monotonic")],
+        &[("MALLOOK_CLOCK", "coarse")],
+        &[("MALLOOK_STACK", "full")],
+    ] {
+        let sandbox = setup("together");
+        let run = troubled(&sandbox, &["together", "2000"], settings);
+        let path = run.trace().path();
+        passes(&sandbox, path);
+        assert_eq!((check(path), late(path)), (2_000, BTreeMap::new()), "{settings:?}");
+        assert_eq!(born(path, 20_001), 40_000, "{settings:?}");
+    }
+}
+
 /// Any system call of the recorder would be the end of the process.
 #[test]
 fn a_confined_process_is_paused_from_outside() {
@@ -128,6 +167,7 @@ fn a_confined_process_is_paused_from_outside() {
         assert_eq!(sound(&path), 3, "{settings:?}");
         assert_eq!((born(&path, 20_001), born(&path, 20_005)), (10, 300), "{settings:?}");
         assert_eq!(late(&path).len(), 0, "{settings:?}");
+        assert_eq!(Trace::open(&path).unwrap().marks().len(), 94, "{settings:?}");
     }
 }
 

@@ -23,6 +23,27 @@ static void full_at_pause(void) {
     pairs(20005, 10);
 }
 
+/* Marks while there is no room for any, from inside and from outside, and as many as there are places when there is. */
+static void full_at_mark(char *mallook) {
+    char pid[16], *arguments[] = { mallook, "ctl", "mark", pid, "lost", NULL }, *nothing[] = { NULL };
+    posix_spawn_file_actions_t actions;
+    int lost = 0, kept = 0, status;
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    fill();
+    for (int i = 0; i < 100; i++) lost += mallook_mark("lost") == 0;
+    for (int i = 0; i < 3; i++) {
+        pid_t child;
+        if (posix_spawn(&child, mallook, &actions, NULL, arguments, nothing)) die("posix_spawn");
+        if (waitpid(child, &status, 0) != child) die("waitpid");
+        lost += status == 0;
+    }
+    empty();
+    for (int i = 0; i < 100; i++) kept += mallook_mark("kept") == 0;
+    say("lost %d\nkept %d\n", lost, kept);
+}
+
 /* A pause is to end while there is none: markers of children take what there was. */
 static void full_at_resume(void) {
     pairs(20001, 1);
@@ -57,6 +78,8 @@ static void confined(void) {
     if (step == MAP_FAILED) die("steps");
     pairs(20001, 10);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) die("seccomp");
+    for (int i = 0; i < 94; i++)
+        if (mallook_mark("confined")) _exit(9);
     for (int round = 0; round < 3; round++) {
         while (*step != 4 * round + 1) {
             pairs(20003, 1);
@@ -174,6 +197,28 @@ static void bursts(int count) {
     pthread_join(thread, NULL);
 }
 
+static void *both(void *unused) {
+    for (int i = 0; i < turns; i++) {
+        pairs(20001, 10);
+        pthread_barrier_wait(&barrier);
+        mallook_pause();
+        pairs(30001, 10);
+        pthread_barrier_wait(&barrier);
+        mallook_resume();
+    }
+    return unused;
+}
+
+/* Two threads pause, and go on, at the same moments. */
+static void together(int count) {
+    pthread_t thread;
+    turns = count;
+    pthread_barrier_init(&barrier, NULL, 2);
+    if (pthread_create(&thread, NULL, both, NULL)) die("pthread_create");
+    both(NULL);
+    pthread_join(thread, NULL);
+}
+
 int main(int count, char **arguments) {
     if (count < 2) return 2;
     const char *how = arguments[1];
@@ -188,6 +233,8 @@ int main(int count, char **arguments) {
     else if (!strcmp(how, "forked")) forked(1);
     else if (!strcmp(how, "forked_unseen")) forked(0);
     else if (!strcmp(how, "rounds")) rounds(atoi(arguments[2]));
+    else if (!strcmp(how, "full_at_mark")) full_at_mark(arguments[2]);
+    else if (!strcmp(how, "together")) together(atoi(arguments[2]));
     else if (!strcmp(how, "bursts")) bursts(atoi(arguments[2]));
     else return 2;
     say("performed %ld\n", performed);

@@ -1,12 +1,13 @@
 //! Reports of real programs, opened in a browser from their files, and used.
 
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::artifacts::{artifacts, tests};
-use crate::sandbox::{Sandbox, have, setup};
+use crate::sandbox::{Sandbox, have, setup, wait_for};
 
 use browser::Browser;
 
@@ -198,9 +199,10 @@ fn a_server_without_stacks() {
     host = host.arg("--unixsocket").arg(&socket).preloaded();
     host.command.stdout(std::process::Stdio::null());
     let mut server = host.command.spawn().unwrap();
-    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-        std::thread::yield_now();
-    }
+    wait_for("the socket of the server", || {
+        assert!(server.try_wait().unwrap().is_none(), "the server has ended");
+        UnixStream::connect(&socket).ok()
+    });
     let ask =
         |words: &[&str]| Command::new("redis-cli").arg("-s").arg(&socket).args(words).output();
     let script = "for i = 1, 3000 do redis.call('set', 'k' .. i, string.rep('v', i)) end return 1";

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use anyhow::{Context, Result, bail};
 use mallook_format::{
     CONTROL_OFFSET, Control, MAGIC, MARK_OFFSET, MARK_SIZE, MARK_TEXT, MARKS, MARKS_OFFSET, Mark,
-    VERSION,
+    VERSION, take_place,
 };
 use mallook_reader::Shown;
 use memmap2::{MmapOptions, MmapRaw};
@@ -18,6 +19,11 @@ use memmap2::{MmapOptions, MmapRaw};
 /// The first page of the header, which is there as long as the file is.
 const PAGE: usize = 4096;
 const _: () = assert!(MARKS_OFFSET + 8 <= PAGE && CONTROL_OFFSET + 8 <= PAGE);
+
+/// The offset of a mark in the file, in bytes.
+fn offset(place: usize) -> u64 {
+    (MARK_OFFSET + place * MARK_SIZE) as u64
+}
 
 /// The header of a trace, mapped for writing.
 pub struct Words {
@@ -69,17 +75,38 @@ impl Words {
             let length = text.len();
             bail!("a text of {length} bytes, expected {MARK_TEXT} at the most, and no zeros");
         }
-        // The place is the entitlement.
-        let place = self.word(MARKS_OFFSET).fetch_add(1, Relaxed);
-        let Some(place) = usize::try_from(place).ok().filter(|&place| place < MARKS) else {
+        let count = self.word(MARKS_OFFSET);
+        let taken = take_place(count, |place| self.reserve(place));
+        let Some(place) = taken.context("cannot write the mark")? else {
             bail!("there are {MARKS} marks in this trace, and no room for more");
         };
         let mark = Mark::new(monotonic_ns, text);
         let (state, rest) = bytemuck::bytes_of(&mark).split_at(8);
-        let offset = (MARK_OFFSET + place * MARK_SIZE) as u64;
         // By system calls, which a full disk fails; the state last.
-        self.file.write_all_at(rest, offset + 8).context("cannot write the mark")?;
-        self.file.write_all_at(state, offset).context("cannot write the mark")
+        let written = (self.file.write_all_at(rest, offset(place) + 8))
+            .and_then(|()| self.file.write_all_at(state, offset(place)));
+        if written.is_err() {
+            // A file system that reserves nothing: the place is free again, if it is still the last one.
+            let place = place as u64;
+            let _ = count.compare_exchange(place + 1, place, Relaxed, Relaxed);
+        }
+        written.context("cannot write the mark")
+    }
+
+    /// Reserves the space of a mark, where the file system can.
+    fn reserve(&self, place: usize) -> io::Result<()> {
+        let (start, length) = (offset(place) as i64, MARK_SIZE as i64);
+        let keep = libc::FALLOC_FL_KEEP_SIZE;
+        // SAFETY: no memory is involved.
+        if unsafe { libc::fallocate(self.file.as_raw_fd(), keep, start, length) } == 0 {
+            return Ok(());
+        }
+        match io::Error::last_os_error() {
+            error if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => {
+                Ok(())
+            }
+            error => Err(error),
+        }
     }
 }
 

@@ -79,7 +79,7 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
     let mut command = Command::new(program);
     command.args(arguments).env("LD_PRELOAD", preload(&library)).env("MALLOOK_PREFIX", &prefix);
     command.envs(options.variables());
-    forget_old_control(&prefix, messages)?;
+    let forgotten = forget_old_control(&prefix, messages);
     let window = Window::of(options);
     let others = window.map(|_| Follow::with_this_prefix(&prefix)).unwrap_or_default();
     if window.is_some_and(|window| window.starts_paused()) {
@@ -93,6 +93,10 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
             signals.see_through(child).context("cannot wait for the program")?
         }
         Err(error) => {
+            if let Some(paused) = forgotten {
+                // There is no run that it was not written for.
+                let _ = file::write(&prefix, paused);
+            }
             let code = match error.raw_os_error() {
                 // What fork(2) fails with.
                 Some(libc::EAGAIN | libc::ENOMEM) => return Err(error).context("cannot fork"),
@@ -136,18 +140,26 @@ pub fn run(options: &Options, messages: Messages) -> anyhow::Result<ExitCode> {
 }
 
 /// Removes the file that tells programs whether they pause, if it is left from processes that have ended:
-/// this run is not what it was written for.
-fn forget_old_control(prefix: &Path, messages: Messages) -> anyhow::Result<()> {
-    let path = file::path(prefix);
-    if path.symlink_metadata().is_err() {
-        return Ok(());
-    }
+/// this run is not what it was written for. Returns what it said. What cannot be removed, or is
+/// somebody's, is named and stays.
+fn forget_old_control(prefix: &Path, messages: Messages) -> Option<bool> {
     let runs = |path: &PathBuf| Trace::open(path).is_ok_and(|trace| trace.is_running());
-    match Follow::with_this_prefix(prefix).iter().any(runs) {
-        true => messages.say(format_args!("{} tells whether programs pause", Shown(&path))),
-        false => file::remove(prefix)?,
-    }
-    Ok(())
+    let forget = || {
+        let said = file::said(prefix)?;
+        match said {
+            Some(_) if Follow::with_this_prefix(prefix).iter().any(runs) => {
+                let path = file::path(prefix);
+                messages.say(format_args!("{} tells whether programs pause", Shown(&path)));
+                Ok(None)
+            }
+            Some(_) => file::remove(prefix).map(|()| said),
+            None => Ok(None),
+        }
+    };
+    forget().unwrap_or_else(|error: anyhow::Error| {
+        messages.say(format_args!("{error:#}"));
+        None
+    })
 }
 
 /// Sums up the memory of the program, if that is asked for; the exit code if a limit is exceeded. That

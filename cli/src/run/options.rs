@@ -89,11 +89,11 @@ pub struct Options {
 
     /// Start to record after this time, as "5s" or "200ms"
     /// [default: at once, unless $MALLOOK_START is paused]
-    #[arg(long, value_name = "TIME", value_parser = value::duration)]
+    #[arg(long, value_name = "TIME", value_parser = value::span)]
     pub after: Option<Duration>,
 
     /// Pause recording after this time
-    #[arg(long = "for", value_name = "TIME", value_parser = value::duration)]
+    #[arg(long = "for", value_name = "TIME", value_parser = value::span)]
     pub length: Option<Duration>,
 
     /// Pause recording when SIZE bytes are alive in all processes together, as "500M"

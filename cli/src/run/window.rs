@@ -27,9 +27,11 @@ pub struct Window {
 }
 
 /// The program runs. When it has ended, nothing more is controlled, and the file that tells programs which
-/// start is gone.
+/// start is gone, or says what it said.
 pub struct Watch {
     prefix: PathBuf,
+    /// What that file has told the processes of other runs.
+    said: Option<bool>,
     /// The program has ended.
     ended: Arc<Mutex<bool>>,
 }
@@ -56,6 +58,7 @@ impl Window {
     /// prefix. Signals must be blocked.
     pub fn watch(self, prefix: &Path, others: Vec<PathBuf>) -> Watch {
         let ended = Arc::new(Mutex::new(false));
+        let said = file::said(prefix).ok().flatten();
         let (prefix, others) = (prefix.to_owned(), Arc::new(others.into_iter().collect()));
         let messages = if self.is_quiet { Messages::silent() } else { Messages::of("mallook") };
         let family = Family { prefix: prefix.clone(), others, ended: Arc::clone(&ended), messages };
@@ -74,14 +77,17 @@ impl Window {
                 family.set(true);
             }
         });
-        Watch { prefix, ended }
+        Watch { prefix, said, ended }
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        let _ = file::remove(&self.prefix);
+        let _ = match self.said {
+            Some(pause) => file::write(&self.prefix, pause),
+            None => file::remove(&self.prefix),
+        };
     }
 }
 

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 use mallook_format::ring::BlockCell;
 use mallook_format::{
     BLOCK_SIZE, CURSOR_CLOSED, CURSOR_OFFSET, LiveWords, Loss, MARK_OFFSET, MARK_SIZE, MARKS, Mark,
-    MarkCell, Mode, State,
+    MarkCell, Mode, State, take_place,
 };
 
 use crate::host::memory::PAGE;
@@ -153,18 +153,25 @@ impl TraceFile {
     /// Puts a mark into the header; `false` if there is no room.
     pub fn mark(&self, mark: &Mark) -> bool {
         let (Some(live), base) = (self.live(), self.base.load(Relaxed)) else { return false };
-        // The place is the entitlement.
-        let place = live.marks.fetch_add(1, Relaxed) as usize;
-        let start = MARK_OFFSET + place.min(MARKS) * MARK_SIZE;
-        if place >= MARKS
-            || self.reserved.of_header(&self.growth.name, base, start, MARK_SIZE).is_err()
-        {
-            return false;
-        }
+        let start = |place: usize| MARK_OFFSET + place * MARK_SIZE;
+        let reserve = |place: usize| {
+            self.reserved.of_header(&self.growth.name, base, start(place), MARK_SIZE)
+        };
+        let Ok(Some(place)) = take_place(&live.marks, reserve) else { return false };
         // SAFETY: a place in the header's mapping, which stays for the life of the process, and has its
         // space. Marks are atomics.
-        unsafe { &*((base + start) as *const MarkCell) }.write(mark);
+        unsafe { &*((base + start(place)) as *const MarkCell) }.write(mark);
         true
+    }
+
+    /// Reserves the space of all marks, as far as that goes.
+    pub fn reserve_marks(&self) {
+        let base = self.base.load(Relaxed);
+        if base != 0 {
+            // A page that finds no space is asked for again with its first mark.
+            let all = MARKS * MARK_SIZE;
+            let _ = self.reserved.of_header(&self.growth.name, base, MARK_OFFSET, all);
+        }
     }
 
     /// Claims the next block for the calling thread. `kept` is what its last claim left. `evict` is

@@ -1,5 +1,7 @@
 //! The file `PREFIX.control`, which tells programs that start whether they pause.
 
+use mallook_format::{CONTROL_FILE, says_paused};
+
 use crate::host::files::{self, Fd};
 
 use super::path;
@@ -15,14 +17,10 @@ pub unsafe fn is_paused(trace: Fd) -> Option<bool> {
         libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
     // SAFETY: by contract.
     let file = unsafe { path::beside(b".control", |path| files::open(path, flags, 0)) }.ok()?;
-    let mut text = [0; 16];
+    // A longer one is somebody else's.
+    let mut text = [0; CONTROL_FILE + 1];
     let length =
         if files::is_of_owner_of(file, trace) { files::read(file, &mut text) } else { Ok(0) };
     files::close(file);
-    let text = text.get(..length.ok()?)?;
-    match text.split(u8::is_ascii_whitespace).next()? {
-        b"paused" => Some(true),
-        b"running" => Some(false),
-        _ => None,
-    }
+    says_paused(text.get(..length.ok()?)?)
 }

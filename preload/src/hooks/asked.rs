@@ -25,7 +25,7 @@ fn live() -> Option<&'static LiveWords> {
 pub extern "C" fn mallook_pause() {
     if let Some(live) = live() {
         live.control.fetch_or(Control::PAUSE, Relaxed);
-        pause::is_skipped();
+        pause::settle();
     }
 }
 
@@ -34,7 +34,7 @@ pub extern "C" fn mallook_pause() {
 pub extern "C" fn mallook_resume() {
     if let Some(live) = live() {
         live.control.fetch_and(!Control::PAUSE, Relaxed);
-        pause::is_skipped();
+        pause::settle();
     }
 }
 

@@ -24,7 +24,7 @@ pub struct Loaded {
 
 #[allow(clippy::large_enum_variant, reason = "one at a time, on the stack: nothing allocates")]
 enum Path {
-    /// Of the loader's list, empty for the program.
+    /// Of the loader's list, empty for the program; 0 where it has none.
     Name(usize),
     Mapped(MappedFile),
 }
@@ -79,20 +79,27 @@ impl Loaded {
         let known = find_object()
             .is_some_and(|find| unsafe { find(address as *const c_void, &mut found) == 0 });
         if known && found.link_map != 0 {
-            // SAFETY: `struct link_map` begins with `l_addr` and `l_name`; the module has code on a
-            // stack, so it stays.
-            let [bias, name] = unsafe { elf::read::<[usize; 2]>(found.link_map as u64) };
-            let FoundObject { start, end, .. } = found;
-            // SAFETY: as above: the loader's string.
-            let is_program = unsafe { CStr::from_ptr(name as *const c_char) }.is_empty();
-            let whole = if is_program { program(bias, start..end) } else { None };
-            let Range { start, end } = whole.unwrap_or(start..end);
-            return Some(Loaded { start, end, bias, path: Path::Name(name) });
+            // SAFETY: the module has code on a stack, so it stays.
+            return Some(unsafe { Loaded::found(&found) });
         }
         let file = may_ask.then(|| MappedFile::at(address)).flatten()?;
         // SAFETY: the start of a file that is mapped and readable.
         let bias = unsafe { elf::bias(file.start as u64) }? as usize;
         Some(Loaded { start: file.start, end: file.end, bias, path: Path::Mapped(file) })
+    }
+
+    /// The module that the loader has found.
+    ///
+    /// # Safety
+    /// `link_map` is that of a module that stays loaded.
+    unsafe fn found(found: &FoundObject) -> Loaded {
+        let &FoundObject { start, end, link_map, .. } = found;
+        // SAFETY: `struct link_map` begins with `l_addr` and `l_name`.
+        let [bias, name] = unsafe { elf::read::<[usize; 2]>(link_map as u64) };
+        let listed = Loaded { start, end, bias, path: Path::Name(name) };
+        let whole = if listed.path().is_empty() { program(bias, start..end) } else { None };
+        let Range { start, end } = whole.unwrap_or(start..end);
+        Loaded { start, end, ..listed }
     }
 
     /// Its path; empty for the program itself, where the loader was asked.
@@ -133,6 +140,18 @@ mod tests {
         assert!(libc.path().ends_with(b"libc.so.6"), "{:?}", libc.path());
         assert_eq!(libc.build_id().len(), 20);
         assert!(Loaded::at(8, true).is_none());
+    }
+
+    /// `l_name` of what a loader lists may be no string at all.
+    #[test]
+    fn a_module_without_a_name() {
+        let map = [0x5000usize, 0];
+        let link_map = map.as_ptr() as usize;
+        let found = FoundObject { start: 0x6000, end: 0x7000, link_map, ..FoundObject::default() };
+        // SAFETY: the two words that are read of it.
+        let nameless = unsafe { Loaded::found(&found) };
+        assert_eq!((nameless.start, nameless.end, nameless.bias), (0x6000, 0x7000, 0x5000));
+        assert!(nameless.path().is_empty());
     }
 
     #[test]

@@ -48,4 +48,9 @@ impl Patience {
         self.spent.fetch_add(end.saturating_sub(start.max(counted)), Relaxed);
         true
     }
+
+    /// What was waited for has come: only what is waited for in vain wears patience out.
+    pub fn restore(&self) {
+        self.spent.store(0, Relaxed);
+    }
 }

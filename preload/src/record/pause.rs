@@ -1,5 +1,5 @@
 //! Pauses: a thread sees that one is wanted, the first one that does writes the marker, and all skip
-//! their events from there on. Nobody waits for another one.
+//! their events from there on. Nobody waits for another one, but for who has asked for it by name.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -38,6 +38,34 @@ pub fn rests() -> bool {
     WIPED.buffers.current().rests() && is_skipped()
 }
 
+/// Lets the calling thread be as it has just asked for: it waits, for a bounded time, for a thread that
+/// begins or ends a pause. If that is held up for longer, this one looks with each event.
+pub fn settle() {
+    let session = &WIPED.session;
+    let patience = &session.pause.patience;
+    let mut has_waited = false;
+    loop {
+        let Some(live) = session.file.live() else { return };
+        is_skipped();
+        let is_wanted = live.control.load(Relaxed) & Control::PAUSE != 0;
+        let is_between = match session.pause.stance() {
+            Stance::Pausing | Stance::Resuming => is_wanted,
+            Stance::Starting => !is_wanted,
+            Stance::Recording | Stance::Paused => false,
+        };
+        if !is_between {
+            if has_waited {
+                patience.restore();
+            }
+            return;
+        }
+        if !patience.wait() {
+            return;
+        }
+        has_waited = true;
+    }
+}
+
 #[cold]
 #[inline(never)]
 fn is_skipped_in(live: &LiveWords, pauses: bool) -> bool {
@@ -48,9 +76,11 @@ fn is_skipped_in(live: &LiveWords, pauses: bool) -> bool {
         _ => {}
     }
     let is_skipped = matches!(session.pause.stance(), Stance::Paused | Stance::Starting);
+    // While another thread begins a pause, or ends one that is wanted again, who has looked goes on looking.
+    let rests = is_skipped || pauses;
     let buffer = buffers.current();
-    if buffer.has_owner() && buffer.rests() != is_skipped {
-        match is_skipped {
+    if buffer.has_owner() && buffer.rests() != rests {
+        match rests {
             true => buffer.rest(),
             false => go_on(buffer),
         }

@@ -17,9 +17,13 @@ pub fn confine(session: &Session) {
     if is_confined() {
         return;
     }
-    if is_recording(session) {
+    if session.stage() != Stage::Opening {
         let _signals = SignalsBlocked::new();
-        session.file.reserve_ahead(BEFORE_CONFINEMENT);
+        // Also where recording has stopped at its bound.
+        session.file.reserve_marks();
+        if is_recording(session) {
+            session.file.reserve_ahead(BEFORE_CONFINEMENT);
+        }
     }
     set_confined();
 }

@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use mallook_format::{LiveWords, raw_enum};
 
 use crate::host::clock;
+use crate::host::patience::Patience;
 
 raw_enum! {
     /// What the process does. Events are skipped in the stages that say so; the change to another one
@@ -29,6 +30,8 @@ raw_enum! {
 pub struct Pause {
     /// Raw [`Stance`].
     stance: AtomicU32,
+    /// Of threads that have asked for a pause, or for its end, with one that begins or ends one.
+    pub patience: Patience,
 }
 
 impl Pause {

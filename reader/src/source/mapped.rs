@@ -5,11 +5,11 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use mallook_format::ring::BlockCell;
-use mallook_format::{BLOCK_SIZE, HEADER_WORDS};
+use mallook_format::{BLOCK_SIZE, HEADER_WORDS, copy_words};
 use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
 use super::holes::Data;
@@ -202,14 +202,11 @@ impl Mapping {
 
     /// The words of the header block, which another process may be writing. It must be there.
     fn header(&self, first: usize, words: &mut [u64; HEADER_WORDS]) {
-        let start = first * HEADER_WORDS;
-        for (word, place) in words.iter_mut().zip(start..) {
-            let from = self.map.as_ptr().cast::<u64>();
-            // SAFETY: the map has the block, and maps start at pages.
-            let from = unsafe { from.add(place) };
-            // SAFETY: as above; another process may be writing there, hence volatile.
-            *word = unsafe { from.read_volatile() };
-        }
+        // SAFETY: the map has the block.
+        let start = unsafe { self.map.as_ptr().add(first * BLOCK_SIZE) };
+        // SAFETY: as above, and maps start at pages; any bytes are valid words, and they are only loaded.
+        let places = unsafe { &*start.cast::<[AtomicU64; HEADER_WORDS]>() };
+        copy_words(places, words);
     }
 }
 

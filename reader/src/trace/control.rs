@@ -93,6 +93,14 @@ impl Trace<'_> {
         (0..).zip(bytes.chunks_exact(MARK_SIZE)).take(count).filter_map(mark).collect()
     }
 
+    /// The moment of `CLOCK_MONOTONIC` of a Unix time, both in nanoseconds.
+    pub(crate) fn monotonic_ns_of(&self, unix_ns: u64) -> u64 {
+        let header = self.header();
+        let later = unix_ns.saturating_sub(header.realtime_ns);
+        let earlier = header.realtime_ns.saturating_sub(unix_ns);
+        header.monotonic_ns.saturating_add(later).saturating_sub(earlier)
+    }
+
     /// The Unix time of a moment of `CLOCK_MONOTONIC`, both in nanoseconds.
     pub(crate) fn unix_ns_of(&self, monotonic_ns: u64) -> u64 {
         let header = self.header();

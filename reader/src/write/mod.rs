@@ -6,6 +6,7 @@
 //! block               one block of events, slot by slot
 //! writer              a trace: blocks, call sites, header
 //! before              what is kept of the time before a range
+//! said                what a copy says of pauses and marks
 //! cut merge snapshot  a time range; several traces in one file; a trace that is being written
 //! ```
 
@@ -13,6 +14,7 @@ mod before;
 mod block;
 mod cut;
 mod merge;
+mod said;
 mod snapshot;
 mod writer;
 

@@ -17,6 +17,7 @@ use mallook_format::{
     HEADER_WORDS, LOSS_OFFSET, LOSS_STRIPES, OPENED_OFFSET, Phase, Slot, State,
 };
 
+use super::said::{Pauses, leave_out_later_marks};
 use super::writer::damage_flag;
 use crate::decode::{Decoded, Decoder};
 use crate::trace::{Block, Blocks, ClockMap, Liveness, SiteBlocks, Trace};
@@ -74,6 +75,7 @@ pub fn snapshot(trace: &Trace, output: &mut File) -> io::Result<Snapshot> {
         output.set_len(0)?;
         // Whether it still runs is asked before it is read: then one that does not is complete.
         let runs = trace.liveness() != Liveness::Gone;
+        let early = trace.source().header_block();
         let until = if runs { Some(moment(trace)?) } else { None };
         // Blocks that were claimed since may have events of the moment.
         let now = again(trace)?;
@@ -84,7 +86,7 @@ pub fn snapshot(trace: &Trace, output: &mut File) -> io::Result<Snapshot> {
             continue;
         }
         copying.sites()?;
-        let taken = copying.finish()?;
+        let taken = copying.finish(&early)?;
         for damage in now.iter().flat_map(|now| now.damage().0) {
             trace.report(damage.kind, damage.offset);
         }
@@ -150,6 +152,8 @@ struct Copying<'a> {
     places: u64,
     /// Blocks of events of a ring that were written, and their moments.
     kept: Vec<(u64, u64)>,
+    /// Pauses in the blocks of events that were written.
+    pauses: Pauses,
     /// Blocks that were written, and the place of the last one.
     opened: u64,
     last: u64,
@@ -167,6 +171,7 @@ impl<'a> Copying<'a> {
             taken: Snapshot::default(),
             places: 0,
             kept: Vec::new(),
+            pauses: Pauses::default(),
             opened: 0,
             last: 0,
             copy: Box::new(BlockCopy::EMPTY),
@@ -229,6 +234,7 @@ impl<'a> Copying<'a> {
                     break;
                 }
                 Decoded::Moment(moment) => {
+                    self.pauses.see(&moment);
                     if !moment.kind.is_prefix() {
                         (kept, end) = (kept + 1, decoder.position());
                     }
@@ -254,6 +260,7 @@ impl<'a> Copying<'a> {
         if state.is_none_or(|state| state.sequence < claimed) {
             return Ok(());
         }
+        self.pauses = Pauses::default();
         for (index, moments) in std::mem::take(&mut self.kept) {
             self.taken.moments -= moments;
             self.taken.overwritten += 1;
@@ -327,14 +334,18 @@ impl<'a> Copying<'a> {
         Ok(())
     }
 
-    /// Writes the header, and gives the file its length.
-    fn finish(mut self) -> io::Result<Snapshot> {
-        self.taken.until_ns = self.runs.then(|| ClockMap::of(self.trace).unix_ns(self.until));
+    /// Writes the header, and gives the file its length. `early` are its words from before the moment.
+    fn finish(mut self, early: &[u64; HEADER_WORDS]) -> io::Result<Snapshot> {
         let mut words = self.trace.source().header_block();
         if self.runs {
-            // What was lost, and how it ended, is said of the moment.
+            // What was lost, how it ended, and what others have said, is said of the moment.
             words[LOSSES].copy_from_slice(&self.before[LOSSES]);
             words[CONTROL_OFFSET / 8] = self.before[CONTROL_OFFSET / 8];
+            let clock = ClockMap::of(self.trace);
+            let until_ns = clock.unix_ns(self.until);
+            self.pauses.put(self.trace, &clock, early, &mut words);
+            leave_out_later_marks(self.trace, until_ns, &mut words);
+            self.taken.until_ns = Some(until_ns);
         }
         let blocks = match self.trace.ring_blocks() {
             Some(_) => self.trace.size().div_ceil(BLOCK_SIZE as u64),

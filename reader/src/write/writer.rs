@@ -6,9 +6,9 @@ use std::io::{self, Seek, SeekFrom, Write};
 use mallook_format::ring::BlockCopy;
 use mallook_format::{
     BLOCK_SIZE, BlockHeader, BlockKind, CONTROL_OFFSET, CURSOR_CLOSED, CURSOR_OFFSET, Clock,
-    Control, FLAG_CUT, FLAG_OF_DAMAGED, FileHeader, LOSS_OFFSET, Loss, MARK_OFFSET, MARK_SIZE,
-    MARKS_OFFSET, Mark, Mode, OPENED_OFFSET, PARITY_SHIFT, PAUSED_OFFSET, PAUSES_OFFSET, Phase,
-    Site, Slot, State, VERSION, WRITERS_OFFSET,
+    Control, FLAG_CUT, FLAG_OF_DAMAGED, FileHeader, Kind, LOSS_OFFSET, Loss, MARK_OFFSET,
+    MARK_SIZE, MARKS_OFFSET, Mark, Mode, OPENED_OFFSET, PARITY_SHIFT, PAUSED_OFFSET, PAUSES_OFFSET,
+    Phase, Site, Slot, State, VERSION, WRITERS_OFFSET,
 };
 use rustc_hash::FxHashMap;
 
@@ -44,6 +44,8 @@ pub struct Writer<'a, W> {
     last: (u64, u32, u64),
     /// Call moments that a ring has overwritten.
     overwritten: u64,
+    /// Pauses that have begun.
+    pauses: u64,
 }
 
 impl<'a, W: Write + Seek> Writer<'a, W> {
@@ -67,6 +69,7 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
             first: None,
             last: (0, 0, 0),
             overwritten: 0,
+            pauses: 0,
         };
         writer.sites()?;
         Ok(writer)
@@ -125,6 +128,7 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
         };
         self.last = (ns, tid, place);
         let entry = Entry { place, ..*entry };
+        self.pauses += u64::from(entry.moment.kind == Kind::Paused);
         if self.threads.len() < MOST_THREADS {
             self.threads.insert(tid);
         }
@@ -252,7 +256,10 @@ impl<'a, W: Write + Seek> Writer<'a, W> {
         words.extend(
             self.trace.lost().map(|(cause, count)| (LOSS_OFFSET + cause as usize * 8, count)),
         );
-        words.push((PAUSES_OFFSET, self.trace.pauses()));
+        // A ring may have overwritten the markers of some.
+        let is_whole = self.trace.ring_blocks().is_none() && self.trace.cut().is_none();
+        let pauses = if is_whole { self.pauses } else { self.trace.pauses() };
+        words.push((PAUSES_OFFSET, pauses));
         if control & Control::PAUSE != 0 {
             words.push((PAUSED_OFFSET, self.trace.live().paused_ns));
         }

@@ -92,7 +92,7 @@ pub struct ThreadBuffer {
     pub(super) index: AtomicU16,
     /// How often the base was set anew, up to [`MOST_REBASED`].
     rebased: AtomicU8,
-    /// 1: the owner has seen that recording pauses, and makes no slots on the hot path.
+    /// 1: the owner has seen that recording pauses, or is to, and makes no slots on the hot path.
     rests: AtomicU8,
     /// The state of all names when this one was asked for ([`names`]).
     named: AtomicU32,
@@ -268,7 +268,8 @@ impl ThreadBuffer {
             // SAFETY: a word of the thread's own.
             unsafe { exchange(self.max_delta.as_ptr(), next.max_delta, until) };
         }
-        if clock == Clock::Coarse && !in_burst {
+        // Who rests looks with each event.
+        if clock == Clock::Coarse && !in_burst && !self.rests() {
             self.renew_burst(burst, ticks, next.cursor + slots * SLOT_SIZE);
         }
         Timed::At(ticks as u32)
@@ -292,7 +293,7 @@ impl ThreadBuffer {
         (FIRST_MAX_DELTA << (4 * rebased)).min(LAST_MAX_DELTA)
     }
 
-    /// Whether the owner has seen that recording pauses.
+    /// Whether the owner has seen that recording pauses, or is to.
     #[inline]
     pub fn rests(&self) -> bool {
         self.rests.load(Ordering::Relaxed) != 0
