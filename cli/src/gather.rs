@@ -6,7 +6,7 @@ use std::thread;
 use anyhow::Result;
 use mallook_analysis::{Cells, Figures, Peak, PlaceId, Wanted};
 use mallook_reader::{
-    Ending, Event, EventKind, Kind, MergedEvents, Missing, Stacks, Summary, Trace,
+    Ending, Event, EventKind, Kind, Liveness, MergedEvents, Missing, Stacks, Summary, Trace,
 };
 
 use crate::messages::Messages;
@@ -50,7 +50,7 @@ pub struct State {
 impl State {
     /// How far these are now.
     pub fn of(traces: &[Trace]) -> Vec<State> {
-        count(traces).iter().map(State::by).collect()
+        count(traces, parallelism()).iter().map(State::by).collect()
     }
 
     fn by(summary: &Summary) -> State {
@@ -65,8 +65,12 @@ impl State {
     }
 }
 
-fn count(traces: &[Trace]) -> Vec<Summary> {
-    let threads = thread::available_parallelism().map_or(1, usize::from);
+fn parallelism() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// What traces say of their processes, counted on this number of threads.
+fn count(traces: &[Trace], threads: usize) -> Vec<Summary> {
     traces.iter().map(|trace| Summary::counted(trace, threads)).collect()
 }
 
@@ -127,9 +131,18 @@ impl<'a> Gathered<'a> {
             true => traces.iter().map(Stacks::of).collect(),
             false => Vec::new(),
         };
-        let mut summaries = count(traces);
+        let read = || read(traces, &stacks, wanted, part.until_ns, with_bar);
+        let is_over = traces.iter().all(|trace| trace.liveness() == Liveness::Gone);
+        let (mut summaries, (mut figures, inherited)) = match is_over {
+            true => thread::scope(|scope| {
+                // Nobody writes any more: whatever comes first, both find the same.
+                let summaries = scope.spawn(|| count(traces, 1));
+                let read = read();
+                (summaries.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), read)
+            }),
+            false => (count(traces, parallelism()), read()),
+        };
         let state = summaries.iter().map(State::by).collect();
-        let (mut figures, inherited) = read(traces, &stacks, wanted, part.until_ns, with_bar);
         if !stacks.is_empty() {
             naming.name(&stacks, messages)?;
         }
