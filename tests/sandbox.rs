@@ -324,3 +324,13 @@ impl Random {
         self.word() % bound
     }
 }
+
+#[test]
+fn a_program_that_leaves_no_trace_is_not_waited_for() {
+    let sandbox = setup("no_trace");
+    let mut child = sandbox.command("true").command.spawn().unwrap();
+    let waited = std::panic::AssertUnwindSafe(|| sandbox.first_trace("trace", &mut child));
+    let error = std::panic::catch_unwind(waited).expect_err("there is no trace");
+    let said = error.downcast_ref::<String>().unwrap();
+    assert!(said.starts_with("no trace is left: Some(ExitStatus"), "{said}");
+}
