@@ -58,8 +58,8 @@ pub struct Options {
 pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     let print = &options.print;
     let (prefixes, files) = partition(&options.files);
-    let named = files.iter().filter(|(_, is_of_prefix)| !is_of_prefix);
-    named.map(|(path, _)| unpack::refuse_to_follow(path)).collect::<Result<(), _>>()?;
+    let mut named = files.iter().filter(|(_, is_of_prefix)| !is_of_prefix);
+    named.try_for_each(|(path, _)| unpack::refuse_to_follow(path))?;
     let (mut follow, traces) = target::follow(&files)?;
     let files: Vec<_> = traces.iter().map(|trace| trace.path().to_owned()).collect();
     for prefix in &prefixes {
