@@ -3,6 +3,7 @@
 use super::data::Now;
 use super::screen::{behind, completeness, figures, heads, line, newest_mark, title};
 use super::view::{Tab, View};
+use crate::fit::wrapped;
 use crate::paint::Paint;
 
 /// The screen, with this number of rows a table.
@@ -12,7 +13,10 @@ pub fn text(now: &Now, rows: usize, width: usize, paint: Paint) -> String {
     lines.push(if now.complete { paint.good(&said) } else { paint.bad(&said) });
     lines.extend(behind(now));
     lines.push(String::new());
-    lines.extend(figures(now).map(|(name, text)| format!("{name:<8}{text}")));
+    for (name, text) in figures(now) {
+        let parts: Vec<_> = format!("{name:<8}{text}").split(", ").map(str::to_owned).collect();
+        lines.extend(wrapped(&parts, ", ", 8, width));
+    }
     lines.extend(newest_mark(now).map(|mark| format!("{:<8}{mark}", "mark")));
     for tab in Tab::ALL {
         if tab == Tab::Processes && now.processes.len() < 2 {

@@ -8,10 +8,11 @@ use crate::order::{Causality, Merge};
 use crate::stack::Stacks;
 use crate::trace::{ClockMap, Converter, Trace};
 
-/// Moments that go from one thread to the other at a time.
-const MOMENTS: usize = 4096;
+/// Moments that go from one thread to the other at a time: enough that it does not matter what waking up the
+/// other one costs.
+const MOMENTS: usize = 16384;
 /// Batches that wait at the most.
-const BATCHES: usize = 4;
+const BATCHES: usize = 2;
 /// Prefetching threads at the most.
 const MOST_THREADS: usize = 16;
 
