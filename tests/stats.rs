@@ -1,5 +1,7 @@
 //! `mallook stats`: what its options do to its tables.
 
+use serde_json::Value;
+
 use crate::artifacts::artifacts;
 use crate::sandbox::{Sandbox, setup};
 
@@ -67,4 +69,19 @@ fn the_threshold_is_said_where_it_is_not_zero() {
     let text = stats(&sandbox, &["--threshold", "10"]);
     let said = "\nof these     temporary (at most 10 births later) 10,001 (100.0 %)";
     assert!(text.contains(said), "{text}");
+}
+
+/// What stands out is that of the summary, in whatever order the places are.
+#[test]
+fn notes_are_those_of_the_summary() {
+    let sandbox = setup("stats_notes");
+    record(&sandbox, "peak");
+    let summary =
+        sandbox.command(&artifacts().mallook).args(["summary", "--json", "t"]).run_alone();
+    let notes = |text: &[u8]| serde_json::from_slice::<Value>(text).unwrap()["notes"].clone();
+    let expected = notes(&summary.stdout);
+    assert!(expected.as_array().is_some_and(|notes| !notes.is_empty()), "{expected}");
+    for options in [&["--json"][..], &["--json", "--by", "allocations"]] {
+        assert_eq!(notes(stats(&sandbox, options).as_bytes()), expected, "{options:?}");
+    }
 }

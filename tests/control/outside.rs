@@ -167,6 +167,24 @@ fn a_soak_of_pauses() {
     }
 }
 
+/// A thread that has seen that a pause is wanted, and comes to begin it only when it is over, begins none: as
+/// many pauses are counted as there were.
+#[test]
+fn a_pause_that_is_over_does_not_begin() {
+    const PAUSES: u64 = 1000;
+    let sandbox = setup("over");
+    let family = Family::start(&sandbox, &[]);
+    let main = traces(&sandbox)[0].clone();
+    let switch = Switch::of(&main);
+    for toggle in 0..2 * PAUSES {
+        let pause = toggle % 2 == 0;
+        switch.set(pause);
+        wait_for(|| Trace::open(&main).unwrap().paused_since().is_some() == pause);
+    }
+    family.end();
+    assert_eq!(Trace::open(&main).unwrap().pauses(), PAUSES);
+}
+
 /// As [`check`]; of a ring, whose markers may be overwritten, that nothing is impossible.
 pub fn sound(path: &Path) -> u64 {
     let trace = Trace::open(path).unwrap();

@@ -111,8 +111,10 @@ fn text_of(traces: &[Trace], options: &Options, messages: Messages) -> Result<St
         ..Wanted::default()
     };
     let gathered = Gathered::of(traces, wanted, &options.naming, true, messages)?;
-    let report = summary::Report::by(&gathered, |cost| options.by.of(cost));
+    let mut report = summary::Report::by(&gathered, |cost| options.by.of(cost));
     if options.json {
+        // They are about places by what these have at the peak, whatever the order is here.
+        report.notes = summary::of(&gathered, &summary::in_commands(&options.traces.files)).notes;
         let text = serde_json::to_string(&Stats::of(&gathered, report))?;
         return Ok(escape_json(&text).into_owned() + "\n");
     }

@@ -20,6 +20,7 @@ mod sections;
 mod sentence;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
@@ -94,8 +95,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     }
     let mut verdict = None;
     let code = reading::read(&options.traces, &options.output, messages, |traces, output| {
-        let files: Vec<_> = options.traces.files.iter().map(shell::quote).collect();
-        let files = if files.len() > MOST_FILES { "FILE...".to_owned() } else { files.join(" ") };
+        let files = in_commands(&options.traces.files);
         let with_bar =
             options.output.path.is_some() || !options.json || !io::stdout().is_terminal();
         let report = report(traces, &options.naming, &files, with_bar, messages)?;
@@ -132,6 +132,14 @@ pub fn of_run(
         let _ = io::stderr().write_all(text.as_bytes());
     }
     Ok(judge(verdict, &report, messages))
+}
+
+/// How a command line names files.
+pub fn in_commands(files: &[PathBuf]) -> String {
+    match files.len() {
+        ..=MOST_FILES => files.iter().map(shell::quote).collect::<Vec<_>>().join(" "),
+        _ => "FILE...".to_owned(),
+    }
 }
 
 /// The summary with its notes.

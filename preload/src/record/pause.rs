@@ -109,6 +109,12 @@ fn turn(live: &LiveWords, from: Stance, via: Stance, to: Stance) {
         return;
     }
     let begins = to == Stance::Paused;
+    // It may have been taken back since this thread has seen it, and somebody may have gone along with that
+    // already: its stance is what was acquired here, so what it has seen of the control word is seen, too.
+    let is_wanted = (live.control.load(Relaxed) & Control::PAUSE != 0) == begins;
+    if !is_wanted {
+        return session.pause.set(from);
+    }
     if !begins {
         wait_out_margin();
     }
