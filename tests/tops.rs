@@ -217,8 +217,9 @@ fn what_cannot_be_shown() {
 struct Tmux(String);
 
 impl Tmux {
-    fn start(sandbox: &Sandbox, script: &str) -> Tmux {
-        let socket = sandbox.path().join("tmux").to_str().unwrap().to_owned();
+    /// `name`: of the socket. One that ends takes its socket along, whoever has it by then.
+    fn start(sandbox: &Sandbox, name: &str, script: &str) -> Tmux {
+        let socket = sandbox.path().join(name).to_str().unwrap().to_owned();
         let tmux = Tmux(socket);
         tmux.run(&["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", script]);
         tmux
@@ -265,7 +266,7 @@ fn the_screen_of_a_terminal() {
         artifacts().mallook.display(),
         heaps.pid()
     );
-    let tmux = Tmux::start(&sandbox, &script);
+    let tmux = Tmux::start(&sandbox, "by_key", &script);
     let screen = tmux.wait_for("in 70 blocks");
     assert!(screen.contains("who allocates") && screen.contains("100 B"), "{screen}");
     heaps.allocate(10);
@@ -292,7 +293,7 @@ fn the_screen_of_a_terminal() {
         artifacts().mallook.display(),
         heaps.pid()
     );
-    let tmux = Tmux::start(&sandbox, &script);
+    let tmux = Tmux::start(&sandbox, "by_signal", &script);
     tmux.wait_for("who allocates");
     let pids = tmux.run(&["list-panes", "-F", "#{pane_pid}"]);
     let shell = pids.trim();
