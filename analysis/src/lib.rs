@@ -33,8 +33,8 @@
 //! had not ended. A free of a block that is not known is no error: it was born in the parent before a
 //! fork, or before a ring's window.
 //!
-//! Memory is bounded by the blocks that live at once, 64 bytes each in a table that is a quarter full or
-//! more, by the number of places (a million at the most; 4096 pairs of size and thread, and classes of sizes
+//! Memory is bounded by the most blocks that live at once, 256 bytes each (64 in a table of which a quarter
+//! is full when it is made), by the number of places (a million at the most; 4096 pairs of size and thread, and classes of sizes
 //! beyond that), and threads (65 536).
 //!
 //! # The law of the modules

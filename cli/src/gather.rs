@@ -20,8 +20,8 @@ const STEP: u64 = 1 << 14;
 pub struct Gathered<'a> {
     /// The traces.
     pub traces: &'a [Trace<'a>],
-    /// What each of them says of its process, as it was before the events were read: the figures have all
-    /// that these count. What is missing by now is counted, too.
+    /// What each of them says of its process; of one that may still write, as it was before the events were
+    /// read: the figures have all that these count. What is missing by now is counted, too.
     pub summaries: Vec<Summary>,
     /// How far they were before the events were read.
     pub state: Vec<State>,
