@@ -195,6 +195,30 @@ fn a_summary_is_one_screen() {
     }
 }
 
+/// Marks, pauses, processes, sentences and commands of two lines, all at once: tables give up rows for them.
+#[test]
+fn a_crowded_summary_is_one_screen() {
+    let sandbox = setup("crowded");
+    let program = artifacts().program("paused");
+    let script = format!("{0}; ls / >/dev/null; ls -l / >/dev/null; true", program.display());
+    let below = "a directory whose name is as long as it takes".repeat(3);
+    std::fs::create_dir(sandbox.path().join(&below)).unwrap();
+    let prefix = sandbox.path().join(&below).join("trace");
+    let host = sandbox.command("sh").args(["-c", &script]).env("MALLOOK_PREFIX", &prefix);
+    host.preloaded().run_alone();
+    let prefix = prefix.to_str().unwrap();
+    let output = mallook(sandbox.path(), &["summary", prefix]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let screen = text(&output.stdout);
+    let lines_with = |part: &str| screen.lines().filter(|line| line.contains(part)).count();
+    assert!(screen.lines().count() <= 40, "{screen}");
+    assert!(screen.contains("\n▲ first") && screen.contains(" other marks]"), "{screen}");
+    // Each of the commands takes two lines.
+    assert!(lines_with("/trace") >= 2 && lines_with("mallook ") >= 3, "{screen}");
+    assert!(screen.contains("all: peak of the sum"), "{screen}");
+    assert!(lines_with(" B in ") >= 2, "{screen}");
+}
+
 /// A process that has ended has no memory: the peak is that of the sum of those that live.
 #[test]
 fn the_peak_of_a_tree_is_that_of_the_sum() {

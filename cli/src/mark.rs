@@ -7,7 +7,7 @@ use crate::paint::Paint;
 use crate::units::{counted, span};
 
 /// Marks that are listed on a screen.
-const MOST: usize = 8;
+pub const MOST: usize = 8;
 
 /// A named moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,13 +59,13 @@ pub fn pointers(
 }
 
 /// A line for each of the first marks.
-pub fn list(marks: &[Mark], paint: Paint) -> Vec<String> {
+pub fn list(marks: &[Mark], most: usize, paint: Paint) -> Vec<String> {
     let line = |mark: &Mark| {
         let after = paint.dim(&format!("after {}", span(mark.time_ns)));
         format!("▲ {} {after}", escape(&mark.text))
     };
-    let mut lines: Vec<_> = marks.iter().take(MOST).map(line).collect();
-    if let Some(more) = marks.len().checked_sub(MOST).filter(|&more| more != 0) {
+    let mut lines: Vec<_> = marks.iter().take(most).map(line).collect();
+    if let Some(more) = marks.len().checked_sub(most).filter(|&more| more != 0) {
         lines.push(format!("[{}]", counted(more as u64, "other mark")));
     }
     lines
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn names_are_escaped_and_many_are_counted() {
         let marks: Vec<_> = (0..10).map(|at| mark(at * 1000, "x\x1b[2J")).collect();
-        let lines = list(&marks, Paint::OFF);
+        let lines = list(&marks, MOST, Paint::OFF);
         assert_eq!(lines[1], "▲ x\\u{1b}[2J after 1.00 µs");
         assert_eq!(lines[8..], ["[2 other marks]"]);
     }

@@ -20,14 +20,43 @@ const WIDEST: usize = 160;
 const HEIGHT: usize = 40;
 /// Columns before a command of the next step.
 const NEXT: usize = 6;
-/// Rows of the chart, and of places at the least and at the most.
+/// Rows of the chart.
 const CHART: usize = 6;
-const PLACES: (usize, usize) = (4, 8);
+/// Marks, rows of sizes or processes, and rows of places: the first of these that fit the screen are shown.
+const ROWS: [(usize, usize, usize); 10] = [
+    (8, 6, 8),
+    (8, 6, 7),
+    (8, 6, 6),
+    (8, 6, 5),
+    (8, 6, 4),
+    (6, 5, 4),
+    (4, 4, 4),
+    (2, 4, 4),
+    (2, 3, 3),
+    (1, 2, 2),
+];
 
 /// The screen as text. `width`: that of the terminal, if there is one; `files`: how a command line names
 /// the traces.
 pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) -> String {
     let width = width.unwrap_or(WIDTH).min(WIDEST);
+    let mut screens = ROWS.iter().map(|&rows| screen(report, files, width, rows, paint)).peekable();
+    loop {
+        let screen = screens.next().unwrap_or_default();
+        if screen.lines().count() <= HEIGHT || screens.peek().is_none() {
+            return screen;
+        }
+    }
+}
+
+/// The screen with this number of rows in its tables.
+fn screen(
+    report: &Report,
+    files: &str,
+    width: usize,
+    (marks, groups, places): (usize, usize, usize),
+    paint: Paint,
+) -> String {
     let mut lines = header(report, width, paint);
     lines.push(String::new());
     lines.extend(figures(report, width, paint));
@@ -35,20 +64,18 @@ pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) ->
         0 => lines.push(String::new()),
         _ => lines.extend(chart(report, width, paint)),
     }
-    lines.extend(mark::list(&report.marks, paint));
+    lines.extend(mark::list(&report.marks, marks, paint));
     match report.processes.len() {
-        1 => lines.extend(sections::sizes(report, width, paint)),
-        _ => lines.extend(sections::processes(report, width, paint)),
+        1 => lines.extend(sections::sizes(report, width, groups, paint)),
+        _ => lines.extend(sections::processes(report, width, groups, paint)),
     }
     lines.push(String::new());
-    let mut end: Vec<String> = report.notes.iter().flat_map(|it| note(it, width, paint)).collect();
-    if !end.is_empty() {
-        end.insert(0, String::new());
+    lines.extend(sections::places(report, width, places, paint));
+    if !report.notes.is_empty() {
+        lines.push(String::new());
     }
-    end.extend(next(report, files, width, paint));
-    let rows = HEIGHT.saturating_sub(lines.len() + 2 + end.len()).clamp(PLACES.0, PLACES.1);
-    lines.extend(sections::places(report, width, rows, paint));
-    lines.extend(end);
+    lines.extend(report.notes.iter().flat_map(|it| note(it, width, paint)));
+    lines.extend(next(report, files, width, paint));
     lines.push(String::new());
     // Of what is empty, no more is left than one blank line.
     lines.dedup_by(|one, other| one.is_empty() && other.is_empty());

@@ -7,9 +7,6 @@ use crate::fit::{fill, pad, shorten};
 use crate::paint::Paint;
 use crate::units::{count, others, short_size, size};
 
-/// Rows of sizes and of processes.
-const SIZES: usize = 6;
-const PROCESSES: usize = 6;
 /// The least width of a name, which two sizes fit into, and that of a number behind it.
 const NAME: usize = LABEL + 1;
 const LABEL: usize = 21;
@@ -62,11 +59,11 @@ impl Columns {
     }
 }
 
-/// Sizes in at most [`SIZES`] groups that follow each other, of about as many allocations.
-pub fn sizes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
+/// Sizes in at most this number of groups that follow each other, of about as many allocations.
+pub fn sizes(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<String> {
     let mut groups: Vec<(u64, Cost)> =
         report.sizes.iter().map(|size| (size.up_to, size.cost)).collect();
-    while groups.len() > SIZES {
+    while groups.len() > rows {
         let together = |place: usize| {
             let weight = |cost: &Cost| (cost.allocations, cost.at_peak_bytes);
             let (one, other) = (weight(&groups[place].1), weight(&groups[place + 1].1));
@@ -107,8 +104,8 @@ fn bar(part: u64, whole: u64, width: usize) -> String {
     "█".repeat(eighths / 8) + rest
 }
 
-/// A row a process, and the sum.
-pub fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
+/// A row for each of at most this number of processes, and the sum.
+pub fn processes(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<String> {
     let heads = ["pid", "peak", "never freed", "allocations", "allocated", "temporary"];
     let columns = Columns::of(width, heads.len());
     let mut lines = vec![columns.heads("process", &heads, paint)];
@@ -123,9 +120,9 @@ pub fn processes(report: &Report, width: usize, paint: Paint) -> Vec<String> {
         ];
         columns.line(&fill(name, columns.room()), &cells)
     };
-    let largest = report.processes.iter().take(PROCESSES);
+    let largest = report.processes.iter().take(rows);
     lines.extend(largest.map(|it| row(&escape(&it.program), it.pid.to_string(), &it.numbers)));
-    lines.extend(rest(report.processes.len().saturating_sub(PROCESSES) as u64, paint));
+    lines.extend(rest(report.processes.len().saturating_sub(rows) as u64, paint));
     lines.push(row("all: peak of the sum", String::new(), &report.numbers));
     lines
 }

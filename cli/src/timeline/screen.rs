@@ -57,7 +57,7 @@ pub fn text(
     if !paused.is_empty() {
         text.push(format!("┄ recording paused {}", paused::words(&said.paused, said.span_ns)));
     }
-    text.extend(mark::list(&said.marks, paint));
+    text.extend(mark::list(&said.marks, mark::MOST, paint));
     text.extend(of_processes(lines, width, paint));
     text.push(String::new());
     text.join("\n")
