@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use mallook_format::ring::BlockCopy;
-use mallook_format::{Kind, Slot};
+use mallook_format::{Kind, SLOTS, Slot};
 
 use super::stacks::{Ends, is_of_stacks};
 use super::threads::Threads;
@@ -228,17 +228,26 @@ struct Plain {
 
 impl Plain {
     fn of(copy: &BlockCopy, block: &Block) -> Option<Plain> {
-        let mut plain = Plain { counts: [0; KINDS], sizes: [0; KINDS], span: None };
+        // A number of slots, above the sum of their sizes, in one word.
+        const SIZES: u32 = 48;
+        const _: () = assert!((SLOTS as u64) << 32 <= 1 << SIZES, "sums of sizes fit");
+        let mut sums = [0u64; KINDS];
         // Every slot has the parity and the reserved bit of this use.
         let expected = Slot { word0: block.parity << mallook_format::PARITY_SHIFT, word1: 0 };
-        let mut sound = true;
+        let mut difference = 0;
         for slot in copy.slots.iter().filter(|slot| slot.word0 != 0) {
             let kind = usize::from(slot.raw_kind());
-            plain.counts[kind] += 1;
-            plain.sizes[kind] += u64::from(slot.size());
+            sums[kind % KINDS] += (1 << SIZES) + u64::from(slot.size());
+            difference |= slot.word0 ^ expected.word0;
             // Of a slot of stacks, that says nothing.
-            let has_address = slot.address() != 0 || kind >= Kind::Stack as usize;
-            sound &= slot.flags() == expected.flags() && has_address;
+            if slot.address() == 0 && kind < Kind::Stack as usize {
+                return None;
+            }
+        }
+        let mut plain = Plain { counts: [0; KINDS], sizes: [0; KINDS], span: None };
+        for (raw, sum) in sums.into_iter().enumerate() {
+            (plain.counts[raw], plain.sizes[raw]) =
+                ((sum >> SIZES) as u32, sum & ((1 << SIZES) - 1));
         }
         let is_plain = |raw: usize| {
             let kind = Kind::from_raw(raw as u8);
@@ -247,11 +256,12 @@ impl Plain {
             };
             kind.is_some_and(is_plain)
         };
-        sound &= (0..KINDS).all(|raw| plain.counts[raw] == 0 || is_plain(raw));
-        if !sound {
+        let has_flags = Slot { word0: difference, word1: 0 }.flags() == 0;
+        if !has_flags || !(0..KINDS).all(|raw| plain.counts[raw] == 0 || is_plain(raw)) {
             return None;
         }
-        plain.span = oldest(copy, block).zip(newest(copy, block));
+        let has_bases = plain.counts[Kind::Ticks as usize] != 0;
+        plain.span = oldest(copy, block, has_bases).zip(newest(copy, block, has_bases));
         Some(plain)
     }
 }
@@ -261,9 +271,9 @@ fn event_kind(slot: &Slot) -> Option<Kind> {
     slot.kind().filter(|kind| !kind.is_prefix())
 }
 
-/// The ticks of a slot of a plain block.
-fn ticks(copy: &BlockCopy, block: &Block, place: usize) -> u64 {
-    let before = copy.slots[..place].iter().rev();
+/// The ticks of a slot of a plain block, which `has_bases` other than that of its header, or not.
+fn ticks(copy: &BlockCopy, block: &Block, place: usize, has_bases: bool) -> u64 {
+    let before = copy.slots[..if has_bases { place } else { 0 }].iter().rev();
     let base = before.copied().find(|slot| slot.kind() == Some(Kind::Ticks)).map(Slot::value);
     let passed = u64::from(copy.slots[place].ticks());
     let base = base.unwrap_or(copy.header.base_ticks).wrapping_add(block.shift);
@@ -272,15 +282,15 @@ fn ticks(copy: &BlockCopy, block: &Block, place: usize) -> u64 {
 }
 
 /// The ticks of the first moment or marker of a plain block.
-fn oldest(copy: &BlockCopy, block: &Block) -> Option<u64> {
+fn oldest(copy: &BlockCopy, block: &Block, has_bases: bool) -> Option<u64> {
     let place = copy.slots.iter().position(|slot| event_kind(slot).is_some())?;
-    Some(ticks(copy, block, place))
+    Some(ticks(copy, block, place, has_bases))
 }
 
 /// The last moment or marker of a plain block.
-fn newest(copy: &BlockCopy, block: &Block) -> Option<Newest> {
+fn newest(copy: &BlockCopy, block: &Block, has_bases: bool) -> Option<Newest> {
     let place = copy.slots.iter().rposition(|slot| event_kind(slot).is_some())?;
     let slot = &copy.slots[place];
-    let ticks = ticks(copy, block, place);
+    let ticks = ticks(copy, block, place, has_bases);
     Some(Newest { ticks, kind: event_kind(slot)?, address: slot.address() })
 }

@@ -167,6 +167,49 @@ impl<'a, S: SlotStacks> Decoder<'a, S> {
     }
 }
 
+/// The kinds of slots that are whole moments or markers, by their raw values.
+const WHOLE: [Option<Kind>; 64] = {
+    let mut kinds = [None; 64];
+    let mut place = 0;
+    while place < Kind::ALL.len() {
+        let kind = Kind::ALL[place];
+        if !kind.is_prefix() {
+            kinds[kind as usize] = Some(kind);
+        }
+        place += 1;
+    }
+    kinds
+};
+
+impl Decoder<'_> {
+    /// Hands on what comes next up to the first slot that is no moment or marker, or damaged: most slots, at
+    /// half the price of [`Decoder::next`].
+    #[inline(always)]
+    fn whole(&mut self, each: &mut impl FnMut(Moment)) {
+        if self.wide.any {
+            return;
+        }
+        let (copy, flags, tid, base) = (self.copy, self.flags, self.tid, self.base);
+        let (mut position, mut earliest) = (self.position, self.earliest);
+        for &slot in copy.slots.iter().skip(position) {
+            let kind = WHOLE[usize::from(slot.raw_kind() & 63)];
+            let Some(kind) = kind.filter(|_| slot.flags() == flags) else { break };
+            earliest = earliest.max(base.saturating_add(slot.ticks().into()));
+            each(Moment {
+                ticks: earliest,
+                address: slot.address(),
+                size: slot.size().into(),
+                tid,
+                kind,
+                aux: slot.aux(),
+                late: 0,
+            });
+            position += 1;
+        }
+        (self.position, self.earliest) = (position, earliest);
+    }
+}
+
 impl<S: SlotStacks> Iterator for Decoder<'_, S> {
     type Item = Decoded;
 
@@ -242,9 +285,24 @@ pub fn moments(
 ) -> bool {
     let is_there = trace.copy(block, copy);
     if is_there {
-        copied(trace, block, copy, |moment, _| each(moment));
+        let mut decoder = Decoder::new(copy, block);
+        loop {
+            decoder.whole(&mut each);
+            match decoder.next() {
+                Some(Decoded::Moment(moment)) => each(moment),
+                Some(Decoded::Damaged(position)) => damaged(trace, block, copy, position),
+                None => break,
+            }
+        }
     }
     is_there
+}
+
+/// Reports a damaged slot.
+#[cold]
+fn damaged(trace: &Trace, block: &Block, copy: &BlockCopy, position: usize) {
+    let Slot { word0, word1 } = copy.slots[position];
+    trace.report(DamageKind::Slot { found: [word0, word1] }, block.slot_offset(position));
 }
 
 /// As [`moments`], with the stack of a moment before it ([`Moment::stack`]).
@@ -281,21 +339,19 @@ fn all_of<'a, S: SlotStacks>(
     mut decoder: Decoder<'a, S>,
     mut each: impl FnMut(Moment, &Decoder<'a, S>),
 ) {
-    let damaged = |copy: &BlockCopy, position: usize, kind: fn([u64; 2]) -> DamageKind| {
-        let Slot { word0, word1 } = copy.slots[position];
-        trace.report(kind([word0, word1]), block.slot_offset(position));
-    };
     while let Some(decoded) = decoder.next() {
         match decoded {
             Decoded::Moment(moment) => each(moment, &decoder),
-            Decoded::Damaged(position) => {
-                damaged(decoder.copy, position, |found| DamageKind::Slot { found });
-            }
+            Decoded::Damaged(position) => damaged(trace, block, decoder.copy, position),
         }
         if S::WANTED
             && let Some(position) = decoder.take_wrong_stack()
         {
-            damaged(decoder.copy, position, |found| DamageKind::Stack { found });
+            let Slot { word0, word1 } = decoder.copy.slots[position];
+            trace.report(DamageKind::Stack { found: [word0, word1] }, block.slot_offset(position));
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::thread::Scope;
 
 use super::call::Event;
 use super::pairing::Pairing;
+use super::plain::PlainRun;
 use super::prefetch::TraceMoments;
 use crate::stack::Stacks;
 use crate::trace::Trace;
@@ -119,23 +120,13 @@ impl<'a> MergedEvents<'a> {
         }
     }
 
-    /// The address of the call that is probably so many calls behind the next one, if that is known already:
-    /// whoever keeps what is known of addresses can fetch it meanwhile.
+    /// The calls of simple functions of the only trace that come next and can be had at once; there may be
+    /// none. By value, so that what its reader does not look at is not made: a third of the time of a pass.
+    /// When they are over, [`MergedEvents::advance`] goes on.
     #[inline(always)]
-    pub fn address_ahead(&self, distance: usize) -> Option<u64> {
-        match &self.processes[..] {
-            [Process::Open(only)] => only.address_ahead(distance),
-            _ => None,
-        }
-    }
-
-    /// The next event, if it is the call of a simple function, of the only trace, and can be had at once.
-    /// By value, so that what its reader does not look at is not made: a third of the time of a pass.
-    /// `None` says nothing; [`MergedEvents::advance`] goes on.
-    #[inline(always)]
-    pub fn next_plain(&mut self) -> Option<Event> {
+    pub fn plain_run(&mut self) -> Option<PlainRun<'_>> {
         match &mut self.processes[..] {
-            [Process::Open(only)] => only.next_plain(),
+            [Process::Open(only)] => Some(only.plain_run()),
             _ => None,
         }
     }

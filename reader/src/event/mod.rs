@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! gap call marks      what is missing; events, calls and markers; marks among moments
-//! pending plain       reallocations whose second moment is yet to come; simple calls
+//! pending plain       reallocations whose second moment is yet to come; runs of simple calls
 //! pairing             moments to events; the two moments of a reallocation become one
 //! events              one trace
 //! prefetch merged     decoding on other threads; several traces in one order
@@ -31,4 +31,5 @@ pub use follow::{Follow, News, Step, follow};
 pub use gap::{Gap, Grouped};
 pub use merged::MergedEvents;
 pub(crate) use pairing::Paired;
+pub use plain::PlainRun;
 pub(crate) use prefetch::TraceMoments;

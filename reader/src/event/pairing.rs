@@ -10,7 +10,7 @@ use super::call::{Call, Event, EventKind};
 use super::gap::Gap;
 use super::marks::Marks;
 use super::pending::{Half, MOST_PENDING, Pending};
-use super::plain::{is_plain, plain_call};
+use super::plain::{PlainRun, RunState, unix_ns};
 use crate::decode::{Batch, Moment, Moments};
 use crate::stack::StackId;
 use crate::trace::{ClockMap, Converter, Trace};
@@ -26,10 +26,7 @@ pub struct Paired {
 pub struct Pairing<M> {
     source: M,
     batch: Batch,
-    /// The first unread moment of the batch.
-    first: usize,
-    /// Moments whose order was repaired.
-    repairs: u64,
+    run: RunState,
     pid: u32,
     /// The position of the trace among those that are merged.
     trace: u32,
@@ -47,16 +44,9 @@ pub struct Pairing<M> {
     current: Event,
     /// Alignments that are no powers of two, of the next call of each thread.
     odd_alignments: FxHashMap<u32, u64>,
-    last_ns: u64,
     /// Calls that could not be recorded, if that has not been said.
     lost: u64,
     marks: Marks,
-}
-
-/// The Unix time of these ticks, which may be it already.
-#[inline]
-fn unix_ns(clock: &mut Option<Converter>, ticks: u64) -> u64 {
-    clock.as_mut().map_or(ticks, |clock| clock.unix_ns(ticks))
 }
 
 impl<M: Moments> Pairing<M> {
@@ -76,8 +66,7 @@ impl<M: Moments> Pairing<M> {
         Pairing {
             source,
             batch: Batch::default(),
-            first: 0,
-            repairs: 0,
+            run: RunState::default(),
             pid,
             trace: 0,
             clock,
@@ -95,7 +84,6 @@ impl<M: Moments> Pairing<M> {
                 kind: EventKind::Marker(Kind::Start, 0),
             },
             odd_alignments: FxHashMap::default(),
-            last_ns: 0,
             lost: 0,
             marks: Marks::default(),
         }
@@ -108,7 +96,7 @@ impl<M: Moments> Pairing<M> {
 
     /// Number of moments so far whose order was repaired by causality.
     pub fn repairs(&self) -> u64 {
-        self.repairs
+        self.run.repairs
     }
 
     pub fn source_mut(&mut self) -> &mut M {
@@ -118,13 +106,13 @@ impl<M: Moments> Pairing<M> {
     /// Reads a batch if the current one is empty; `false` if there is no moment now.
     #[inline]
     fn fill(&mut self) -> bool {
-        self.first < self.batch.moments.len() || self.refill()
+        self.run.first < self.batch.moments.len() || self.refill()
     }
 
     #[inline(never)]
     fn refill(&mut self) -> bool {
         self.batch.clear();
-        self.first = 0;
+        self.run.first = 0;
         let more = self.source.more(&mut self.batch);
         if let Some(clock) = &mut self.clock {
             clock.extend(self.batch.clock_syncs.drain(..));
@@ -141,9 +129,9 @@ impl<M: Moments> Pairing<M> {
         if !self.fill() {
             return None;
         }
-        let moment = *self.batch.moments.get(self.first)?;
-        self.first += 1;
-        self.repairs += u64::from(moment.late != 0 && !moment.kind.is_prefix());
+        let moment = *self.batch.moments.get(self.run.first)?;
+        self.run.first += 1;
+        self.run.repairs += u64::from(moment.late != 0 && !moment.kind.is_prefix());
         Some(moment)
     }
 
@@ -154,7 +142,8 @@ impl<M: Moments> Pairing<M> {
             if !self.fill() {
                 return false;
             }
-            if let Some(event) = self.next_plain() {
+            let plain = self.plain_run().next();
+            if let Some(event) = plain {
                 self.current = event;
                 return true;
             }
@@ -165,37 +154,19 @@ impl<M: Moments> Pairing<M> {
         }
     }
 
-    /// The address of the moment that comes so many moments behind the next one, if it has been read.
+    /// The calls of simple functions that come next and have been read already; none if there is more to
+    /// their stacks than the moment before each of them says.
     #[inline(always)]
-    pub fn address_ahead(&self, distance: usize) -> Option<u64> {
-        self.batch.moments.get(self.first + distance).map(|moment| moment.address)
-    }
-
-    /// The next event, if it is that of a plain moment which has been read already. By value, and inlined: what
-    /// its reader does not look at is not made.
-    #[inline(always)]
-    pub fn next_plain(&mut self) -> Option<Event> {
-        let mut moment = self.batch.moments.get(self.first)?;
-        let (mut read, mut stack) = (1, None);
-        if moment.kind == Moment::STACK {
-            let of = moment;
-            moment = self.batch.moments.get(self.first + 1)?;
-            if moment.tid != of.tid || self.next_stack.is_some() {
-                return None;
-            }
-            (read, stack) = (2, StackId::new(of.address as u32));
+    pub fn plain_run(&mut self) -> PlainRun<'_> {
+        let is_simple = self.next_stack.is_none() && self.other_stacks.is_empty();
+        PlainRun {
+            moments: if is_simple { &self.batch.moments } else { &[] },
+            clock: &mut self.clock,
+            now: self.run,
+            state: &mut self.run,
+            pid: self.pid,
+            trace: self.trace,
         }
-        if !is_plain(moment) {
-            return None;
-        }
-        self.first += read;
-        self.repairs += u64::from(moment.late != 0);
-        self.last_ns = self.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
-        let (time_ns, tid, kind) = (self.last_ns, moment.tid, EventKind::Call(plain_call(moment)));
-        if stack.is_none() {
-            stack = self.take_stack(tid);
-        }
-        Some(Event { time_ns, pid: self.pid, tid, trace: self.trace, stack, kind })
     }
 
     /// Goes on to the next event and lends it: copying costs more than reading.
@@ -258,15 +229,15 @@ impl<M: Moments> Pairing<M> {
     #[inline]
     fn event(&mut self, moment: &Moment, stack: Option<StackId>, kind: EventKind) -> Event {
         // Times only go back in damaged traces.
-        self.last_ns = self.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
-        let (time_ns, pid, tid, trace) = (self.last_ns, self.pid, moment.tid, self.trace);
+        self.run.last_ns = self.run.last_ns.max(unix_ns(&mut self.clock, moment.ticks));
+        let (time_ns, pid, tid, trace) = (self.run.last_ns, self.pid, moment.tid, self.trace);
         Event { time_ns, pid, tid, trace, stack, kind }
     }
 
     fn mark(&mut self, moment: &Moment) -> Event {
-        self.last_ns = self.last_ns.max(moment.size);
+        self.run.last_ns = self.run.last_ns.max(moment.size);
         let kind = EventKind::Marker(Kind::Mark, moment.address as u32);
-        let (time_ns, tid) = (self.last_ns, moment.tid);
+        let (time_ns, tid) = (self.run.last_ns, moment.tid);
         Event { time_ns, pid: self.pid, tid, trace: self.trace, stack: None, kind }
     }
 
@@ -370,7 +341,7 @@ impl<M: Moments> Pairing<M> {
             let lost = std::mem::take(&mut self.lost);
             let kind = EventKind::Missing(Gap::Lost, lost);
             self.current = Event {
-                time_ns: self.last_ns,
+                time_ns: self.run.last_ns,
                 pid: self.pid,
                 tid: self.pid,
                 trace: self.trace,

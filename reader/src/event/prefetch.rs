@@ -44,9 +44,7 @@ impl Moments for Timed<'_> {
         let start = batch.moments.len();
         let more = self.moments.more(batch);
         self.clock.extend(batch.clock_syncs.drain(..));
-        for moment in batch.moments.iter_mut().skip(start) {
-            moment.ticks = self.clock.unix_ns(moment.ticks);
-        }
+        self.clock.convert(batch.moments[start..].iter_mut().map(|moment| &mut moment.ticks));
         more
     }
 }

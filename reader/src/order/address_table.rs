@@ -18,7 +18,6 @@ pub struct AddressTable {
     /// A power of two of entries, at least half of them unused.
     entries: Vec<u64>,
     used: usize,
-    alive: usize,
     /// Dead addresses keep their entries in a rebuild.
     keep: bool,
     /// Random, so that a hostile trace cannot choose addresses with equal hashes.
@@ -29,12 +28,12 @@ impl AddressTable {
     /// An empty table. `keep`: dead addresses stay in the table for good.
     pub fn new(keep: bool) -> AddressTable {
         let seed = RandomState::new().hash_one(0);
-        AddressTable { entries: vec![UNUSED; LEAST], used: 0, alive: 0, keep, seed }
+        AddressTable { entries: vec![UNUSED; LEAST], used: 0, keep, seed }
     }
 
-    /// The number of addresses that live.
+    /// The number of addresses that live, which are counted when somebody asks.
     pub fn alive(&self) -> usize {
-        self.alive
+        self.living().count()
     }
 
     /// The addresses that live, in no order.
@@ -69,7 +68,6 @@ impl AddressTable {
         }
         // Without a branch on birth or death, which no processor can predict.
         let now = u64::from(alive) << ALIVE.ilog2();
-        self.alive = self.alive + usize::from(alive) - (entry >> ALIVE.ilog2()) as usize;
         self.entries[place] = entry & !ALIVE | now;
         (entry ^ now) & ALIVE != 0
     }
@@ -77,7 +75,6 @@ impl AddressTable {
     #[cold]
     fn add(&mut self, place: usize, address: u64) {
         self.entries[place] = address | ALIVE;
-        self.alive += 1;
         self.used += 1;
         if self.used > self.entries.len() / 2 {
             self.rebuild();
@@ -92,10 +89,13 @@ impl AddressTable {
         let product = u128::from((address | ALIVE) ^ self.seed) * ODD;
         let mask = self.entries.len() - 1;
         let mut place = (product >> 64 ^ product) as usize & mask;
-        while self.entries[place] != UNUSED && (self.entries[place] ^ address) & !ALIVE != 0 {
+        loop {
+            let entry = self.entries[place];
+            if (entry ^ address) & !ALIVE == 0 || entry == UNUSED {
+                return place;
+            }
             place = (place + 1) & mask;
         }
-        place
     }
 
     /// Doubles the free entries; drops dead addresses unless they are kept.

@@ -139,16 +139,16 @@ impl Repair {
             self.latest = vec![0; buckets];
         }
         let shift = 64 - self.latest.len().ilog2();
+        let latest = &mut self.latest[..];
         for moment in moments.iter().filter(|moment| moment.has_address()) {
             let address = moment.address;
             let word = address << 1 | u64::from(moment.kind.is_birth());
             // Fibonacci hashing.
             let hash = address.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let Some(latest) = self.latest.get_mut((hash >> shift) as usize) else { continue };
-            if *latest == word {
+            let Some(latest) = latest.get_mut((hash >> shift) as usize) else { continue };
+            if std::mem::replace(latest, word) == word {
                 self.suspects.insert(address, moment.ticks.saturating_add(EARLY));
             }
-            *latest = word;
         }
     }
 
@@ -157,11 +157,15 @@ impl Repair {
     fn order(&mut self, moments: &mut [Moment], is_all: bool) -> usize {
         let last = moments.last().map_or(0, |last| last.ticks);
         let full = moments.len().saturating_sub(MOST_WAITING);
+        // A later moment may have to precede one from here on.
+        let open = if is_all { u64::MAX } else { last.saturating_sub(EARLY) };
+        let must_wait = |moment: &Moment, place| moment.ticks >= open && place >= full && !is_all;
         let mut first = 0;
-        while let Some(moment) = moments.get(first) {
-            if !is_all && last.saturating_sub(moment.ticks) <= EARLY && first >= full {
-                break;
+        while first < moments.len() {
+            if self.suspects.is_empty() {
+                first += self.live.apply_plain(&moments[first..], open);
             }
+            let Some(moment) = moments.get(first).filter(|it| !must_wait(it, first)) else { break };
             if !self.is_suspect(moment) && self.live.try_apply(moment) {
                 first += 1;
                 continue;

@@ -136,26 +136,31 @@ impl LiveSet {
         self.addresses.get(address).or(if self.addresses.keeps() { None } else { Some(false) })
     }
 
-    /// Applies the moment and returns `true`, unless it [contradicts](LiveSet::contradicts) the
-    /// set.
+    /// Applies moments up to the first one that is not before `until`, does more than give out or release an
+    /// address, or [contradicts](LiveSet::contradicts) the set; their number.
     #[inline]
-    pub fn try_apply(&mut self, moment: &Moment) -> bool {
-        let plain = PLAIN & 1 << moment.kind as u8 != 0;
-        let sure = self.unsure.is_empty()
+    pub fn apply_plain(&mut self, moments: &[Moment], until: u64) -> usize {
+        // None of them changes that.
+        let is_sure = self.unsure.is_empty()
             && self.unknown_frees.is_empty()
             && self.before.is_none()
             && !self.pauses;
-        // `set` leaves the table as it was where it returns `false`.
-        plain
-            && sure
-            && moment.address != 0
-            && self.addresses.set(moment.address, moment.kind.is_birth())
-            || self.try_apply_slowly(moment)
+        if !is_sure {
+            return 0;
+        }
+        let mut is_applied = |moment: &Moment| {
+            // `set` leaves the table as it was where it returns `false`.
+            moment.ticks < until
+                && PLAIN & 1 << moment.kind as u8 != 0
+                && moment.address != 0
+                && self.addresses.set(moment.address, moment.kind.is_birth())
+        };
+        moments.iter().position(|moment| !is_applied(moment)).unwrap_or(moments.len())
     }
 
-    /// [`LiveSet::try_apply`] for any moment in any state.
-    #[inline(never)]
-    fn try_apply_slowly(&mut self, moment: &Moment) -> bool {
+    /// Applies the moment and returns `true`, unless it [contradicts](LiveSet::contradicts) the
+    /// set.
+    pub fn try_apply(&mut self, moment: &Moment) -> bool {
         let possible = !self.contradicts(moment);
         if possible {
             self.apply(moment);

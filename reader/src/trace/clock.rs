@@ -121,7 +121,7 @@ impl ClockMap {
     }
 
     fn to_unix(&self, monotonic_ns: u64) -> u64 {
-        monotonic_ns.saturating_add(self.offset.0).saturating_sub(self.offset.1)
+        unix_ns(monotonic_ns, self.offset)
     }
 
     /// The ticks' time on `CLOCK_MONOTONIC`, in nanoseconds. Grows with the ticks.
@@ -189,6 +189,24 @@ impl Converter {
         }
         self.map.to_unix(self.here.ns(ticks))
     }
+
+    /// Makes Unix times of these ticks, one after the other.
+    pub fn convert<'a>(&mut self, all: impl Iterator<Item = &'a mut u64>) {
+        // In registers, not in memory.
+        let (mut here, offset) = (self.here, self.map.offset);
+        for ticks in all {
+            if !here.holds(*ticks) {
+                here = self.map.stretch(*ticks);
+            }
+            *ticks = unix_ns(here.ns(*ticks), offset);
+        }
+        self.here = here;
+    }
+}
+
+/// The Unix time of a time on `CLOCK_MONOTONIC`, which is so much later and so much earlier, in nanoseconds.
+fn unix_ns(monotonic_ns: u64, (later, earlier): (u64, u64)) -> u64 {
+    monotonic_ns.saturating_add(later).saturating_sub(earlier)
 }
 
 #[cfg(test)]

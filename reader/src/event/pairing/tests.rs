@@ -50,13 +50,11 @@ proptest! {
         }
         let (mut some, mut found) = (pairing(), Vec::new());
         if plain_first {
-            found.extend(some.next_plain());
+            found.extend(some.plain_run().next());
         }
         while let Some(event) = some.advance().copied() {
             found.push(event);
-            while let Some(event) = some.next_plain() {
-                found.push(event);
-            }
+            found.extend(some.plain_run());
         }
         prop_assert_eq!(found, expected);
     }
