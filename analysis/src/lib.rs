@@ -49,7 +49,8 @@
 //! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
 //! totals timeline slices      figures of all, and over time
 //! pauses                      when recording paused
-//! sizes sites crossings       accounts by size, by place, by thread
+//! thread_accounts sizes maxima  accounts by thread, by size; the most that each has had
+//! sites crossings             accounts by place; who frees whose memory
 //! cell cells lives            the same over time; sizes and lifetimes
 //! lifetimes chains functions  further figures
 //! compare stop                two sets of runs; a pass up to a moment
@@ -75,6 +76,7 @@ mod histogram;
 mod lifetimes;
 mod live;
 mod lives;
+mod maxima;
 mod pages;
 mod pass;
 mod pauses;
@@ -88,6 +90,7 @@ mod slices;
 mod stop;
 mod survivors;
 mod thread;
+mod thread_accounts;
 mod timeline;
 mod totals;
 mod tree;
@@ -107,6 +110,7 @@ pub use histogram::{Powers, Quantiles};
 pub use lifetimes::Lifetimes;
 pub use live::{Block, LiveSet};
 pub use lives::{Lives, SizesOfLives};
+pub use maxima::Maxima;
 pub use pass::{Figures, Wanted};
 pub use pauses::{Pause, Pauses};
 pub use peak::Peak;
@@ -114,11 +118,12 @@ pub use place::{Place, PlaceId, Places};
 pub use replay::Replay;
 pub use series::{Series, Span};
 pub use sites::Sites;
-pub use sizes::Sizes;
+pub use sizes::{ExactSizes, Sizes};
 pub use slices::{Slices, Top};
 pub use stop::{PeakEvent, Stop, When};
 pub use survivors::{Example, Group, Survival, Survivors};
 pub use thread::{Thread, ThreadId, Threads};
+pub use thread_accounts::ThreadAccounts;
 pub use timeline::{Interval, Timeline};
 pub use totals::{Sums, Totals};
 pub use tree::{Costs, Name, Node, Tree};

@@ -167,10 +167,13 @@ impl LiveSet {
     fn find(&self, address: u64) -> usize {
         let mask = self.blocks.len() - 1;
         let mut place = self.home(address);
-        while self.blocks[place].address != address && self.blocks[place].address != 0 {
+        loop {
+            let found = self.blocks[place].address;
+            if found == address || found == 0 {
+                return place;
+            }
             place = (place + 1) & mask;
         }
-        place
     }
 
     /// Drops dead addresses, and makes half of the places used at the most.

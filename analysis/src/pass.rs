@@ -2,6 +2,7 @@
 
 use mallook_reader::{Call, Event, EventKind, MergedEvents, Trace};
 
+use crate::account::Account;
 use crate::cells::Cells;
 use crate::chains::Chains;
 use crate::change::{Analysis, Birth, Cause, Death, Moment};
@@ -10,11 +11,14 @@ use crate::functions::Functions;
 use crate::lifetimes::Lifetimes;
 use crate::live::Block;
 use crate::lives::SizesOfLives;
+use crate::maxima::Maxima;
 use crate::pauses::Pauses;
 use crate::replay::Replay;
 use crate::sites::Sites;
-use crate::sizes::Sizes;
+use crate::sizes::{ExactSizes, Sizes};
 use crate::survivors::Survivors;
+use crate::thread::ThreadId;
+use crate::thread_accounts::ThreadAccounts;
 use crate::timeline::Timeline;
 use crate::totals::Totals;
 
@@ -25,14 +29,19 @@ pub struct Wanted {
     pub threshold: u64,
     /// By size, in powers of two.
     pub sizes: bool,
-    /// By exact size, too.
+    /// Births by exact size.
     pub exact_sizes: bool,
     /// How long blocks live.
     pub lifetimes: bool,
     /// Chains of reallocations.
     pub chains: bool,
-    /// By thread, and by pair of threads.
+    /// By thread.
     pub threads: bool,
+    /// The own maxima of sizes and of threads, where sums of places tell the rest ([`Figures::classes`],
+    /// [`Figures::thread_accounts`]): a third of the cost of both.
+    pub maxima: bool,
+    /// Who frees whose blocks, by pair of threads.
+    pub crossings: bool,
     /// By function, with failures and alignments.
     pub functions: bool,
     /// By place.
@@ -68,12 +77,18 @@ pub struct Figures {
     pub totals: Totals,
     /// By size.
     pub sizes: Option<Sizes>,
+    /// Births by exact size.
+    pub exact_sizes: Option<ExactSizes>,
     /// How long blocks live.
     pub lifetimes: Option<Lifetimes>,
     /// Chains of reallocations.
     pub chains: Option<Chains>,
-    /// By thread, and by pair of threads.
-    pub threads: Option<Crossings>,
+    /// By thread.
+    pub threads: Option<ThreadAccounts>,
+    /// The own maxima of sizes and of threads.
+    pub maxima: Option<Maxima>,
+    /// Who frees whose blocks.
+    pub crossings: Option<Crossings>,
     /// By function, with failures and alignments.
     pub functions: Option<Functions>,
     /// By place.
@@ -124,10 +139,13 @@ impl Figures {
         Figures {
             replay: Replay::new(traces),
             totals: Totals::new(traces, wanted.threshold),
-            sizes: wanted.sizes.then(|| Sizes::new(wanted.exact_sizes)),
+            sizes: wanted.sizes.then(Sizes::default),
+            exact_sizes: wanted.exact_sizes.then(ExactSizes::default),
             lifetimes: wanted.lifetimes.then(Lifetimes::default),
             chains: wanted.chains.then(Chains::default),
-            threads: wanted.threads.then(Crossings::default),
+            threads: wanted.threads.then(ThreadAccounts::default),
+            maxima: wanted.maxima.then(Maxima::default),
+            crossings: wanted.crossings.then(Crossings::default),
             functions: wanted.functions.then(Functions::default),
             sites: wanted.sites.then(Sites::default),
             timeline: wanted.timeline.then(|| Timeline::new(start_ns)),
@@ -138,6 +156,42 @@ impl Figures {
             pauses: Pauses::default(),
             end_ns: 0,
         }
+    }
+
+    /// The powers of two that have allocations: the largest size, and the account of those above the next
+    /// smaller power. If they were not wanted, sums of places, which have no own maxima unless these were
+    /// wanted; none where places are call stacks.
+    pub fn classes(&self) -> Vec<(u64, Account)> {
+        if let Some(sizes) = &self.sizes {
+            return sizes.classes().map(|(up_to, &account)| (up_to, account)).collect();
+        }
+        let (places, peak) = (self.replay.places(), self.totals.peak());
+        let sums = self.sites.as_ref().and_then(|sites| sites.sizes(places, peak));
+        let with_maximum = |(up_to, mut account): (u64, Account)| {
+            account.own_maximum = self.maxima.as_ref().map_or(0, |it| it.of_class(up_to));
+            (up_to, account)
+        };
+        sums.into_iter().flatten().map(with_maximum).collect()
+    }
+
+    /// The threads that have made blocks, with their accounts, which come from where those of
+    /// [`Figures::classes`] do.
+    pub fn thread_accounts(&self) -> Vec<(ThreadId, Account)> {
+        let (places, peak) = (self.replay.places(), self.totals.peak());
+        let sums = match &self.threads {
+            Some(_) => None,
+            None => self.sites.as_ref().and_then(|sites| sites.threads(places, peak)),
+        };
+        let Some(accounts) = self.threads.as_ref().or(sums.as_ref()) else { return Vec::new() };
+        let of = |(thread, _)| {
+            let mut account = accounts.of(thread);
+            if let Some(maxima) = &self.maxima {
+                account.own_maximum = maxima.of_thread(thread);
+            }
+            (thread, account)
+        };
+        let all = self.replay.threads().iter().map(of);
+        all.filter(|(_, account)| account.born.blocks != 0).collect()
     }
 }
 
@@ -173,15 +227,19 @@ impl Analysis for Figures {
             let live = self.totals.of(birth.at.trace).peak.live;
             timeline.birth(time_ns, size, live, is_grown);
         }
+        if let Some(maxima) = &mut self.maxima {
+            maxima.birth(birth);
+        }
+        self.exact_sizes.birth(birth);
         self.chains.birth(birth);
         self.functions.birth(birth);
     }
 
     #[inline(always)]
     fn death(&mut self, death: &Death) {
-        self.totals.death(death);
-        let peak = self.totals.peak();
         let is_temporary = death.is_temporary(self.totals.threshold());
+        self.totals.has_died(death, is_temporary);
+        let peak = self.totals.peak();
         if let Some(sizes) = &mut self.sizes {
             sizes.death(death, is_temporary, peak);
         }
@@ -205,6 +263,10 @@ impl Analysis for Figures {
             let live = self.totals.of(death.at.trace).peak.live;
             timeline.death(death.at.time_ns, live, is_over);
         }
+        if let Some(maxima) = &mut self.maxima {
+            maxima.death(death);
+        }
+        self.crossings.death(death);
         self.lifetimes.death(death);
         self.chains.death(death);
     }
@@ -240,6 +302,9 @@ impl Analysis for Figures {
         }
         if let Some(lives) = &mut self.lives {
             lives.left(block, peak);
+        }
+        if let Some(maxima) = &mut self.maxima {
+            maxima.left(block);
         }
         self.chains.left(at, block);
         self.survivors.left(at, block);

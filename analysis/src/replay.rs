@@ -146,19 +146,21 @@ impl Replay {
         to: &mut impl Analysis,
         mut goes_on: impl FnMut(&Event) -> bool,
     ) {
+        let Some(mut step) = self.step(0) else { return };
         loop {
-            while let Some(event) = events.next_plain() {
-                let ahead = events.address_ahead(AHEAD).zip(self.processes.first());
-                if let Some((address, process)) = ahead {
-                    process.live.fetch(address);
+            if let Some(mut run) = events.plain_run() {
+                while let Some(event) = run.next() {
+                    if let Some(address) = run.address_ahead(AHEAD) {
+                        step.process.live.fetch(address);
+                    }
+                    if !goes_on(&event) {
+                        return;
+                    }
+                    step.inlined(&event, to);
                 }
-                if !goes_on(&event) {
-                    return;
-                }
-                self.inlined(&event, to);
             }
             match events.advance() {
-                Some(event) if goes_on(event) => self.event(event, to),
+                Some(event) if goes_on(event) => step.event(event, to),
                 _ => return,
             }
         }
@@ -178,15 +180,35 @@ impl Replay {
     }
 
     /// Replays an event.
-    #[inline(never)]
     pub fn event(&mut self, event: &Event, to: &mut impl Analysis) {
+        if let Some(mut step) = self.step(event.trace) {
+            step.event(event, to);
+        }
+    }
+
+    fn step(&mut self, trace: u32) -> Option<Step<'_>> {
+        let Replay { processes, threads, places } = self;
+        Some(Step { process: processes.get_mut(trace as usize)?, threads, places })
+    }
+}
+
+/// What an event of a process changes.
+struct Step<'a> {
+    process: &'a mut Process,
+    threads: &'a mut Threads,
+    places: &'a mut Places,
+}
+
+impl Step<'_> {
+    #[inline(never)]
+    fn event(&mut self, event: &Event, to: &mut impl Analysis) {
         self.inlined(event, to);
     }
 
     /// The same, where the event has just been made: what is not looked at is not made.
     #[inline(always)]
     fn inlined(&mut self, event: &Event, to: &mut impl Analysis) {
-        let Some(process) = self.processes.get_mut(event.trace as usize) else { return };
+        let process = &mut *self.process;
         if process.last.0 != event.tid || process.births == 0 {
             process.last = (event.tid, self.threads.number(event.trace, event.tid));
         }
@@ -219,7 +241,7 @@ impl Replay {
         stack: Option<StackId>,
         to: &mut impl Analysis,
     ) {
-        let process = &mut self.processes[at.trace as usize];
+        let process = &mut *self.process;
         match process.live.remove(address) {
             Some(block) => {
                 to.death(&Death {
@@ -247,7 +269,7 @@ impl Replay {
             return to.failure(&at, call);
         }
         let (old, new) = (call.old_address().unwrap_or(0), call.address().unwrap_or(0));
-        let process = &mut self.processes[at.trace as usize];
+        let process = &mut *self.process;
         let start_ns = call.start_ns().unwrap_or(at.time_ns);
         let displaced = match process.displaced.get(&old) {
             Some(&(replaced_ns, block)) if replaced_ns >= start_ns => Some(block),
@@ -292,7 +314,7 @@ impl Replay {
         from: Option<(Origin, (u32, u64))>,
         to: &mut impl Analysis,
     ) {
-        let process = &mut self.processes[at.trace as usize];
+        let process = &mut *self.process;
         let of_thread = self.threads.get_mut(at.thread);
         let size = call.size().unwrap_or(0);
         let (chain, first_size) = from.map_or((0, size), |(_, chain)| chain);

@@ -8,6 +8,8 @@ use crate::histogram::{class, limit};
 use crate::live::Block;
 use crate::peak::Peak;
 use crate::place::{Place, PlaceId, Places};
+use crate::thread::ThreadId;
+use crate::thread_accounts::ThreadAccounts;
 
 /// Accounts of places.
 #[derive(Clone, Debug, Default)]
@@ -43,20 +45,39 @@ impl Sites {
         self.account(block.place).left(block.size, peak);
     }
 
+    /// The accounts of all places by the thread and the size that each of them has; `None` if there are call
+    /// stacks.
+    fn by_size(&self, places: &Places) -> Option<Vec<(ThreadId, u64, Account)>> {
+        let sized = |(number, place): (PlaceId, Place)| {
+            let account = self.of(number);
+            match place {
+                Place::Size(thread, size) | Place::Sizes(thread, size) => {
+                    Some(Some((thread, size, account)))
+                }
+                Place::Stack(..) | Place::Others => (account.born.blocks == 0).then_some(None),
+            }
+        };
+        let all: Option<Vec<_>> = places.iter().map(sized).collect();
+        Some(all?.into_iter().flatten().collect())
+    }
+
     /// Accounts of sizes by powers of two, where every place has a size: the largest size of each class, and
     /// the account. `None` if there are call stacks.
     pub fn sizes(&self, places: &Places, peak: &Peak) -> Option<Vec<(u64, Account)>> {
         let mut classes = BTreeMap::<u64, Account>::new();
-        for (number, place) in places.iter() {
-            let account = self.of(number);
-            let size = match place {
-                Place::Size(_, size) | Place::Sizes(_, size) => size,
-                Place::Stack(..) | Place::Others if account.born.blocks == 0 => continue,
-                Place::Stack(..) | Place::Others => return None,
-            };
+        for (_, size, account) in self.by_size(places)? {
             classes.entry(limit(class(size))).or_default().add(&account, peak);
         }
         Some(classes.into_iter().collect())
+    }
+
+    /// Accounts of threads, where every place has one. `None` if there are call stacks.
+    pub fn threads(&self, places: &Places, peak: &Peak) -> Option<ThreadAccounts> {
+        let mut accounts = ThreadAccounts::default();
+        for (thread, _, account) in self.by_size(places)? {
+            accounts.add(thread, &account, peak);
+        }
+        Some(accounts)
     }
 
     /// What a place has cost.

@@ -4,21 +4,20 @@ use rustc_hash::FxHashMap;
 
 use crate::account::Account;
 use crate::amount::Amount;
-use crate::change::{Birth, Death};
+use crate::change::{Analysis, Birth, Death};
 use crate::histogram::{CLASSES, class, limit};
 use crate::live::Block;
 use crate::peak::Peak;
 
-/// Accounts of sizes by powers of two, and numbers of births by exact size.
+/// Accounts of sizes by powers of two.
 #[derive(Clone, Debug)]
 pub struct Sizes {
     classes: Vec<Account>,
-    exact: Option<Exact>,
 }
 
-/// Births by exact size.
+/// Numbers of births by exact size.
 #[derive(Clone, Debug)]
-struct Exact {
+pub struct ExactSizes {
     small: Vec<u64>,
     large: FxHashMap<u64, u64>,
     /// Births, and their bytes, of sizes beyond the bound.
@@ -26,29 +25,32 @@ struct Exact {
 }
 
 /// Sizes below this one are counted without a hash.
-const SMALL: u64 = 4096;
+const SMALL: u64 = 1 << 16;
 /// Larger sizes that are told apart.
 const MOST: usize = 1 << 18;
 
-impl Sizes {
-    /// No allocations. `exact`: count them by exact size, too.
-    pub fn new(exact: bool) -> Sizes {
-        let exact = exact.then(|| Exact {
+impl Default for Sizes {
+    fn default() -> Sizes {
+        Sizes { classes: vec![Account::default(); CLASSES] }
+    }
+}
+
+impl Default for ExactSizes {
+    fn default() -> ExactSizes {
+        ExactSizes {
             small: vec![0; SMALL as usize],
             large: FxHashMap::default(),
             others: Amount::default(),
-        });
-        Sizes { classes: vec![Account::default(); CLASSES], exact }
+        }
     }
+}
 
+impl Sizes {
     /// A block is born.
     #[inline]
     pub fn birth(&mut self, birth: &Birth, peak: &Peak) {
         let size = birth.block.size;
         self.classes[class(size)].birth(size, peak);
-        if let Some(exact) = &mut self.exact {
-            exact.add(size);
-        }
     }
 
     /// A block dies.
@@ -71,27 +73,25 @@ impl Sizes {
             .filter(|(_, account)| account.born.blocks != 0)
             .map(|(class, account)| (limit(class), account))
     }
+}
 
+impl ExactSizes {
     /// The sizes that are allocated most often, and how often, the first one most; at most `most`.
     pub fn top(&self, most: usize) -> Vec<(u64, u64)> {
-        let Some(exact) = &self.exact else { return Vec::new() };
-        let small = (0..).zip(&exact.small).map(|(size, &count)| (size, count));
-        let large = exact.large.iter().map(|(&size, &count)| (size, count));
+        let small = (0..).zip(&self.small).map(|(size, &count)| (size, count));
+        let large = self.large.iter().map(|(&size, &count)| (size, count));
         let mut all: Vec<_> = small.filter(|(_, count)| *count != 0).chain(large).collect();
         all.sort_unstable_by_key(|&(size, count)| (std::cmp::Reverse(count), size));
         all.truncate(most);
         all
     }
 
-    /// Number of different sizes; `None` if there are too many to count, or sizes were not counted.
+    /// Number of different sizes; `None` if there are too many to count.
     pub fn different(&self) -> Option<u64> {
-        let exact = self.exact.as_ref().filter(|exact| exact.others.blocks == 0)?;
-        let small = exact.small.iter().filter(|&&count| count != 0).count();
-        Some((small + exact.large.len()) as u64)
+        let small = self.small.iter().filter(|&&count| count != 0).count();
+        (self.others.blocks == 0).then_some((small + self.large.len()) as u64)
     }
-}
 
-impl Exact {
     #[inline]
     fn add(&mut self, size: u64) {
         match self.small.get_mut(size as usize) {
@@ -109,5 +109,12 @@ impl Exact {
         } else {
             self.others.add(size);
         }
+    }
+}
+
+impl Analysis for ExactSizes {
+    #[inline]
+    fn birth(&mut self, birth: &Birth) {
+        self.add(birth.block.size);
     }
 }

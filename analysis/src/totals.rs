@@ -92,6 +92,24 @@ impl Totals {
             change(process);
         }
     }
+
+    /// A block dies, of which it is known whether it is temporary.
+    #[inline]
+    pub(crate) fn has_died(&mut self, death: &Death, is_temporary: bool) {
+        self.each(death.at.trace, |sums| {
+            sums.peak.death(death.block.size);
+            match death.cause {
+                Cause::Freed(_) => sums.freed += 1,
+                Cause::Grown => sums.grown += 1,
+                Cause::Replaced => {
+                    sums.replaced += 1;
+                    return;
+                }
+            }
+            sums.temporary += u64::from(is_temporary);
+            sums.crossed += u64::from(death.is_crossed());
+        });
+    }
 }
 
 impl Analysis for Totals {
@@ -109,20 +127,7 @@ impl Analysis for Totals {
 
     #[inline]
     fn death(&mut self, death: &Death) {
-        let is_temporary = death.is_temporary(self.threshold);
-        self.each(death.at.trace, |sums| {
-            sums.peak.death(death.block.size);
-            match death.cause {
-                Cause::Freed(_) => sums.freed += 1,
-                Cause::Grown => sums.grown += 1,
-                Cause::Replaced => {
-                    sums.replaced += 1;
-                    return;
-                }
-            }
-            sums.temporary += u64::from(is_temporary);
-            sums.crossed += u64::from(death.is_crossed());
-        });
+        self.has_died(death, death.is_temporary(self.threshold));
     }
 
     #[inline]

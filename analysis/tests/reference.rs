@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mallook_analysis::{Figures, Place, Replay, Wanted};
+use mallook_analysis::{Account, Figures, Place, Replay, Wanted};
 use mallook_reader::{Call, Event, EventKind, Kind};
 use proptest::prelude::*;
 
@@ -213,12 +213,16 @@ proptest! {
             lifetimes: true,
             chains: true,
             threads: true,
+            crossings: true,
             functions: true,
             sites: true,
             timeline: true,
             ..Wanted::default()
         };
         let (mut figures, mut replay) = (Figures::new(&[1000; 3], wanted), Replay::new(3));
+        // The same without accounts of sizes and threads: sums of places have to tell them.
+        let fewer = Wanted { sizes: false, threads: false, maxima: true, ..wanted };
+        let (mut sums, mut again) = (Figures::new(&[1000; 3], fewer), Replay::new(3));
         let (mut model, mut now, mut ended) = (Model::default(), 1000, [false; 3]);
         for (process, tid, step, passed) in &steps {
             let by = (*process, *tid);
@@ -229,15 +233,20 @@ proptest! {
             now += 1 + passed;
             model.step(by, step, now, threshold);
             match event(by, step, now) {
-                Some(event) => replay.event(&event, &mut figures),
+                Some(event) => {
+                    replay.event(&event, &mut figures);
+                    again.event(&event, &mut sums);
+                }
                 None => {
                     ended[*process as usize] = true;
                     replay.end(*process, &mut figures);
+                    again.end(*process, &mut sums);
                 }
             }
         }
         for process in 0..3 {
             replay.end(process, &mut figures);
+            again.end(process, &mut sums);
             model.end(process);
         }
         let all = figures.totals.all();
@@ -252,7 +261,7 @@ proptest! {
         prop_assert_eq!(processes, model.bytes);
 
         // Parts: their shares add up to the whole.
-        let peak = figures.totals.peak();
+        let peak = &figures.totals.peak().clone();
         for (up_to, account) in figures.sizes.as_ref().unwrap().classes() {
             let class = |size: u64| if size == 0 { 0 } else { size.next_power_of_two() };
             let of = |block: &Block| class(block.size) == up_to;
@@ -270,7 +279,20 @@ proptest! {
             let of = |block: &Block| block.thread == name(number);
             prop_assert_eq!((at_peak.bytes, at_peak.blocks), sum(&model.peak_live, of));
         }
-        let pairs: BTreeMap<_, _> = threads.pairs().into_iter()
+        sums.replay = again;
+        let costs = |account: Account| {
+            let (born, at_peak, at_end) = (account.born, account.at_peak(peak), account.at_end);
+            let Account { own_maximum, deaths, age_ns, temporary, .. } = account;
+            (born, at_peak, at_end, own_maximum, deaths, age_ns, temporary)
+        };
+        figures.replay = replay.clone();
+        let of = |figures: &Figures| {
+            let classes = figures.classes().into_iter().map(|(up_to, it)| (up_to, costs(it)));
+            let threads = figures.thread_accounts().into_iter().map(|(thread, it)| (thread, costs(it)));
+            (classes.collect::<Vec<_>>(), threads.collect::<Vec<_>>())
+        };
+        prop_assert_eq!(of(&sums), of(&figures));
+        let pairs: BTreeMap<_, _> = figures.crossings.as_ref().unwrap().pairs().into_iter()
             .map(|((from, to), amount)| ((name(from), name(to)), (amount.blocks, amount.bytes))).collect();
         prop_assert_eq!(pairs, model.pairs);
         let sites = figures.sites.as_ref().unwrap();

@@ -15,6 +15,8 @@ pub const WANTED: Wanted = Wanted {
     threshold: 0,
     sizes: true,
     exact_sizes: false,
+    maxima: false,
+    crossings: false,
     lifetimes: true,
     chains: true,
     threads: false,

@@ -1,6 +1,6 @@
 //! All figures as data: what `--json` prints, beside the fields of the summary.
 
-use mallook_analysis::{Amount, Figures, ThreadId};
+use mallook_analysis::{Account, Amount, Figures, ThreadId};
 use mallook_reader::Summary;
 use serde::Serialize;
 
@@ -186,11 +186,11 @@ impl Stats {
         let chains = figures.chains.clone().unwrap_or_default();
         Stats {
             functions: functions.map_or(Vec::new(), |it| it.called().map(function).collect()),
-            exact_sizes: figures.sizes.as_ref().map_or(Vec::new(), |sizes| {
+            exact_sizes: figures.exact_sizes.as_ref().map_or(Vec::new(), |sizes| {
                 let row = |(size, allocations)| SizeCount { size, allocations };
                 sizes.top(MOST_SIZES).into_iter().map(row).collect()
             }),
-            different_sizes: figures.sizes.as_ref().and_then(|sizes| sizes.different()),
+            different_sizes: figures.exact_sizes.as_ref().and_then(|it| it.different()),
             lifetimes_by_time: lifetimes.map_or(Vec::new(), |it| {
                 it.time.decades().map(|(below_ns, deaths)| Below { below_ns, deaths }).collect()
             }),
@@ -233,24 +233,22 @@ fn alignment((alignment, amount): (u64, Amount)) -> Alignment {
 
 fn threads(gathered: &Gathered) -> Vec<ThreadRow> {
     let figures = &gathered.figures;
-    let Some(accounts) = &figures.threads else { return Vec::new() };
-    let row = |(number, _): (ThreadId, _)| {
+    let row = |(number, account): (ThreadId, Account)| {
         let (pid, tid, name) = names(gathered, number);
-        ThreadRow { pid, tid, name, cost: Cost::of(&accounts.of(number), figures) }
+        ThreadRow { pid, tid, name, cost: Cost::of(&account, figures) }
     };
-    let mut rows: Vec<_> = figures.replay.threads().iter().map(row).collect();
-    rows.retain(|row| row.cost.allocations != 0);
+    let mut rows: Vec<_> = figures.thread_accounts().into_iter().map(row).collect();
     rows.sort_by_key(|row| std::cmp::Reverse(row.cost.allocations));
     rows
 }
 
 fn crossings(gathered: &Gathered) -> Vec<Crossing> {
-    let Some(threads) = &gathered.figures.threads else { return Vec::new() };
+    let Some(crossings) = &gathered.figures.crossings else { return Vec::new() };
     let row = |((from, to), amount): ((ThreadId, ThreadId), Amount)| {
         let ((_, from_tid, from), (_, to_tid, to)) = (names(gathered, from), names(gathered, to));
         Crossing { from_tid, from, to_tid, to, blocks: amount.blocks, bytes: amount.bytes }
     };
-    threads.pairs().into_iter().take(MOST_PAIRS).map(row).collect()
+    crossings.pairs().into_iter().take(MOST_PAIRS).map(row).collect()
 }
 
 fn rates(figures: &Figures, report: &Report) -> Rates {

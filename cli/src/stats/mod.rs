@@ -19,7 +19,7 @@ use clap::Args;
 use mallook_analysis::Wanted;
 use mallook_reader::{Trace, escape_json};
 
-use crate::gather::Gathered;
+use crate::gather::{self, Gathered};
 use crate::messages::Messages;
 use crate::output::Output;
 use crate::paint::Paint;
@@ -98,13 +98,17 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
 }
 
 fn text_of(traces: &[Trace], options: &Options, messages: Messages) -> Result<String> {
+    // Without call stacks, places tell the sizes and the threads.
+    let has_stacks = gather::has_stacks(traces);
     let wanted = Wanted {
         threshold: options.threshold,
-        sizes: true,
+        sizes: has_stacks,
         exact_sizes: true,
         lifetimes: true,
         chains: true,
-        threads: true,
+        threads: has_stacks,
+        maxima: !has_stacks,
+        crossings: true,
         functions: true,
         sites: true,
         timeline: true,

@@ -247,15 +247,10 @@ impl Report {
     }
 }
 
-/// Allocations by size, from their own accounts or, where those were not asked for, from places.
+/// Allocations by size.
 fn sizes(figures: &Figures) -> Vec<Size> {
-    let row = |(up_to, account): (u64, &Account)| Size { up_to, cost: Cost::of(account, figures) };
-    if let Some(sizes) = &figures.sizes {
-        return sizes.classes().map(row).collect();
-    }
-    let (places, peak) = (figures.replay.places(), figures.totals.peak());
-    let classes = figures.sites.as_ref().and_then(|sites| sites.sizes(places, peak));
-    classes.iter().flatten().map(|(up_to, account)| row((*up_to, account))).collect()
+    let row = |(up_to, account): (u64, Account)| Size { up_to, cost: Cost::of(&account, figures) };
+    figures.classes().into_iter().map(row).collect()
 }
 
 fn timeline(figures: &Figures) -> Timeline {

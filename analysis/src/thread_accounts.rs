@@ -1,0 +1,52 @@
+//! What each thread has cost.
+
+use crate::account::Account;
+use crate::change::{Birth, Death};
+use crate::live::Block;
+use crate::peak::Peak;
+use crate::thread::ThreadId;
+
+/// Accounts of the threads that have made blocks.
+#[derive(Clone, Debug, Default)]
+pub struct ThreadAccounts {
+    accounts: Vec<Account>,
+}
+
+impl ThreadAccounts {
+    #[inline]
+    fn account(&mut self, thread: ThreadId) -> &mut Account {
+        let number = thread.number();
+        if number >= self.accounts.len() {
+            self.accounts.resize(number + 1, Account::default());
+        }
+        &mut self.accounts[number]
+    }
+
+    /// A block is born.
+    #[inline]
+    pub fn birth(&mut self, birth: &Birth, peak: &Peak) {
+        self.account(birth.at.thread).birth(birth.block.size, peak);
+    }
+
+    /// A block dies.
+    #[inline]
+    pub fn death(&mut self, death: &Death, is_temporary: bool, peak: &Peak) {
+        self.account(death.block.thread).death(death, is_temporary, peak);
+    }
+
+    /// A block is alive when its process ends.
+    #[inline]
+    pub fn left(&mut self, block: &Block, peak: &Peak) {
+        self.account(block.thread).left(block.size, peak);
+    }
+
+    /// Takes the account of some blocks of a thread into that of all of them; the pass is over.
+    pub(crate) fn add(&mut self, thread: ThreadId, part: &Account, peak: &Peak) {
+        self.account(thread).add(part, peak);
+    }
+
+    /// What the blocks of a thread have cost.
+    pub fn of(&self, thread: ThreadId) -> Account {
+        self.accounts.get(thread.number()).copied().unwrap_or_default()
+    }
+}
