@@ -146,6 +146,8 @@ fn a_confined_process_is_paused_from_outside() {
         let child = host.command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         wait_for(|| !traces(&sandbox).is_empty());
         let path = traces(&sandbox)[0].clone();
+        // It marks when it has made what comes before the first pause.
+        wait_for(|| Trace::open(&path).is_ok_and(|it| it.marks().len() == 94));
         let switch = Switch::of(&path);
         for round in 0..3u32 {
             for (pause, step) in [(true, 1), (false, 3)] {
