@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::artifacts::{artifacts, tests};
-use crate::sandbox::{Sandbox, have, setup, skip};
+use crate::sandbox::{Sandbox, copy_program, have, setup, skip};
 use crate::trace::Trace;
 
 /// A process that has made three batches and waits for its input, which ends it; and its trace.
@@ -73,7 +73,7 @@ fn a_process_of_another_user() {
     };
     open(directory.path(), 0o755);
     let dump = directory.path().join("mallook-dump");
-    fs::copy(&artifacts().dump, &dump).unwrap();
+    copy_program(&artifacts().dump, &dump);
     let (mut host, trace) = waiting(&sandbox, "trace");
     // The same file, where the other user finds it.
     let path = directory.path().join("t.1.1.0");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::artifacts::artifacts;
 use crate::building::{lives, preload};
-use crate::sandbox::{Run, Sandbox, outcome, setup, skip};
+use crate::sandbox::{Run, Sandbox, outcome, setup, skip, write_program};
 
 /// Runs a case of `loading.c` with a library.
 fn load(sandbox: &Sandbox, case: &str, library: &Path) -> Run {
@@ -149,8 +149,7 @@ fn a1_the_list_of_loaded_libraries() {
     let mut bytes = fs::read(&interposed).unwrap();
     forget_debug(&mut bytes);
     let silent = sandbox.path().join("silent");
-    fs::copy(&interposed, &silent).unwrap();
-    fs::write(&silent, bytes).unwrap();
+    write_program(&silent, &bytes);
     for (number, program) in [interposed, silent].iter().enumerate() {
         let loader = Path::new("/lib64/ld-linux-x86-64.so.2");
         for host in [sandbox.command(program), sandbox.command(loader).arg(program)] {

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::artifacts::{artifacts, tests};
-use crate::sandbox::{Sandbox, have, setup, skip};
+use crate::sandbox::{Sandbox, copy_program, have, setup, skip};
 
 fn golden() -> Vec<u8> {
     fs::read(tests().join("golden/v1.trace")).unwrap()
@@ -111,7 +111,7 @@ fn a_directory_that_takes_no_files() {
     let directory = tempfile::tempdir().unwrap();
     let place = |name: &str| directory.path().join(name);
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(&artifacts().mallook, place("mallook")).unwrap();
+    copy_program(&artifacts().mallook, &place("mallook"));
     fs::write(place("a"), golden()).unwrap();
     fs::write(place("out"), "good results, longer than what comes".repeat(1000)).unwrap();
     fs::set_permissions(place("out"), fs::Permissions::from_mode(0o666)).unwrap();

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Output;
 
 use crate::artifacts::artifacts;
-use crate::sandbox::{Sandbox, have, setup, skip};
+use crate::sandbox::{Sandbox, have, setup, skip, write_program};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
@@ -104,8 +104,7 @@ fn a_missing_interpreter_is_named() {
     for (line, interpreter) in
         [("#!/no/such/sh -e\n", "/no/such/sh"), ("#!/bin/sh\r\n", "/bin/sh\\r")]
     {
-        let path = sandbox.file("script", line);
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&sandbox.path().join("script"), line.as_bytes());
         let ran = run(&sandbox, &[], &["./script"]);
         assert_eq!(ran.status.code(), Some(126), "{ran:?}");
         let line =

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use crate::artifacts::artifacts;
 use crate::building::{lives, preload};
 use crate::exec::EXEC_MARKER;
-use crate::sandbox::{Host, Run, Sandbox, number, said, setup, skip};
+use crate::sandbox::{Host, Run, Sandbox, copy_program, number, said, setup, skip};
 use crate::trace::{Row, Trace, dump, rows};
 
 fn processes<'a>(sandbox: &'a Sandbox, case: &str, number: usize) -> Host<'a> {
@@ -100,17 +100,9 @@ fn b3_fork_while_others_are_in_the_slow_path() {
 #[test]
 fn b1_the_same_pid_again_and_again() {
     let sandbox = setup("b1_pid");
-    let mut unshare = vec!["--pid", "--fork", "--mount-proc"];
-    if !is_root() {
-        unshare.splice(0..0, ["--user", "--map-root-user"]);
-    }
-    let host = || sandbox.command("unshare").args(&unshare);
-    if !host().arg("true").run_alone().status.success() {
-        skip("b1_the_same_pid_again_and_again", "the right to make a PID namespace");
+    let Some(host) = in_a_pid_namespace("b1_the_same_pid_again_and_again", &sandbox) else {
         return;
-    }
-    let library = format!("LD_PRELOAD={}", preload(&[], &[]).to_str().unwrap());
-    let host = host().args(["env", &library, "MALLOOK_PREFIX=trace"]);
+    };
     let output = host.arg(artifacts().program("processes")).args(["reuse", "20"]).run_alone();
     assert_eq!((output.status.code(), &*output.stderr), (Some(0), &b""[..]), "{output:?}");
     let run = Run::of(output, &sandbox, "trace").sound();
@@ -123,6 +115,21 @@ fn b1_the_same_pid_again_and_again() {
     assert_eq!(sizes, (0..20).map(|turn| 1_001 + 2 * turn).collect::<Vec<_>>());
     assert_eq!(children.len(), 20);
     check_parent(&run);
+}
+
+/// What runs a program under the library in a PID namespace of its own, which has numbers of its own.
+pub fn in_a_pid_namespace<'a>(test: &str, sandbox: &'a Sandbox) -> Option<Host<'a>> {
+    let mut unshare = vec!["--pid", "--fork", "--mount-proc"];
+    if !is_root() {
+        unshare.splice(0..0, ["--user", "--map-root-user"]);
+    }
+    let host = || sandbox.command("unshare").args(&unshare);
+    if !host().arg("true").run_alone().status.success() {
+        skip(test, "the right to make a PID namespace");
+        return None;
+    }
+    let library = format!("LD_PRELOAD={}", preload(&[], &[]).to_str().unwrap());
+    Some(host().args(["env", &library, "MALLOOK_PREFIX=trace"]))
 }
 
 pub fn is_root() -> bool {
@@ -348,7 +355,7 @@ fn b13_a_setuid_program_writes_nothing() {
     let linked = ["-Wl,--no-as-needed", library.to_str().unwrap()];
     let built = sandbox.build("places.c", "program", &linked);
     let program = directory.path().join("program");
-    fs::copy(built, &program).unwrap();
+    copy_program(&built, &program);
 
     let run = |mode: u32, owner: u32| {
         chown(&program, Some(owner), None).unwrap();

@@ -75,6 +75,22 @@ pub fn skip(test: &str, missing: &str) -> bool {
     false
 }
 
+/// Writes a program that is to be run. A child does: what we have open for writing, the children that other tests
+/// start at that moment have open as well, until they run their own programs, and nobody can run it before.
+pub fn write_program(path: &Path, content: &[u8]) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "cat >\"$0\" && chmod 755 \"$0\""]).arg(path).stdin(Stdio::piped());
+    let mut child = shell.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(content).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", path.display());
+}
+
+/// Copies a program that is to be run, as [`write_program`] does.
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("--preserve=mode").args([from, to]).status().unwrap();
+    assert!(status.success(), "{}", to.display());
+}
+
 /// Waits for what will be there: in vain for no longer than two minutes.
 pub fn wait_for<T>(what: &str, mut find: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();

@@ -85,9 +85,10 @@ fn figures_are_those_of_stats_and_summary() {
                     assert_eq!(top[here], other[there], "{command}, {here}");
                     assert_eq!(of_file[here], other[there], "{command}, {here} of the file");
                 }
-                // The rate of the clock is known better from the end.
+                // The rate of the clock is known better from the end, and a thread may have been put aside between
+                // two readings.
                 let time = |value: &Value| value["peak_time_ns"].as_u64().unwrap();
-                assert!(time(&top).abs_diff(time(&other)) < 1_000, "{top}");
+                assert!(time(&top).abs_diff(time(&other)) < 1_000_000, "{top}");
                 let places = |value: &Value| value["places"].as_array().unwrap().len();
                 assert_eq!(places(&top), places(&other), "{command}");
             }

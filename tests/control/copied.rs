@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use mallook_reader::{EventKind, Events, Kind, Trace};
 
 use super::outside::{Family, Switch};
-use super::{check, said, traces, wait_for};
+use super::{check, said, wait_for};
 use crate::sandbox::{Sandbox, number, setup};
 
 /// A process that is killed in the end.
@@ -71,7 +71,7 @@ fn a_copy_has_the_pauses_of_its_moment() {
     for settings in [&[][..], &[("MALLOOK_MODE", "ring"), ("MALLOOK_SIZE", "1M")]] {
         let sandbox = setup("copied_pauses");
         let family = Family::start(&sandbox, settings);
-        let main = traces(&sandbox)[0].clone();
+        let main = family.trace(&sandbox);
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             let _over = Over(&done);

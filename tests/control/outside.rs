@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -33,6 +33,12 @@ impl Family {
 
     pub fn pid(&self) -> String {
         self.0.id().to_string()
+    }
+
+    /// The trace of the process that was started: those of its children may stand before it.
+    pub fn trace(&self, sandbox: &Sandbox) -> PathBuf {
+        let is_own = |path: &PathBuf| Trace::open(path).is_ok_and(|it| it.pid() == self.0.id());
+        crate::sandbox::wait_for("a trace", || traces(sandbox).into_iter().find(is_own))
     }
 
     pub fn signal(&self, signal: i32) {
@@ -96,7 +102,7 @@ impl Drop for Switch {
 fn a_family_is_paused_and_goes_on() {
     let sandbox = setup("family");
     let family = Family::start(&sandbox, &[]);
-    let main = traces(&sandbox)[0].clone();
+    let main = family.trace(&sandbox);
     let is_paused = |path: &Path| Trace::open(path).unwrap().paused_since().is_some();
     let said_so = said(&sandbox, &["ctl", "pause", &family.pid()]);
     assert!(said_so.starts_with("paused: "), "{said_so}");
@@ -104,8 +110,10 @@ fn a_family_is_paused_and_goes_on() {
     // A child that is forked now starts paused.
     let known = traces(&sandbox);
     wait_for(|| traces(&sandbox).len() > known.len() + 1);
-    let children: Vec<_> =
-        traces(&sandbox).into_iter().filter(|path| !known.contains(path)).take(1).collect();
+    // One that was forked before may have come after the look.
+    let start = |path: &PathBuf| Trace::open(path).unwrap().header().realtime_ns;
+    let newer = traces(&sandbox).into_iter().filter(|path| !known.contains(path));
+    let last_child = newer.max_by_key(start).unwrap();
     let status = said(&sandbox, &["ctl", "status", "--json", &family.pid()]);
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     let of_main = status.as_array().unwrap().iter().find(|it| it["pid"] == family.0.id()).unwrap();
@@ -126,7 +134,7 @@ fn a_family_is_paused_and_goes_on() {
         check(&path);
     }
     assert_eq!(check(&main), 1);
-    let child = Trace::open(&children[0]).unwrap();
+    let child = Trace::open(&last_child).unwrap();
     let kinds: Vec<_> = Events::of(&child).map(|event| event.kind).take(2).collect();
     assert!(matches!(kinds[0], EventKind::Marker(Kind::Restart, _)), "{kinds:?}");
     assert_eq!(kinds[1], EventKind::Marker(Kind::Paused, 0));
@@ -142,7 +150,7 @@ fn a_soak_of_pauses() {
     {
         let sandbox = setup("pauses");
         let family = Family::start(&sandbox, settings);
-        let main = traces(&sandbox)[0].clone();
+        let main = family.trace(&sandbox);
         let switch = Switch::of(&main);
         let (start, mut toggles) = (Instant::now(), 0u64);
         while toggles < 800 || start.elapsed() < Duration::from_secs(seconds) {
@@ -174,7 +182,7 @@ fn a_pause_that_is_over_does_not_begin() {
     const PAUSES: u64 = 1000;
     let sandbox = setup("over");
     let family = Family::start(&sandbox, &[]);
-    let main = traces(&sandbox)[0].clone();
+    let main = family.trace(&sandbox);
     let switch = Switch::of(&main);
     for toggle in 0..2 * PAUSES {
         let pause = toggle % 2 == 0;
@@ -261,7 +269,7 @@ fn what_cannot_be_controlled_is_said() {
 fn a_cut_behind_a_pause_knows_of_it() {
     let sandbox = setup("cut_paused");
     let family = Family::start(&sandbox, &[]);
-    let main = traces(&sandbox)[0].clone();
+    let main = family.trace(&sandbox);
     let switch = Switch::of(&main);
     for pause in [true, false, true, false] {
         switch.set(pause);

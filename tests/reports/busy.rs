@@ -1,9 +1,7 @@
 //! `mallook serve` under strangers who mean harm, and of processes that do not rest.
 
 use std::collections::BTreeMap;
-use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStdin, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,7 +12,7 @@ use super::browser::PATIENCE;
 use super::serve::Served;
 use super::summary;
 use crate::artifacts::artifacts;
-use crate::sandbox::{Host, have, setup};
+use crate::sandbox::{Host, have, setup, write_program};
 use crate::trace::{Row, Trace};
 
 /// Strangers who send what they like, and as slowly as they like, hold up nobody.
@@ -121,7 +119,11 @@ fn a_process_that_never_rests_is_shown() {
         assert_eq!(served.get(&format!("/{}/", served.token)).0, 200);
         let state = data(&served, "")["served"]["state"].as_u64().unwrap();
         assert!(state > last);
-        let newer = data(&served, &format!("refresh={state}"));
+        // It may not have come to anything yet.
+        let newer = crate::sandbox::wait_for("newer events", || {
+            let newer = data(&served, &format!("refresh={state}"));
+            newer.get("unchanged").is_none().then_some(newer)
+        });
         last = newer["served"]["state"].as_u64().unwrap();
         assert!(last > state, "{newer}");
     }
@@ -188,16 +190,14 @@ fn what_comes_meanwhile_is_shown() {
     let strip = strip.arg(artifacts().program("asked")).arg(&program).run_alone();
     assert!(strip.status.success(), "{strip:?}");
     std::fs::create_dir(&bin).unwrap();
-    let fetch = sandbox.file(
-        "bin/debuginfod-find",
-        "#!/bin/sh\n: >\"$HOME/fetched\"\nwhile ! [ -e \"$HOME/go\" ]; do sleep 0.01; done\nexit 1\n",
-    );
-    std::fs::set_permissions(&fetch, Permissions::from_mode(0o755)).unwrap();
+    let fetch = "#!/bin/sh\n: >\"$HOME/fetched\"\nwhile ! [ -e \"$HOME/go\" ]; do sleep 0.01; done\nexit 1\n";
+    write_program(&bin.join("debuginfod-find"), fetch.as_bytes());
     let host = sandbox.command(&program).env("MALLOOK_STACK", "full").preloaded();
     let mut asked = Running::start(host);
     let mut output = BufReader::new(asked.0.stdout.take().unwrap());
     let mut allocate = |asked: &mut Running, count: u32| {
-        writeln!(asked.input(), "{count}").unwrap();
+        // In one piece: each is answered.
+        asked.input().write_all(format!("{count}\n").as_bytes()).unwrap();
         output.read_line(&mut String::new()).unwrap();
     };
     allocate(&mut asked, 10);

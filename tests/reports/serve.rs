@@ -287,7 +287,8 @@ fn a_running_process_is_followed() {
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut allocate = |count: u32| {
-        writeln!(input, "{count}").unwrap();
+        // In one piece: each is answered.
+        input.write_all(format!("{count}\n").as_bytes()).unwrap();
         output.read_line(&mut String::new()).unwrap();
     };
     allocate(10);

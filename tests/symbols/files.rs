@@ -1,7 +1,6 @@
 //! Files that hold names: the right ones are found, the wrong ones give none and say why.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +11,7 @@ use mallook_reader::symbol::{
 use super::{
     build_id, called, compile, have_compilers, module, names, range, run, start, strip_into,
 };
-use crate::sandbox::{Sandbox, setup};
+use crate::sandbox::{Sandbox, setup, write_program};
 
 const OPTIONS: &[&str] = &["-O2", "-g"];
 
@@ -238,8 +237,8 @@ fn fetched_by_build_id() {
         log.display(),
         cached.display()
     );
-    let program = sandbox.file("debuginfod-find", script);
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = sandbox.path().join("debuginfod-find");
+    write_program(&program, script.as_bytes());
     // Not asked for: not run.
     let options = SymbolOptions::default();
     assert_eq!(hidden(&options, &whole, address).1, Vec::<String>::new());
