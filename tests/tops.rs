@@ -68,6 +68,7 @@ fn figures_are_those_of_stats_and_summary() {
             done += times as u64;
             let top = json(&["top", "--once", "--json", &heaps.pid()]);
             let of_file = json(&["top", "--once", "--json", &heaps.file]);
+            let mut peaks = Vec::new();
             for command in ["stats", "summary"] {
                 let other = json(&[command, "--json", &heaps.file]);
                 for (here, there) in [
@@ -89,9 +90,11 @@ fn figures_are_those_of_stats_and_summary() {
                 // two readings.
                 let time = |value: &Value| value["peak_time_ns"].as_u64().unwrap();
                 assert!(time(&top).abs_diff(time(&other)) < 1_000_000, "{top}");
+                peaks.push(time(&other));
                 let places = |value: &Value| value["places"].as_array().unwrap().len();
                 assert_eq!(places(&top), places(&other), "{command}");
             }
+            assert!(peaks[0].abs_diff(peaks[1]) < 1_000, "{peaks:?}");
             assert_eq!((&top["caught_up"], &top["running"]), (&true.into(), &1.into()));
             assert_eq!(top["has_stacks"], stacks == "full");
             let row = top["places"].as_array().unwrap().iter().find(|row| match stacks {

@@ -26,11 +26,11 @@ impl Amount {
         self.blocks = self.blocks.wrapping_sub(1);
     }
 
-    /// Both together.
+    /// Both together; sums wrap around as those of blocks do.
     pub fn plus(self, other: Amount) -> Amount {
         Amount {
-            bytes: self.bytes.saturating_add(other.bytes),
-            blocks: self.blocks.saturating_add(other.blocks),
+            bytes: self.bytes.wrapping_add(other.bytes),
+            blocks: self.blocks.wrapping_add(other.blocks),
         }
     }
 }

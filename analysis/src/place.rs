@@ -29,7 +29,7 @@ pub enum Place {
     /// Blocks of a thread whose sizes, in bytes, are in the class of powers of two that ends with this
     /// one, and come after the first thousands of different sizes.
     Sizes(ThreadId, u64),
-    /// Places beyond the first million.
+    /// Call stacks beyond the first million places.
     Others,
 }
 
@@ -170,8 +170,12 @@ impl Places {
         if let Some(&number) = classes.get(class).filter(|&&number| number != 0) {
             return PlaceId(number);
         }
-        if self.are_all || self.places.len() >= MOST {
+        if self.are_all {
             return PlaceId::NONE;
+        }
+        if self.places.len() >= MOST && thread != ThreadId::OTHERS {
+            // Those of all further threads together: there is always room for a few classes.
+            return self.class(ThreadId::OTHERS, size);
         }
         let number = self.places.len() as u32;
         put(classes, class, number);
@@ -270,6 +274,27 @@ mod tests {
         for size in [5, 1 << 20, 1 << 40] {
             assert_eq!(places.number(0, None, other, size), PlaceId::NONE);
         }
+    }
+
+    /// Of threads without end, every size is in some class.
+    #[test]
+    fn classes_beyond_the_bound_are_of_no_thread() {
+        let (mut threads, mut places) = (Threads::default(), Places::new(1));
+        for tid in 0..20_000 {
+            let thread = threads.number(0, tid);
+            for class in 0..64 {
+                let place = places.number(0, None, thread, 1 << class);
+                match places.get(place) {
+                    Place::Size(of, size) => assert_eq!((of, size), (thread, 1 << class)),
+                    Place::Sizes(of, size) => {
+                        assert_eq!(size, 1 << class);
+                        assert!(of == thread || of == ThreadId::OTHERS && places.len() >= MOST);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!((MOST..=MOST + 64).contains(&places.len()), "{}", places.len());
     }
 
     #[test]

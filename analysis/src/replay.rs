@@ -160,7 +160,11 @@ impl Replay {
                 }
             }
             match events.advance() {
-                Some(event) if goes_on(event) => step.event(event, to),
+                Some(event) if goes_on(event) => {
+                    if event.trace == 0 {
+                        step.event(event, to);
+                    }
+                }
                 _ => return,
             }
         }

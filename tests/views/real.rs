@@ -18,7 +18,7 @@ fn views_of_real_programs() {
         .expect(0);
     agree(&sandbox, "trace");
     let script = "redis-server --port 0 --unixsocket r.sock --save '' >/dev/null & \
-                  until redis-cli -s r.sock ping >/dev/null 2>&1; do sleep 0.1; done; \
+                  while kill -0 $! && ! redis-cli -s r.sock ping >/dev/null 2>&1; do sleep 0.1; done; \
                   redis-cli -s r.sock eval \"for i=1,2000 do redis.call('set','k'..i,string.rep('x',i)) end\" 0 >/dev/null; \
                   redis-cli -s r.sock shutdown nosave; wait";
     sandbox.command("sh").args(["-c", script]).env("MALLOOK_PREFIX", "redis").run().expect(0);

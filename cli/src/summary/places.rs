@@ -88,7 +88,8 @@ impl Cost {
             live_at_end_bytes: account.at_end.bytes,
             live_at_end_blocks: account.at_end.blocks,
             temporary: account.temporary,
-            own_maximum_bytes: Some(account.own_maximum).filter(|&most| most >= at_peak.bytes),
+            own_maximum_bytes: Some(account.own_maximum)
+                .filter(|&most| most >= at_peak.bytes && (most != 0 || account.born.bytes == 0)),
             mean_lifetime_ns: account.mean_age_ns(),
             deaths: account.deaths,
         }

@@ -20,57 +20,58 @@ const WIDEST: usize = 160;
 const HEIGHT: usize = 40;
 /// Columns before a command of the next step.
 const NEXT: usize = 6;
-/// Rows of the chart.
-const CHART: usize = 6;
-/// Marks, rows of sizes or processes, and rows of places: the first of these that fit the screen are shown.
-const ROWS: [(usize, usize, usize); 10] = [
-    (8, 6, 8),
-    (8, 6, 7),
-    (8, 6, 6),
-    (8, 6, 5),
-    (8, 6, 4),
-    (6, 5, 4),
-    (4, 4, 4),
-    (2, 4, 4),
-    (2, 3, 3),
-    (1, 2, 2),
+/// How much of each part is shown.
+#[derive(Clone, Copy)]
+struct Rows {
+    chart: usize,
+    marks: usize,
+    /// Sizes or processes.
+    groups: usize,
+    places: usize,
+}
+
+/// The first of these that fits the screen is taken.
+const ROWS: [Rows; 11] = [
+    Rows { chart: 6, marks: 8, groups: 6, places: 8 },
+    Rows { chart: 6, marks: 8, groups: 6, places: 7 },
+    Rows { chart: 6, marks: 8, groups: 6, places: 6 },
+    Rows { chart: 6, marks: 8, groups: 6, places: 5 },
+    ENOUGH,
+    Rows { chart: 6, marks: 6, groups: 5, places: 4 },
+    Rows { chart: 6, marks: 4, groups: 4, places: 4 },
+    Rows { chart: 6, marks: 2, groups: 4, places: 4 },
+    Rows { chart: 5, marks: 2, groups: 3, places: 3 },
+    Rows { chart: 4, marks: 1, groups: 2, places: 2 },
+    Rows { chart: 3, marks: 1, groups: 2, places: 2 },
 ];
+/// What is shown where nothing fits, as on a narrow terminal, whose lines are many.
+const ENOUGH: Rows = Rows { chart: 6, marks: 8, groups: 6, places: 4 };
 
 /// The screen as text. `width`: that of the terminal, if there is one; `files`: how a command line names
 /// the traces.
 pub fn text(report: &Report, files: &str, width: Option<usize>, paint: Paint) -> String {
     let width = width.unwrap_or(WIDTH).min(WIDEST);
-    let mut screens = ROWS.iter().map(|&rows| screen(report, files, width, rows, paint)).peekable();
-    loop {
-        let screen = screens.next().unwrap_or_default();
-        if screen.lines().count() <= HEIGHT || screens.peek().is_none() {
-            return screen;
-        }
-    }
+    let screen = |rows| screen(report, files, width, rows, paint);
+    let fitting = ROWS.into_iter().map(screen).find(|screen| screen.lines().count() <= HEIGHT);
+    fitting.unwrap_or_else(|| screen(ENOUGH))
 }
 
-/// The screen with this number of rows in its tables.
-fn screen(
-    report: &Report,
-    files: &str,
-    width: usize,
-    (marks, groups, places): (usize, usize, usize),
-    paint: Paint,
-) -> String {
+/// The screen with so much of each part.
+fn screen(report: &Report, files: &str, width: usize, rows: Rows, paint: Paint) -> String {
     let mut lines = header(report, width, paint);
     lines.push(String::new());
     lines.extend(figures(report, width, paint));
     match report.numbers.peak_bytes {
         0 => lines.push(String::new()),
-        _ => lines.extend(chart(report, width, paint)),
+        _ => lines.extend(chart(report, width, rows.chart, paint)),
     }
-    lines.extend(mark::list(&report.marks, marks, paint));
+    lines.extend(mark::list(&report.marks, rows.marks, paint));
     match report.processes.len() {
-        1 => lines.extend(sections::sizes(report, width, groups, paint)),
-        _ => lines.extend(sections::processes(report, width, groups, paint)),
+        1 => lines.extend(sections::sizes(report, width, rows.groups, paint)),
+        _ => lines.extend(sections::processes(report, width, rows.groups, paint)),
     }
     lines.push(String::new());
-    lines.extend(sections::places(report, width, places, paint));
+    lines.extend(sections::places(report, width, rows.places, paint));
     if !report.notes.is_empty() {
         lines.push(String::new());
     }
@@ -255,7 +256,7 @@ fn suppressed(numbers: &Numbers) -> Option<String> {
     (bytes != 0).then(|| format!("{} of it suppressed", size(bytes)))
 }
 
-fn chart(report: &Report, width: usize, paint: Paint) -> Vec<String> {
+fn chart(report: &Report, width: usize, rows: usize, paint: Paint) -> Vec<String> {
     let chart = Chart {
         least: &report.timeline.min_bytes,
         most: &report.timeline.max_bytes,
@@ -264,7 +265,7 @@ fn chart(report: &Report, width: usize, paint: Paint) -> Vec<String> {
         peak_ns: report.numbers.peak_time_ns,
         peak: report.numbers.peak_bytes,
     };
-    chart.lines(width, CHART, paint)
+    chart.lines(width, rows, paint)
 }
 
 /// The commands of the next step: those of the sentences first.
