@@ -1,9 +1,8 @@
 //! Block 0: the words that change while the process runs.
 
 use crate::layout::{
-    BLOCK_SIZE, CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET, LOSS_STRIPES,
-    MARKS_OFFSET, OPENED_OFFSET, PAUSED_OFFSET, PAUSES_OFFSET, STRIPE_WORDS, STRIPES_IN_USE,
-    WRITERS_OFFSET,
+    CONTROL_OFFSET, CURSOR_OFFSET, HEADER_WORDS, LOSS_OFFSET, LOSS_STRIPES, MARKS_OFFSET,
+    OPENED_OFFSET, PAUSED_OFFSET, PAUSES_OFFSET, STRIPE_WORDS, STRIPES_IN_USE, WRITERS_OFFSET,
 };
 use crate::loss::Loss;
 use crate::sync::{AtomicU64, Ordering};
@@ -109,7 +108,7 @@ const _: () = {
     assert!(core::mem::offset_of!(LiveWords, pauses) + CURSOR_OFFSET == PAUSES_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, marks) + CURSOR_OFFSET == MARKS_OFFSET);
     assert!(core::mem::offset_of!(LiveWords, losses) + CURSOR_OFFSET == LOSS_OFFSET);
-    assert!(size_of::<LiveWords>() + CURSOR_OFFSET <= BLOCK_SIZE);
+    assert!(size_of::<LiveWords>() + CURSOR_OFFSET <= crate::layout::BLOCK_SIZE);
 };
 
 impl LiveWords {
