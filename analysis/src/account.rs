@@ -19,7 +19,7 @@ pub struct Account {
     changed: u64,
     /// Births, and the sum of their sizes, those that were freed included.
     pub born: Amount,
-    /// The most bytes that have lived at once, whenever that was.
+    /// The most bytes that have lived at once, whenever that was; 0 of a sum of accounts.
     pub own_maximum: u64,
     /// Deaths, without those that are not in the trace.
     pub deaths: u64,
@@ -101,4 +101,13 @@ impl Account {
     pub fn mean_age_ns(&self) -> Option<u64> {
         self.age_ns.checked_div(self.deaths)
     }
+}
+
+/// What is kept of this number in a list, which grows.
+#[inline]
+pub(crate) fn numbered<T: Clone + Default>(list: &mut Vec<T>, number: usize) -> &mut T {
+    if number >= list.len() {
+        list.resize(number + 1, T::default());
+    }
+    &mut list[number]
 }

@@ -1,6 +1,7 @@
 //! The most bytes that classes of sizes and threads have had alive at once: what sums of the accounts of
 //! places do not tell.
 
+use crate::account::numbered;
 use crate::change::{Birth, Death};
 use crate::histogram::{CLASSES, class};
 use crate::live::Block;
@@ -43,11 +44,7 @@ impl Default for Maxima {
 impl Maxima {
     #[inline]
     fn thread(&mut self, thread: ThreadId) -> &mut Maximum {
-        let number = thread.number();
-        if number >= self.threads.len() {
-            self.threads.resize(number + 1, Maximum::default());
-        }
-        &mut self.threads[number]
+        numbered(&mut self.threads, thread.number())
     }
 
     /// A block is born.

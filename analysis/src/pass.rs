@@ -38,7 +38,7 @@ pub struct Wanted {
     /// By thread.
     pub threads: bool,
     /// The own maxima of sizes and of threads, where sums of places tell the rest ([`Figures::classes`],
-    /// [`Figures::thread_accounts`]): a third of the cost of both.
+    /// [`Figures::thread_accounts`]): less work for each event than accounts.
     pub maxima: bool,
     /// Who frees whose blocks, by pair of threads.
     pub crossings: bool,

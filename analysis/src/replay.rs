@@ -161,6 +161,7 @@ impl Replay {
             }
             match events.advance() {
                 Some(event) if goes_on(event) => {
+                    // Those of further traces, which this replay does not know, are left out.
                     if event.trace == 0 {
                         step.event(event, to);
                     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::account::Account;
+use crate::account::{Account, numbered};
 use crate::change::{Birth, Death};
 use crate::histogram::{class, limit};
 use crate::live::Block;
@@ -20,11 +20,7 @@ pub struct Sites {
 impl Sites {
     #[inline]
     fn account(&mut self, place: PlaceId) -> &mut Account {
-        let number = place.number();
-        if number >= self.accounts.len() {
-            self.accounts.resize(number + 1, Account::default());
-        }
-        &mut self.accounts[number]
+        numbered(&mut self.accounts, place.number())
     }
 
     /// A block is born.

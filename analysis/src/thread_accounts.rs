@@ -1,6 +1,6 @@
 //! What each thread has cost.
 
-use crate::account::Account;
+use crate::account::{Account, numbered};
 use crate::change::{Birth, Death};
 use crate::live::Block;
 use crate::peak::Peak;
@@ -15,11 +15,7 @@ pub struct ThreadAccounts {
 impl ThreadAccounts {
     #[inline]
     fn account(&mut self, thread: ThreadId) -> &mut Account {
-        let number = thread.number();
-        if number >= self.accounts.len() {
-            self.accounts.resize(number + 1, Account::default());
-        }
-        &mut self.accounts[number]
+        numbered(&mut self.accounts, thread.number())
     }
 
     /// A block is born.

@@ -88,6 +88,7 @@ impl Cost {
             live_at_end_bytes: account.at_end.bytes,
             live_at_end_blocks: account.at_end.blocks,
             temporary: account.temporary,
+            // That of a sum is not known.
             own_maximum_bytes: Some(account.own_maximum)
                 .filter(|&most| most >= at_peak.bytes && (most != 0 || account.born.bytes == 0)),
             mean_lifetime_ns: account.mean_age_ns(),
