@@ -128,9 +128,10 @@ impl Row {
         self.to_string()
     }
 
-    /// The number of moments that it stands for.
+    /// The number of moments that it stands for: two of a reallocation, unless it is unfinished.
     pub fn moments(&self) -> u64 {
-        1 + u64::from(self.old_address.is_some_and(|old| old != 0))
+        let dies = self.old_address.is_some_and(|old| old != 0);
+        1 + u64::from(dies && self.address.is_some())
     }
 }
 
