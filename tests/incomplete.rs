@@ -1,10 +1,13 @@
 //! Output that lacks events says so: a line on stderr, in every command, and a line where they are
 //! missing.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use crate::artifacts::artifacts;
-use crate::sandbox::setup;
+use crate::sandbox::{Sandbox, setup};
 use crate::trace::{Trace, dump};
 
 /// The number before these words, with commas.
@@ -87,6 +90,43 @@ fn many_incomplete_traces() {
         String::from_utf8(dump(&["--info"], &traces.iter().collect::<Vec<_>>()).stderr).unwrap();
     assert_eq!(stderr.lines().count(), 21, "{stderr}");
     assert!(stderr.ends_with("events are missing from 10 further traces\n"), "{stderr}");
+}
+
+/// A file whose end is missing is damaged for everyone who reads it, followers included; within a block, at
+/// the end of one, of a growing file and of a ring.
+#[test]
+fn a_file_without_its_end() {
+    let sandbox = setup("without_its_end");
+    let host = |sandbox| Sandbox::program(sandbox, "pairs").args(["1", "20000"]);
+    let growing = fs::read(host(&sandbox).run().expect(0).trace().path()).unwrap();
+    let other = setup("ring_without_its_end");
+    let ring = fs::read(host(&other).ring("160K").run().expect(0).trace().path()).unwrap();
+    for (name, bytes, length) in [
+        ("block", &growing, 100_000),
+        ("boundary", &growing, 81_920),
+        ("ring", &ring, 81_920),
+        ("ringed", &ring, 50_000),
+    ] {
+        assert!(bytes.len() > length, "{name}");
+        sandbox.file(name, &bytes[..length]);
+        let run = |arguments: &[&str]| {
+            let output =
+                sandbox.command(&artifacts().mallook).args(arguments).arg(name).run_alone();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} {name}: {stderr}");
+            assert!(stderr.contains(&format!("{name}: damaged at offset {length}: ")), "{stderr}");
+            output.stdout
+        };
+        for command in ["dump", "check", "follow"] {
+            run(&[command]);
+        }
+        let said = [&["summary", "--json"][..], &["top", "--once", "--json"]].map(|arguments| {
+            let report: Value = serde_json::from_slice(&run(arguments)).unwrap();
+            assert_eq!(report["complete"], false, "{name}");
+            report["damaged_places"].as_u64().unwrap()
+        });
+        assert!(said[0] > 0 && said[1] == said[0], "{name}: {said:?}");
+    }
 }
 
 /// A ring that is overwritten faster than it is followed: every event is printed or counted.

@@ -20,7 +20,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["ctl", "status"],
 ];
 
-/// What a command prints as JSON, of all that can be read.
+/// The JSON that a command prints, of all that can be read.
 fn json(sandbox: &Sandbox, arguments: &[&str], code: i32) -> Vec<u8> {
     let command = sandbox.command(&artifacts().mallook).args(arguments);
     let output = command.run_alone();
@@ -59,8 +59,8 @@ impl Outputs {
             self.add(command, &[prefix], code);
         }
         self.add(&["diff"], &[prefix, &format!("{prefix}@1ms")], code);
-        // To these, a file that ends early is one that is still written.
-        self.add(&["top", "--once"], &[prefix], 0);
+        self.add(&["top", "--once"], &[prefix], code);
+        // Damage is no matter of the recording's state.
         self.add(&["ctl", "status"], &[prefix], 0);
     }
 }
@@ -143,7 +143,7 @@ fn record_sizes(sandbox: &Sandbox) {
     assert!(run.output.status.success(), "{:?}", run.output);
 }
 
-/// What a command says of a process that runs, and waits.
+/// The outputs of commands on a process that runs, and waits.
 fn add_running(outputs: &mut Outputs) {
     let sandbox = outputs.sandbox.clone();
     let mut host = sandbox.program("heaps").env("MALLOOK_PREFIX", "running").preloaded().command;

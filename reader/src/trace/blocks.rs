@@ -54,6 +54,14 @@ impl<'a> Blocks<'a> {
 }
 
 impl Blocks<'_> {
+    /// Reports blocks that the header counts and the file does not have, as [`Blocks::of`] does at its end.
+    /// Damage within the blocks is known.
+    pub(crate) fn check_extent(trace: &Trace) {
+        let mut blocks = Blocks::between(trace, 1, trace.places() + 1);
+        trace.again(|| blocks.by_ref().for_each(drop));
+        trace.check_extent(blocks.opened, blocks.truncated);
+    }
+
     /// The block at this index, if it is one of events; the damage because of which it is left out is
     /// reported.
     pub(crate) fn find(trace: &Trace, index: u64, line: &mut ClockLine) -> Option<Block> {

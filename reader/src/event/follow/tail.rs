@@ -250,6 +250,9 @@ impl Tail {
     /// the last reading has been written by now.
     fn release(&mut self, running: bool, goes_on: bool) {
         let is_all = !running && !goes_on;
+        if is_all && !self.is_gone {
+            Blocks::check_extent(&self.trace);
+        }
         let until = if is_all { u64::MAX } else { self.watermark.max(self.complete_to) };
         let queue = self.events.source_mut().source_mut();
         queue.add(std::mem::take(&mut self.seen), &mut self.clock_syncs);
@@ -277,7 +280,7 @@ impl Tail {
     }
 }
 
-/// What the decoding of a block has found.
+/// The result of decoding a block.
 struct Taken {
     /// Moments so far, those that were taken before included.
     moments: usize,
@@ -322,7 +325,7 @@ impl Taken {
     }
 }
 
-/// What a reading has found.
+/// The result of a reading.
 #[derive(Clone, Copy)]
 pub struct Read {
     /// There was something new.
