@@ -1,4 +1,4 @@
-//! What decoding costs: a trace of a million events in memory.
+//! The cost of decoding: a trace of a million events in memory.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What decoding call stacks costs, on one thread: of the traces that `MALLOOK_TRACES` names, which
-//! `mallook run --stacks` has recorded.
+//! The cost of decoding call stacks, on one thread: of the traces named by `MALLOOK_TRACES`, recorded by
+//! `mallook run --stacks`.
 //!
 //! `MALLOOK_TRACES="a.1.2.0 b.3.4.0" cargo bench --bench decode_stacks`
 

@@ -1,5 +1,5 @@
-//! What a process costs with the library and without: `/bin/true`, which allocates nothing and leaves
-//! no trace, and one that allocates once. And how large the library is.
+//! The cost of a process with the library and without: `/bin/true`, which allocates nothing and leaves no
+//! trace, and one that allocates once. And the size of the library.
 
 use std::fs;
 use std::path::Path;

@@ -4,7 +4,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What of the outer build must not reach the library: it is never instrumented, linted, wrapped
+/// Variables of the outer build that must not reach the library: it is never instrumented, linted, wrapped
 /// or compiled for loom, and its profile is the one in the workspace's manifest.
 const DROPPED: [&str; 6] = [
     "RUSTFLAGS",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// What was built.
+/// The built artifacts.
 pub struct Artifacts {
     /// `libmallook.so`.
     pub library: PathBuf,

@@ -1,5 +1,5 @@
-//! What the robustness cases need beyond [`crate::sandbox`]: libraries and programs that want
-//! options of their own, preloading beside others, and the checker on every trace of a run.
+//! The needs of the robustness cases beyond [`crate::sandbox`]: libraries and programs with options of
+//! their own, preloading beside others, and the checker on every trace of a run.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -156,7 +156,7 @@ fn known_call_trees() {
     drop(sandbox);
 }
 
-/// What a ring keeps has whole stacks, though most of what was before is overwritten.
+/// The events that a ring keeps have whole stacks, though most earlier ones are overwritten.
 #[test]
 fn known_call_trees_in_a_ring() {
     if !have("known_call_trees_in_a_ring", &["nm"]) {

@@ -29,7 +29,7 @@ fn comparing<'a>(sandbox: &Sandbox, host: Host<'a>) -> Host<'a> {
     host.env("LD_PRELOAD", library()).env("MALLOOK_COMPARED", sandbox.path().join("compared"))
 }
 
-/// What was counted, in the order of `compare/src/counts.rs`.
+/// The counts, in the order of `compare/src/counts.rs`.
 #[derive(Debug, Default)]
 struct Counts {
     compared: u64,

@@ -43,7 +43,7 @@ fn b14_a_filter_that_kills_for_every_call_of_ours() {
     }
 }
 
-/// What no longer fits into what was mapped before is counted; a ring goes round.
+/// Events that no longer fit into the memory mapped before are counted; a ring goes round.
 #[test]
 fn b14_what_a_confined_process_has_no_room_for_is_counted() {
     let run = confinement("prctl", 600_000, None).expect(8);
@@ -105,7 +105,7 @@ fn b14_a_probe_for_seccomp_changes_nothing() {
     assert_eq!(run.trace().info().present(), 1_200_200);
 }
 
-/// What a `vfork` child forbids is not forbidden to the process whose memory it shares.
+/// The confinement of a `vfork` child does not bind the process whose memory it shares.
 #[test]
 fn b14_a_vfork_child_that_confines_itself() {
     let run = confinement("vfork", 600_000, None).expect(8).sound();
@@ -198,7 +198,7 @@ fn b14_a_broker_that_answers_calls_in_a_handler() {
     assert_eq!(born(&run.trace().rows(), 20_003), 5_000);
 }
 
-/// What cannot be had is asked for again, ever more seldom.
+/// A file that cannot be had is asked for again, ever more seldom.
 #[test]
 fn c1_the_effort_of_trying_again_is_bounded() {
     let run = confinement("scarce", 100_000, None);

@@ -3,8 +3,8 @@
 use crate::building::lives;
 use crate::sandbox::{Run, Sandbox, length_of_ring, number, setup};
 
-/// What a thread may cost beside its events: the entries that say who owns a block now, since when,
-/// and a rest of a block that is too small for them.
+/// The bytes of a thread beside its events: the entries that say who owns a block now, since when, and a
+/// rest of a block that is too small for them.
 const THREAD_BYTES: u64 = 128;
 /// The header, and what is not yet used of the last blocks.
 const FIXED_BYTES: u64 = 256 << 10;

@@ -9,7 +9,7 @@ use crate::artifacts::{artifacts, tests};
 use crate::sandbox::{Sandbox, have, setup, skip};
 use crate::trace::{Info, Trace, dump};
 
-/// What csv says of these traces, with more options.
+/// The csv of these traces, with more options.
 fn csv(traces: &[Trace], options: &[&str]) -> String {
     let arguments = [&["--format", "csv"], options].concat();
     let output = dump(&arguments, &traces.iter().collect::<Vec<_>>());
@@ -166,7 +166,7 @@ fn two_hosts_are_told_apart() {
     assert_ne!(born_alive(&rows, "pid"), 0, "the copy proves nothing");
 }
 
-/// What the summary says, which also says on stderr that events are missing.
+/// The number of overwritten events in the summary, which also says on stderr that events are missing.
 fn overwritten(trace: &Trace) -> u64 {
     Info::parse(&String::from_utf8(trace.dump(&["--info"]).stdout).unwrap()).overwritten()
 }

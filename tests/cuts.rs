@@ -82,7 +82,7 @@ fn a_cut_of_everything_is_the_same() {
     }
 }
 
-/// What lives after the rows up to a moment: the row of each birth, by address.
+/// The live blocks after the rows up to a moment: the row of each birth, by address.
 fn live(rows: &[Row]) -> HashMap<u64, Row> {
     let mut live = HashMap::new();
     for row in rows {
@@ -372,7 +372,7 @@ fn hostile(random: &mut Random, bytes: &[u8]) {
     assert_eq!(again.len(), traces.len());
 }
 
-/// What is made from a damaged trace says so, and so does what is made from that.
+/// A trace made from a damaged one says so, and so does a trace made from that.
 #[test]
 fn what_is_made_from_a_damaged_trace_is_damaged() {
     let sandbox = setup("cut_damaged");

@@ -111,8 +111,8 @@ fn b10_b11_b12_a_daemon() {
     }
 }
 
-/// What the host itself needs: to write its line, wait for its threads and end, and what glibc's
-/// allocator needs.
+/// The calls that the host itself needs: to write its line, wait for its threads and end, and for glibc's
+/// allocator.
 const OF_THE_HOST: [i64; 9] = [
     libc::SYS_write,
     libc::SYS_futex,
@@ -125,14 +125,14 @@ const OF_THE_HOST: [i64; 9] = [
     libc::SYS_madvise,
 ];
 
-/// What we add while the host runs, in full mode. The documentation names these.
+/// The calls that we add while the host runs, in full mode. The documentation names these.
 const OF_FULL: [i64; 3] = [
     libc::SYS_rt_sigprocmask,
     libc::SYS_mremap,
     // And munmap, mprotect, madvise, which glibc needs too. At the end:
     libc::SYS_getpid,
 ];
-/// What we add when the file grows, which it does from 512 KiB of trace on, and at the end.
+/// The calls that we add when the file grows, from 512 KiB of trace on, and at the end.
 const OF_GROWTH: [i64; 5] = [
     libc::SYS_openat,
     libc::SYS_fstat,
@@ -144,7 +144,7 @@ const OF_GROWTH: [i64; 5] = [
 /// In a ring.
 const OF_RING: [i64; 3] = [libc::SYS_rt_sigprocmask, libc::SYS_getpid, libc::SYS_tgkill];
 
-/// What threads do that wait for another one, which may never happen in a run.
+/// The calls of threads that wait for another one, which may never happen in a run.
 const OF_WAITING: [i64; 2] = [libc::SYS_sched_yield, libc::SYS_poll];
 
 fn confined(calls: &[i64], ring: bool) -> (Sandbox, Run) {

@@ -34,7 +34,7 @@ impl Instruction {
         self.text.split(' ').next() == Some(mnemonic)
     }
 
-    /// What is behind the mnemonic.
+    /// The text behind the mnemonic.
     fn operands(&self) -> &str {
         self.text.split_once(' ').map_or("", |(_, operands)| operands)
     }
@@ -110,8 +110,8 @@ fn count(path: &[Instruction], what: impl Fn(&Instruction) -> bool) -> usize {
     path.iter().filter(|instruction| what(instruction)).count()
 }
 
-/// What both hooks have in common: at most `most` instructions, one clock read without fences, one
-/// reservation that locks nothing, no loop, and two stores, the first of which is word 1.
+/// The common rules of both hooks: at most `most` instructions, one clock read without fences, one
+/// reservation that locks nothing, no loop, and two stores, word 1 first.
 fn check(path: &[Instruction], most: usize) {
     let text = listing(path);
     assert!(path.len() <= most, "{} instructions:\n{text}", path.len());

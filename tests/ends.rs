@@ -7,7 +7,7 @@ fn run(how: &str) -> Run {
     setup(how).program("ends").arg(how).run()
 }
 
-/// What was recorded, and how the reader says that it ended.
+/// Checks the recorded calls, and the ending that the reader says.
 fn check(run: &Run, identities: &[u64], ending: &str) {
     let trace = run.trace();
     assert_eq!(trace.identities(), identities);

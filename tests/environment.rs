@@ -1,4 +1,4 @@
-//! What the environment asks for, or fails to: the host is never harmed, a mistake is one line.
+//! Requests of the environment, failed ones included: the host is never harmed, a mistake is one line.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

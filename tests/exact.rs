@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::sandbox::setup;
 use crate::trace::window;
 
-/// What `exact.c` does; the letters are the blocks that it names.
+/// The calls of `exact.c`; the letters are the blocks that it names.
 const ROWS: [&str; 21] = [
     "malloc,A,10007,,",
     "calloc,B,30027,,",

@@ -67,7 +67,7 @@ fn the_command_line_is_kept_on_request() {
     }
 }
 
-/// What `--follow` prints of files, with these options.
+/// The output of `--follow` for files, with these options.
 fn follow(trace: &[&Trace], options: &[&str]) -> String {
     let mut command = Command::new(&artifacts().dump);
     command.arg("--follow").args(options).args(trace.iter().map(|trace| trace.path()));

@@ -1,5 +1,5 @@
-//! What `--follow` costs while nothing happens, how it ends where the process is hidden, and what
-//! cannot be followed.
+//! The cost of `--follow` while nothing happens, its end where the process is hidden, and files that cannot
+//! be followed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -112,7 +112,7 @@ fn a_process_of_another_user() {
     assert!(info.contains("\nended: exited\n"), "{info}");
 }
 
-/// What no process writes in place is refused with the reason, at once.
+/// An input that no process writes in place is refused with the reason, at once.
 #[test]
 fn what_cannot_be_followed() {
     if !have("followed::what_cannot_be_followed", &["gzip", "zstd", "xz", "mkfifo"]) {

@@ -157,7 +157,7 @@ fn cut(sandbox: &Sandbox, bytes: usize) -> Output {
     Trace::new(path).dump(&["--format", "csv"])
 }
 
-/// What is left of a cut trace is printed, what is not is reported.
+/// The rest of a cut trace is printed, the loss is reported.
 #[test]
 fn a_cut_trace_is_damaged_and_read_as_far_as_it_goes() {
     let sandbox = setup("cut");
@@ -179,8 +179,8 @@ fn a_cut_trace_is_damaged_and_read_as_far_as_it_goes() {
     assert!(least == 0 && most > 10 && most < whole.len(), "{least} to {most} rows");
 }
 
-/// What the format says of lengths and holes: a file that is longer than its use, claims that were
-/// never opened, a ring that is smaller than its file. None of them is damage.
+/// Lengths and holes that the format allows: a file that is longer than its use, claims that were never
+/// opened, a ring that is smaller than its file. None of them is damage.
 #[test]
 fn a_file_that_is_longer_than_its_use() {
     let sandbox = setup("longer");

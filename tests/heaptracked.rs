@@ -25,7 +25,7 @@ fn costs(text: &str, name: impl Fn(&str) -> Option<String>) -> Costs {
     costs
 }
 
-/// What heaptrack says: functions with their arguments and files, and without what allocates.
+/// The costs by heaptrack: functions with their arguments and files, without the allocating ones.
 fn theirs(sandbox: &Sandbox, recorded: &Path, cost: &str) -> Costs {
     let folded = sandbox.path().join("folded");
     let print = sandbox.command("heaptrack_print").arg("-f").arg(recorded);

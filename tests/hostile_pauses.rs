@@ -102,7 +102,7 @@ fn printed(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Vec<String> {
     each.collect()
 }
 
-/// What a thread might say of pauses that never were as it says: each tenth slot, in a block of calls.
+/// The false markers of a thread about pauses: each tenth slot, in a block of calls.
 fn orders() -> Vec<(&'static str, Vec<Kind>)> {
     let (paused, resumed) = (Kind::Paused, Kind::Resumed);
     vec![

@@ -1,4 +1,4 @@
-//! What the built library may need, may offer, and may not contain.
+//! The permitted imports and exports of the built library, and its forbidden contents.
 
 use std::collections::BTreeSet;
 use std::process::Command;

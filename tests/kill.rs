@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::sandbox::{Random, number, outcome, setup, skip};
 use crate::trace::{Row, by_thread};
 
-/// What `endless.c` does: the calls of a thread, from the first to the n-th.
+/// The program of `endless.c`: the calls of a thread, from the first to the n-th.
 fn program(thread: u64) -> impl Iterator<Item = (&'static str, Option<u64>)> {
     (0..).flat_map(move |turn| {
         let size = 3_001 + 2 * (turn % 1_511) + thread;

@@ -36,7 +36,7 @@ fn quiet() {
     assert_eq!(sandbox.traces("mallook.out").len(), 1);
 }
 
-/// What is missing from the traces is said, of any program of the tree, and nothing where nothing is.
+/// Gaps of the traces are said, of any program of the tree, and nothing where there are none.
 #[test]
 fn a7_what_is_not_recorded_is_said() {
     let sandbox = setup("unseen");

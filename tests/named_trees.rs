@@ -58,7 +58,7 @@ fn traced(sandbox: &Sandbox, program: &Path, arguments: &[&Path]) -> Run {
     host.run().expect(0)
 }
 
-/// What a C program does at this optimisation.
+/// The call stacks of a C program at this optimisation.
 fn of_c(optimised: bool) -> Vec<(u64, &'static str, usize)> {
     let tail = "ask < tail_callee < tail_caller < main";
     vec![

@@ -28,7 +28,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// What a dump of the golden trace prints.
+/// The output of a dump of the golden trace.
 fn whole() -> String {
     fs::read_to_string(tests().join("golden/v1.text")).unwrap()
 }

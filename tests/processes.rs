@@ -117,7 +117,7 @@ fn b1_the_same_pid_again_and_again() {
     check_parent(&run);
 }
 
-/// What runs a program under the library in a PID namespace of its own, which has numbers of its own.
+/// The host that runs a program under the library in a PID namespace of its own, with numbers of its own.
 pub fn in_a_pid_namespace<'a>(test: &str, sandbox: &'a Sandbox) -> Option<Host<'a>> {
     let mut unshare = vec!["--pid", "--fork", "--mount-proc"];
     if !is_root() {

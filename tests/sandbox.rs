@@ -221,7 +221,7 @@ impl<'a> Host<'a> {
     }
 }
 
-/// What came of a run under the library.
+/// The result of a run under the library.
 pub struct Run {
     /// Output and exit status.
     pub output: Output,
@@ -232,7 +232,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// What came of a run whose traces have this prefix.
+    /// The result of a run whose traces have this prefix.
     pub fn of(output: Output, sandbox: &Sandbox, prefix: &str) -> Run {
         Run { output, traces: sandbox.traces(prefix), _sandbox: sandbox.clone() }
     }
@@ -298,7 +298,7 @@ pub fn said(output: &Output) -> BTreeMap<String, Vec<String>> {
     said
 }
 
-/// What two runs of a program have to agree in.
+/// The outcome in which two runs of a program have to agree.
 pub fn outcome(output: &Output) -> (ExitStatus, String, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status, text(&output.stdout), text(&output.stderr))

@@ -153,7 +153,7 @@ fn the_copy_of_a_trace_of_the_past_is_the_same_trace() {
     assert!(space(&copy) <= space(trace) + 8, "{} {}", space(&copy), space(trace));
 }
 
-/// What cannot be copied is said, and no file appears.
+/// A copy that cannot be made is refused with the reason, and no file appears.
 #[test]
 fn what_cannot_be_copied() {
     let sandbox = setup("no_copy");

@@ -19,7 +19,7 @@ const TABLE_BYTES: u64 = (1 << 18) * 16;
 /// reallocation in each.
 const IN_FLIGHT: u64 = 2 * 16;
 
-/// What a process counted.
+/// The count of a process.
 struct Tally {
     events: u64,
     is_exact: bool,
@@ -42,7 +42,7 @@ fn tallies(sandbox: &Sandbox) -> BTreeMap<u32, Vec<Tally>> {
     tallies
 }
 
-/// What the reader says of each trace.
+/// The information about each trace.
 fn infos(traces: &[Trace]) -> Vec<Info> {
     let mut infos = Vec::new();
     // As many as fit on a command line.

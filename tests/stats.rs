@@ -71,7 +71,7 @@ fn the_threshold_is_said_where_it_is_not_zero() {
     assert!(text.contains(said), "{text}");
 }
 
-/// What stands out is that of the summary, in whatever order the places are.
+/// The notes are those of the summary, in any order of the places.
 #[test]
 fn notes_are_those_of_the_summary() {
     let sandbox = setup("stats_notes");

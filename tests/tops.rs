@@ -12,7 +12,7 @@ use crate::sandbox::{Sandbox, have, setup};
 
 mod gone;
 
-/// What a command of `mallook` prints as JSON.
+/// The JSON that a command of `mallook` prints.
 fn json(arguments: &[&str]) -> Value {
     let output = Command::new(&artifacts().mallook).args(arguments).output().unwrap();
     assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -158,7 +158,7 @@ fn descendants_are_followed() {
     assert_eq!(top["running"], 1, "{top}");
 }
 
-/// What a ring overwrote before it was read is counted.
+/// Events that a ring overwrote before they were read are counted.
 #[test]
 fn what_was_overwritten_is_said() {
     let sandbox = setup("overwritten");
@@ -194,7 +194,7 @@ fn hostile_names_are_harmless() {
     }
 }
 
-/// What cannot be shown is said.
+/// A screen that cannot be shown is refused with the reason.
 #[test]
 fn what_cannot_be_shown() {
     let top = |arguments: &[&str]| {

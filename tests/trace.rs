@@ -167,7 +167,7 @@ impl Trace {
         dump(arguments, &[self])
     }
 
-    /// What the reader prints; it must find the trace whole.
+    /// The output of the reader, which must find the trace whole.
     pub fn read(&self, arguments: &[&str]) -> String {
         let output = self.dump(arguments);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -220,7 +220,7 @@ impl Trace {
         assert!(sound.iter().any(|words| verdict.contains(words)), "{verdict}");
     }
 
-    /// What a replay says, all having been read.
+    /// The output of a replay that has read all.
     fn replay(&self) -> String {
         let output = self.dump(&["--check"]);
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -230,7 +230,7 @@ impl Trace {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// What the reader says about the trace as a whole.
+    /// The information about the trace as a whole.
     pub fn info(&self) -> Info {
         Info::parse(&self.read(&["--info"]))
     }
@@ -287,7 +287,7 @@ pub fn by_thread(rows: Vec<Row>) -> HashMap<u32, Vec<Row>> {
     threads
 }
 
-/// What `--info` prints, by key.
+/// The output of `--info`, by key.
 #[derive(Debug)]
 pub struct Info(pub BTreeMap<String, String>);
 
@@ -300,7 +300,7 @@ impl Info {
         Info(text.lines().map(pair).collect())
     }
 
-    /// What the reader prints of several traces.
+    /// The information about several traces.
     pub fn parse_all(text: &str) -> Vec<Info> {
         text.split("\n\n").map(Info::parse).collect()
     }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::artifacts::artifacts;
 use crate::sandbox::{Sandbox, setup};
 
-/// What a system call has opened.
+/// The descriptor that a system call has opened.
 fn opened(descriptor: i32) -> OwnedFd {
     assert!(descriptor >= 0, "no terminal: {}", std::io::Error::last_os_error());
     // SAFETY: it was opened just now, for nobody else.
@@ -35,7 +35,7 @@ fn terminal(columns: u16) -> (OwnedFd, OwnedFd) {
     (ours, theirs)
 }
 
-/// What mallook shows on a terminal of this width, without colours, and how it ends.
+/// The output of mallook on a terminal of this width, without colours, and its exit status.
 fn shown(sandbox: &Sandbox, columns: u16, arguments: &[&str]) -> (String, ExitStatus) {
     let (ours, theirs) = terminal(columns);
     let mut command = sandbox.command(&artifacts().mallook).args(arguments).command;
@@ -74,8 +74,8 @@ fn grouped(number: &Value) -> String {
     groups.map(|group| str::from_utf8(group).unwrap()).collect::<Vec<_>>().join(",")
 }
 
-/// What every summary of these traces says, however narrow it is: the peak, what was allocated, what lives at
-/// the end.
+/// The figures of every summary of these traces, however narrow it is: the peak, the allocations, the live
+/// memory at the end.
 fn figures(sandbox: &Sandbox, traces: &str) -> [String; 3] {
     let command = sandbox.command(&artifacts().mallook).args(["summary", "--json", traces]);
     let summary: Value = serde_json::from_slice(&command.run_alone().stdout).unwrap();

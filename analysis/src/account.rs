@@ -1,19 +1,19 @@
-//! What a part of all memory (a size, a thread, a place) has cost: it lives, and has its share of the
-//! peak of the whole.
+//! The cost of a part of all memory (a size, a thread, a place): its live memory, and its share of the peak
+//! of the whole.
 
 use crate::amount::Amount;
 use crate::change::{Cause, Death};
 use crate::peak::Peak;
 
-/// What a part of all memory has cost.
+/// The cost of a part of all memory.
 ///
 /// A birth touches one line of the cache, a death two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C, align(64))]
 pub struct Account {
-    /// What lives now: nothing, when all traces have ended.
+    /// The live memory now; none when all traces have ended.
     pub live: Amount,
-    /// What lived at the last peak, if `changed` is later.
+    /// The live memory at the last peak, if `changed` is later.
     then: Amount,
     /// The number of the last change.
     changed: u64,
@@ -27,7 +27,7 @@ pub struct Account {
     pub age_ns: u64,
     /// Blocks that were freed at once, by the thread that had made them.
     pub temporary: u64,
-    /// What lived when the processes ended.
+    /// The live memory when the processes ended.
     pub at_end: Amount,
 }
 
@@ -64,7 +64,7 @@ impl Account {
         self.at_end.add(size);
     }
 
-    /// What is alive before a change may be the share of the peak.
+    /// Keeps the live memory before a change, which may be the share of the peak.
     #[inline]
     fn remember(&mut self, peak: &Peak) {
         // The peak that this change may have made is overwritten by the next change.
@@ -103,7 +103,7 @@ impl Account {
     }
 }
 
-/// What is kept of this number in a list, which grows.
+/// The entry of this number in a list, which grows as needed.
 #[inline]
 pub(crate) fn numbered<T: Clone + Default>(list: &mut Vec<T>, number: usize) -> &mut T {
     if number >= list.len() {

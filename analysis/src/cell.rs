@@ -1,4 +1,4 @@
-//! What blocks of one place, one thread and one class of sizes have cost in slices of time.
+//! The cost of the blocks of one place, one thread and one class of sizes, in slices of time.
 
 use crate::amount::Amount;
 use crate::histogram::class;
@@ -8,7 +8,7 @@ use crate::place::PlaceId;
 use crate::slices::Slices;
 use crate::thread::ThreadId;
 
-/// What blocks of a cell have in common.
+/// The common properties of the blocks of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     /// Where they come from.
@@ -55,16 +55,16 @@ pub struct Lived {
 }
 
 impl Lived {
-    /// What of them lived at the peak.
+    /// Their share of the peak.
     pub fn at_peak(&self, peak: &Peak) -> Amount {
         if self.change == peak.change() { self.then } else { Amount::default() }
     }
 }
 
-/// What a cell has cost over time.
+/// The cost of a cell over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cell {
-    /// What its blocks have in common.
+    /// The common properties of its blocks.
     pub key: Key,
     /// The number of its first slice.
     pub first: usize,
@@ -72,13 +72,13 @@ pub struct Cell {
     pub slices: Vec<Slice>,
     /// How long its blocks have lived: those that were born in the time that is looked at. In order.
     pub lived: Vec<Lived>,
-    /// What lives now.
+    /// The live bytes now.
     pub(crate) live: u64,
-    /// What lived before the last change.
+    /// The live bytes before the last change.
     then: u64,
     /// The number of that change.
     changed: u64,
-    /// What was alive when processes ended in the present slice.
+    /// The bytes that lived when processes ended in the present slice.
     pub(crate) gone: u64,
 }
 

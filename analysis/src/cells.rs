@@ -1,4 +1,4 @@
-//! What each place, thread and class of sizes has cost over time: the figures of a range of time, for any
+//! The cost of each place, thread and class of sizes over time: the figures of a range of time, for any
 //! grouping of them.
 
 use rustc_hash::FxHashMap;
@@ -15,8 +15,8 @@ use crate::thread::ThreadId;
 /// Cells that are told apart: 16 thousand take 120 MiB if all are in use all the time.
 const MOST: usize = 1 << 14;
 
-/// What cells have cost over time. Slices double their width as time goes on: their number is bounded,
-/// and what a slice says is exact.
+/// The costs of cells over time. Slices double their width as time goes on: their number is bounded, and
+/// the figures of a slice are exact.
 #[derive(Clone, Debug)]
 pub struct Cells {
     time: Slices,

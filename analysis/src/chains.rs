@@ -4,7 +4,7 @@ use crate::change::{Analysis, Birth, Cause, Death, Moment};
 use crate::histogram::Powers;
 use crate::live::Block;
 
-/// What reallocations have done.
+/// The effects of reallocations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chains {
     /// Reallocations that gave another address.

@@ -1,4 +1,4 @@
-//! What events do to the memory that is alive.
+//! The effects of events on the live memory.
 
 use mallook_reader::{Call, EventKind, Kind, StackId};
 

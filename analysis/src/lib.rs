@@ -1,8 +1,8 @@
-//! What the memory of traced programs does: figures from the events of `mallook-reader`. No file, no
-//! terminal, no thread of its own.
+//! Figures of the memory of traced programs, from the events of `mallook-reader`. No file, no terminal, no
+//! thread of its own.
 //!
-//! [`Replay`] keeps the memory of each process that is alive and tells an [`Analysis`] who is born and
-//! who dies; [`Figures`] is one that has all figures which were asked for, after one pass:
+//! [`Replay`] keeps the live memory of each process and tells an [`Analysis`] its births and deaths;
+//! [`Figures`] is one with all figures that were asked for, after one pass:
 //!
 //! ```
 //! use mallook_analysis::{Figures, Wanted};
@@ -23,19 +23,19 @@
 //!
 //! # Terms
 //!
-//! A *birth* is a successful allocation, or the new block of a reallocation; a *death* is a free, or
-//! the old block of a reallocation. A size is the one that was asked for. The *peak* is the largest live
-//! size after any event, and the first moment that reached it. *Temporary* is what the thread that has
-//! made it frees with at most N other births of that thread in between; what is reallocated is *grown*.
-//! *Crossed* is what another thread frees or reallocates than the one that has made it.
+//! A *birth* is a successful allocation, or the new block of a reallocation; a *death* is a free, or the
+//! old block of a reallocation. A size is the one that was asked for. The *peak* is the largest live size
+//! after any event, and the first moment that reached it. A block is *temporary* if the thread that made it
+//! frees it with at most N other births of that thread in between, *grown* if it is reallocated, and
+//! *crossed* if another thread than its maker frees or reallocates it.
 //!
-//! A process whose trace has ended has no memory: the peak of several is that of the sum of those that
-//! had not ended. A free of a block that is not known is no error: it was born in the parent before a
+//! A process whose trace has ended has no memory: the peak of several processes is that of the sum over the
+//! traces that had not ended. A free of an unknown block is no error: it was born in the parent before a
 //! fork, or before a ring's window.
 //!
 //! Memory is bounded by the most blocks that live at once, 256 bytes each (64 in a table of which a quarter
-//! is full when it is made), by the number of places (a million at the most; 4096 pairs of size and thread, and classes of sizes
-//! beyond that), and threads (65 536).
+//! is full when it is made), by the number of places (a million at the most; 4096 pairs of size and thread,
+//! and classes of sizes beyond that), and threads (65 536).
 //!
 //! # The law of the modules
 //!
@@ -46,7 +46,7 @@
 //! live                        the blocks that are alive
 //! change                      births and deaths
 //! replay                      events to changes
-//! amount peak account         numbers of blocks; the peak; what a part of all memory has cost
+//! amount peak account         numbers of blocks; the peak; the cost of a part of all memory
 //! totals timeline slices      figures of all, and over time
 //! pauses                      when recording paused
 //! thread_accounts sizes maxima  accounts by thread, by size; the most that each has had
@@ -54,7 +54,7 @@
 //! cell cells lives            the same over time; sizes and lifetimes
 //! lifetimes chains functions  further figures
 //! compare stop                two sets of runs; a pass up to a moment
-//! survivors                   what is alive then
+//! survivors                   the live memory then
 //! pages series                pages that hold memory; two sizes over time
 //! fragmentation               live bytes against pages
 //! pass                        all of them at once

@@ -14,7 +14,7 @@ const NEVER: usize = COLUMNS - 1;
 /// Blocks of a class of sizes whose lifetimes have the same number of decimal digits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lives {
-    /// What of them lived at the peak, if that is `change`.
+    /// Their share of the peak, if that is `change`.
     then: Amount,
     change: u64,
     /// Births, by slices of time.
@@ -22,7 +22,7 @@ pub struct Lives {
 }
 
 impl Lives {
-    /// What of them lived at the peak.
+    /// Their share of the peak.
     pub fn at_peak(&self, peak: &Peak) -> Amount {
         if self.change == peak.change() { self.then } else { Amount::default() }
     }

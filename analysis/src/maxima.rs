@@ -14,7 +14,7 @@ pub struct Maxima {
     threads: Vec<Maximum>,
 }
 
-/// What lives now, and the most that has, in bytes.
+/// The live bytes now, and the most so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Maximum {
     live: u64,

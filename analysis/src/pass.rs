@@ -97,7 +97,7 @@ pub struct Figures {
     pub timeline: Option<Timeline>,
     /// Over time, of each trace; empty if it is not wanted.
     pub timelines: Vec<Timeline>,
-    /// What is alive at the end, by place and function.
+    /// The live memory at the end, by place and function.
     pub survivors: Survivors<'static>,
     /// By place, thread and class of sizes over time.
     pub cells: Option<Cells>,

@@ -2,12 +2,12 @@
 
 use crate::amount::Amount;
 
-/// What lives, what lived when the most bytes did, and when that was.
+/// The live memory, its peak, and the time of the peak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peak {
-    /// What lives now.
+    /// The live memory now.
     pub live: Amount,
-    /// What lived when the most bytes did.
+    /// The live memory when it had the most bytes.
     pub most: Amount,
     /// When that was first so, in Unix nanoseconds; 0 if nothing has ever lived.
     pub time_ns: u64,

@@ -146,24 +146,24 @@ impl Replay {
         to: &mut impl Analysis,
         mut goes_on: impl FnMut(&Event) -> bool,
     ) {
-        let Some(mut step) = self.step(0) else { return };
+        let Some(mut one) = self.in_process(0) else { return };
         loop {
             if let Some(mut run) = events.plain_run() {
                 while let Some(event) = run.next() {
                     if let Some(address) = run.address_ahead(AHEAD) {
-                        step.process.live.fetch(address);
+                        one.process.live.fetch(address);
                     }
                     if !goes_on(&event) {
                         return;
                     }
-                    step.inlined(&event, to);
+                    one.inlined(&event, to);
                 }
             }
             match events.advance() {
                 Some(event) if goes_on(event) => {
                     // Those of further traces, which this replay does not know, are left out.
                     if event.trace == 0 {
-                        step.event(event, to);
+                        one.event(event, to);
                     }
                 }
                 _ => return,
@@ -186,25 +186,25 @@ impl Replay {
 
     /// Replays an event.
     pub fn event(&mut self, event: &Event, to: &mut impl Analysis) {
-        if let Some(mut step) = self.step(event.trace) {
-            step.event(event, to);
+        if let Some(mut process) = self.in_process(event.trace) {
+            process.event(event, to);
         }
     }
 
-    fn step(&mut self, trace: u32) -> Option<Step<'_>> {
+    fn in_process(&mut self, trace: u32) -> Option<InProcess<'_>> {
         let Replay { processes, threads, places } = self;
-        Some(Step { process: processes.get_mut(trace as usize)?, threads, places })
+        Some(InProcess { process: processes.get_mut(trace as usize)?, threads, places })
     }
 }
 
-/// What an event of a process changes.
-struct Step<'a> {
+/// A process, with what it shares with the others.
+struct InProcess<'a> {
     process: &'a mut Process,
     threads: &'a mut Threads,
     places: &'a mut Places,
 }
 
-impl Step<'_> {
+impl InProcess<'_> {
     #[inline(never)]
     fn event(&mut self, event: &Event, to: &mut impl Analysis) {
         self.inlined(event, to);

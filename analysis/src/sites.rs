@@ -1,4 +1,4 @@
-//! What each place has cost: call stacks, or sizes of threads.
+//! The costs of places: call stacks, or sizes of threads.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ impl Sites {
         Some(accounts)
     }
 
-    /// What a place has cost.
+    /// The cost of a place.
     pub fn of(&self, place: PlaceId) -> Account {
         self.accounts.get(place.number()).copied().unwrap_or_default()
     }

@@ -8,10 +8,10 @@ pub const MOST: usize = 120;
 /// The width of the first slices is 1024 ns.
 const FIRST_SHIFT: u32 = 10;
 
-/// What lived in a slice of time when the most bytes did.
+/// The peak of the live memory in a slice of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Top {
-    /// What lived.
+    /// The live memory then.
     pub most: Amount,
     /// When that was first so, in Unix nanoseconds; the start of the slice if that was before.
     pub time_ns: u64,

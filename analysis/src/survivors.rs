@@ -1,4 +1,4 @@
-//! What is alive at a moment, by place and function.
+//! The live memory at a moment, by place and function.
 
 use mallook_reader::Kind;
 use rustc_hash::FxHashMap;
@@ -66,7 +66,7 @@ impl Group {
     }
 }
 
-/// What is alive when a pass stops.
+/// The live memory when a pass stops.
 ///
 /// ```
 /// use mallook_analysis::{Stop, Survival, Survivors, When};

@@ -1,4 +1,4 @@
-//! What each thread has cost.
+//! The cost of each thread.
 
 use crate::account::{Account, numbered};
 use crate::change::{Birth, Death};
@@ -41,7 +41,7 @@ impl ThreadAccounts {
         self.account(thread).add(part, peak);
     }
 
-    /// What the blocks of a thread have cost.
+    /// The cost of the blocks of a thread.
     pub fn of(&self, thread: ThreadId) -> Account {
         self.accounts.get(thread.number()).copied().unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! What lives over time, in a fixed number of intervals with the least and the most of each.
+//! The live memory over time, in a fixed number of intervals with the least and the most of each.
 
 use crate::amount::Amount;
 
@@ -46,7 +46,7 @@ impl Interval {
     }
 }
 
-/// What lives over time. Intervals double their width as time goes on: their number is bounded, and no
+/// The live memory over time. Intervals double their width as time goes on: their number is bounded, and no
 /// change is left out.
 #[derive(Clone, Debug)]
 pub struct Timeline {

@@ -26,9 +26,9 @@ pub struct Sums {
     pub grown: u64,
     /// Deaths in another thread than that of the birth.
     pub crossed: u64,
-    /// What lives now, what lived when the most bytes did, and when.
+    /// The live memory, its peak, and the time of the peak.
     pub peak: Peak,
-    /// What lived when the process ended.
+    /// The live memory when the process ended.
     pub at_end: Amount,
 }
 
@@ -79,7 +79,7 @@ impl Totals {
         self.processes.get(trace as usize).unwrap_or(&self.all)
     }
 
-    /// What lives, and the peak, of all.
+    /// The live memory and the peak of all.
     #[inline]
     pub fn peak(&self) -> &Peak {
         &self.all.peak

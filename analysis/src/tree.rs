@@ -112,12 +112,12 @@ impl<'a> Node<'a> {
         if self.number == 0 { "" } else { &self.tree.names[self.entry().name.0 as usize] }
     }
 
-    /// What all stacks through it have cost.
+    /// The costs of all stacks through it.
     pub fn inclusive(self) -> &'a Costs {
         &self.entry().inclusive
     }
 
-    /// What the stacks that end here have cost.
+    /// The costs of the stacks that end here.
     pub fn own(self) -> &'a Costs {
         &self.entry().own
     }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 const THREADS: u32 = 3;
 const START_NS: u64 = 1000;
 
-/// What a thread of a process has done: it released a block, made one, or both, by reallocation.
+/// The act of a thread of a process: the release of a block, the birth of one, or both, by reallocation.
 #[derive(Clone, Copy, Debug)]
 struct Act {
     process: u32,
@@ -63,7 +63,7 @@ fn history(choices: &[Choice]) -> Vec<Act> {
     acts
 }
 
-/// What happens to an act of a history.
+/// The damage to an act of a history.
 #[derive(Clone, Copy, Debug)]
 enum Damage {
     Lost,

@@ -7,7 +7,7 @@ use mallook_analysis::{Account, Figures, Place, Replay, Wanted};
 use mallook_reader::{Call, Event, EventKind, Kind};
 use proptest::prelude::*;
 
-/// What a thread of a process does next.
+/// The next step of a thread of a process.
 #[derive(Clone, Debug)]
 enum Step {
     Malloc { address: u64, size: u64 },
@@ -65,7 +65,7 @@ struct Model {
     grown: u64,
     crossed: u64,
     peak: (u64, u64, u64),
-    /// What lived at the peak: bytes by thread, and by size.
+    /// The live blocks at the peak: bytes by thread, and by size.
     peak_live: Vec<Block>,
     at_end: Vec<Block>,
     lifetimes: Vec<u64>,

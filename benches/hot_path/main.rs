@@ -27,7 +27,7 @@ type Variables = &'static [(&'static str, &'static str)];
 
 const COARSE: Variables = &[("MALLOOK_CLOCK", "coarse")];
 
-/// What is measured, each in a process of its own.
+/// The sections, each measured in a process of its own.
 const SECTIONS: [(&str, Mode, Variables, Measure); 9] = [
     ("ring, 1 thread", Mode::Ring, &[], sections::one_thread),
     ("full, 1 thread", Mode::Full, &[], sections::one_thread),

@@ -40,12 +40,12 @@ impl Rounds {
         rounds
     }
 
-    /// What the library adds.
+    /// The overhead of the library.
     pub fn overhead(&self) -> Samples {
         self.hooked.zip(&self.unhooked, |hooked, unhooked| hooked - unhooked)
     }
 
-    /// What the library adds, in floors.
+    /// The overhead of the library, in floors.
     pub fn ratio(&self) -> Samples {
         self.overhead().zip(&self.floor, |overhead, floor| overhead / floor)
     }

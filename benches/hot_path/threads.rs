@@ -32,7 +32,7 @@ impl Gate {
     }
 }
 
-/// What the threads have in common.
+/// The state that the threads share.
 struct Shared {
     heaps: Heaps,
     turns: u64,
@@ -44,7 +44,7 @@ struct Shared {
     moments: AtomicU64,
 }
 
-/// What a thread has measured, alone and together with the other.
+/// The rounds that a thread has measured, alone and together with the other.
 #[derive(Default)]
 struct Measured {
     alone: Rounds,

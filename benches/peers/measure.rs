@@ -11,7 +11,7 @@ use crate::files;
 use crate::programs::Program;
 use crate::tools::{Recorded, Tool};
 
-/// What was measured of one tool: seconds, one sample a repeat.
+/// The measurements of one tool: seconds, one sample a repeat.
 #[derive(Default)]
 struct Row {
     wall: Samples,

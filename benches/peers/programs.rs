@@ -1,4 +1,4 @@
-//! What is run under the tools: our own `churn`, and programs of everyday.
+//! Programs that run under the tools: our own `churn`, and everyday ones.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -73,7 +73,7 @@ pub fn all(scratch: &Path) -> Result<Vec<Program>> {
     Ok(programs)
 }
 
-/// What `gcc` says of itself. Its compiler is run alone, since not every tool follows the processes
+/// The answer of `gcc` about itself. Its compiler is run alone, since not every tool follows the processes
 /// that `gcc` starts.
 fn gcc(question: &str) -> Option<String> {
     let output = Command::new("gcc").arg(question).output().ok()?;

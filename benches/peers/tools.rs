@@ -12,7 +12,7 @@ use mallook_reader::{Summary, Trace};
 use crate::files;
 use crate::lttng::Lttng;
 
-/// What a tool left behind.
+/// The recording that a tool left behind.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Recorded {
     /// `None` if the tool only keeps sums.
@@ -38,12 +38,12 @@ pub trait Tool {
     /// cannot be run so.
     fn wrap(&self, program: Command, directory: &Path) -> Option<Command>;
 
-    /// What comes before the run.
+    /// The steps before the run.
     fn begin(&mut self, _directory: &Path) -> Result<()> {
         Ok(())
     }
 
-    /// What comes after it; the processor time that others spent on the tool's behalf, in seconds.
+    /// The steps after it; the processor time that others spent on the tool's behalf, in seconds.
     fn end(&mut self) -> Result<f64> {
         Ok(0.0)
     }

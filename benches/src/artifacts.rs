@@ -1,11 +1,11 @@
-//! What is built before a bench runs: one registry, filled once.
+//! The artifacts that are built before a bench runs: one registry, filled once.
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// What was built, as it is released.
+/// The built artifacts, as they are released.
 #[derive(Debug)]
 pub struct Artifacts {
     /// `libmallook.so`.
@@ -16,7 +16,7 @@ pub struct Artifacts {
     pub mallook: PathBuf,
 }
 
-/// What of the outer build must not reach the inner one.
+/// Variables of the outer build that must not reach the inner one.
 const DROPPED: [&str; 4] =
     ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_TARGET_DIR", "CARGO_BUILD_TARGET"];
 

@@ -11,7 +11,7 @@ unsafe extern "C" {
     fn __libc_free(block: *mut c_void);
 }
 
-/// What glibc's `malloc` aligns to on x86-64.
+/// The alignment of glibc's `malloc` on x86-64.
 const ALIGNMENT: usize = 16;
 
 /// A global allocator that calls glibc by the names that nobody hooks.

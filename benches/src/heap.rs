@@ -23,7 +23,7 @@ pub struct Heap {
 }
 
 impl Heap {
-    /// What a program gets when it calls `malloc`.
+    /// The functions that a program gets when it calls `malloc`.
     pub fn ordinary() -> Heap {
         // The compiler knows these functions and would leave out pairs of them.
         black_box(Heap {

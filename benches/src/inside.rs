@@ -19,7 +19,7 @@ const PREFIX: &str = "MALLOOK_PREFIX";
 /// Set where the program is to count the moments of this trace.
 const COUNTED: &str = "MALLOOK_BENCH_COUNTED";
 
-/// What this process is to do under the library, if it runs there.
+/// The section to run under the library, if this process runs there.
 pub fn section() -> Option<String> {
     env::var(SECTION).ok()
 }

@@ -1,4 +1,4 @@
-//! What the benches share.
+//! The common parts of the benches.
 //!
 //! The law of the modules, each of which uses only those above it:
 //!

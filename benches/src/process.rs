@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-/// What a process used, with the descendants that it waited for.
+/// The resources that a process used, with the descendants that it waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Usage {
     /// From its start to its end.

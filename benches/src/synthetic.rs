@@ -21,7 +21,7 @@ const MOST_LIVE: usize = 4096;
 /// Slots of a reallocation, which must not be torn apart only because a block is full.
 const MOST_SLOTS: usize = 2;
 
-/// What a trace has in it.
+/// The contents of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Calls.

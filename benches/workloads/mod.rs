@@ -1,4 +1,4 @@
-//! What is done with an allocator: the same for the benches in one process and for `churn`.
+//! Workloads of an allocator: the same for the benches in one process and for `churn`.
 
 mod growth;
 mod order;

@@ -1,4 +1,4 @@
-//! What traces cover: gaps of the recording, and the range of a cut.
+//! The coverage of traces: gaps of the recording, and the range of a cut.
 
 use mallook_reader::{Missing, Trace};
 use serde::Serialize;
@@ -19,7 +19,7 @@ pub struct CutRange {
     pub until_ns: Option<u64>,
 }
 
-/// What traces cover.
+/// The coverage of traces.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// Every event of every process is in the traces, and nothing is damaged.
@@ -81,7 +81,7 @@ impl Coverage {
         runs.into_iter().reduce(join).unwrap_or_default()
     }
 
-    /// What is missing, in words; `None` if nothing is.
+    /// The gaps, in words; `None` if there are none.
     pub fn gaps(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.missing_events != 0 {

@@ -105,7 +105,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     }
 }
 
-/// What a target stands for.
+/// The meaning of a target.
 enum Target {
     /// A process and its descendants.
     Process(u32),
@@ -264,7 +264,7 @@ struct State {
     program: String,
     /// Whether it runs: `running`, `ended`, or `unknown`.
     process: &'static str,
-    /// What it does: `recording`, `paused`, `pausing` or `resuming` (when it allocates next), `stopped`.
+    /// Its recording: `recording`, `paused`, `pausing` or `resuming` (when it allocates next), `stopped`.
     recording: &'static str,
     /// Unix time in nanoseconds since which it pauses.
     paused_since_ns: Option<u64>,

@@ -8,7 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use mallook_reader::export::{Exporter, Format, StackExporter, TextBuffer};
-use mallook_reader::{Event, Follow, News, Shown, SiteNames, Stacks, Step, Trace};
+use mallook_reader::{Event, Follow, FollowStatus, News, Shown, SiteNames, Stacks, Trace};
 
 use crate::messages::Messages;
 use crate::stacks::Naming;
@@ -81,7 +81,7 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     exporter.begin(&mut piece);
     let mut written = Ok(());
     loop {
-        let step = follow.step(|news| {
+        let status = follow.step(|news| {
             let event = match news {
                 News::Event(event) => event,
                 News::Mark(mark, event) => {
@@ -126,15 +126,15 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
         if let Some(stacked) = &mut stacked {
             exporter = stacked.print(&follow, exporter, &mut piece);
         }
-        if written.is_ok() && (step != Step::More || piece.len() >= PIECE) {
+        if written.is_ok() && (status != FollowStatus::More || piece.len() >= PIECE) {
             written = output.write_all(piece.text()).and_then(|()| output.flush());
             piece.clear();
         }
-        match step {
+        match status {
             _ if written.is_err() => break,
-            Step::More => {}
-            Step::Wait => thread::sleep(Follow::INTERVAL),
-            Step::Over | Step::Enough => break,
+            FollowStatus::More => {}
+            FollowStatus::Wait => thread::sleep(Follow::INTERVAL),
+            FollowStatus::Over | FollowStatus::Enough => break,
         }
     }
     written.context("cannot write the output")?;

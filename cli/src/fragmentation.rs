@@ -132,7 +132,7 @@ fn read<'s>(
     (figures, replay)
 }
 
-/// What was found.
+/// The findings.
 struct Seen<'a> {
     /// Of the whole run.
     whole: &'a Fragmentation<'a>,

@@ -16,20 +16,20 @@ use crate::stacks::Naming;
 /// Events after which a pass asks whether it goes on.
 const STEP: u64 = 1 << 14;
 
-/// What traces have in them.
+/// The contents of traces.
 pub struct Gathered<'a> {
     /// The traces.
     pub traces: &'a [Trace<'a>],
-    /// What each of them says of its process; of one that may still write, as it was before the events were
-    /// read: the figures have all that these count. What is missing by now is counted, too.
+    /// The summary of each; of a process that may still write, as it was before the events were read: the
+    /// figures have all that it counts. Events that are missing by now are counted, too.
     pub summaries: Vec<Summary>,
     /// How far they were before the events were read.
     pub state: Vec<State>,
     /// The call stacks of each; empty if none has any.
     pub stacks: Vec<Stacks<'a>>,
-    /// The figures, without what places have cost over time.
+    /// The figures, without the costs of places over time.
     pub figures: Figures,
-    /// What places have cost over time, if that is wanted.
+    /// The costs of places over time, if they are wanted.
     pub over_time: Option<OverTime>,
     /// Of cuts: allocations before their ranges, of blocks that live at their starts.
     pub inherited: u64,
@@ -69,15 +69,15 @@ fn parallelism() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What traces say of their processes, counted on this number of threads.
+/// The summaries of traces, counted on this number of threads.
 fn count(traces: &[Trace], threads: usize) -> Vec<Summary> {
     traces.iter().map(|trace| Summary::counted(trace, threads)).collect()
 }
 
-/// What places have cost over time, and the peak, as one pass has found both.
+/// The costs of places over time, and the peak, both from one pass.
 #[derive(Clone, Debug)]
 pub struct OverTime {
-    /// What they have cost.
+    /// Their costs.
     pub cells: Cells,
     /// The peak.
     pub peak: Peak,

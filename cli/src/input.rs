@@ -101,7 +101,7 @@ pub fn names_traces(word: &OsStr) -> bool {
     (path.is_dir() || !path.exists()) && stands_for(path).is_ok_and(is_there)
 }
 
-/// What tells a file that arguments name twice; a link is another one than its target.
+/// The identity of a file, to find repeated arguments; a link is another file than its target.
 fn identity(file: &Path) -> Result<(u64, u64), PathBuf> {
     let found = file.symlink_metadata().map_err(|_| file.to_owned())?;
     Ok((found.dev(), found.ino()))

@@ -34,22 +34,22 @@ impl Paint {
         if self.is_on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
-    /// What is read first.
+    /// Text that is read first.
     pub fn bold(self, text: &str) -> String {
         self.sgr("1", text)
     }
 
-    /// What can be left out.
+    /// Text that can be left out.
     pub fn dim(self, text: &str) -> String {
         self.sgr("2", text)
     }
 
-    /// What is fine.
+    /// Good news.
     pub fn good(self, text: &str) -> String {
         self.sgr("32", text)
     }
 
-    /// What is not.
+    /// Bad news.
     pub fn bad(self, text: &str) -> String {
         self.sgr("1;31", text)
     }

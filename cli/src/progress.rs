@@ -9,7 +9,7 @@ use mallook_reader::Trace;
 
 /// Events after which the bar moves.
 const STEP: u64 = 1 << 12;
-/// What takes no longer has no bar.
+/// The longest time without a bar.
 const SHORT: Duration = Duration::from_millis(500);
 
 /// A bar that counts events.

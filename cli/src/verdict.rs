@@ -15,9 +15,9 @@ pub const EXCEEDED: u8 = 3;
 pub trait Judged {
     /// The figures.
     const FIGURES: &[Metric];
-    /// What the option does, with an example.
+    /// The help of the option, with an example.
     const HELP: &str;
-    /// What the number of a figure says: `is`.
+    /// The verb between a figure and its number: `is`.
     const VERB: &str;
 }
 

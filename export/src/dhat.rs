@@ -21,7 +21,7 @@ pub struct Dhat<'a> {
     out: &'a mut dyn Write,
 }
 
-/// What the figures do not have, by place.
+/// The values that the figures lack, by place.
 #[derive(Debug, Default)]
 struct Lives(Vec<Life>);
 

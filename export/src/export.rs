@@ -1,4 +1,4 @@
-//! What all formats have in common.
+//! The common part of all formats.
 
 use std::io;
 

@@ -30,7 +30,7 @@ const MOST_TRACKS: usize = 64;
 /// Takes samples, and writes them at the end.
 pub struct Firefox<'a> {
     source: Source<'a>,
-    /// What lives over time, of each process; and the samples.
+    /// The live memory of each process over time, and the samples.
     pass: Pass<Samples>,
     out: &'a mut dyn Write,
 }

@@ -7,7 +7,7 @@ use mallook_analysis::{
 };
 use mallook_reader::{Call, Event, Grouped};
 
-/// What happens to a heap.
+/// A change of a heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
     /// A block dies. That of a reallocation is followed by the birth of the new one.
@@ -40,7 +40,7 @@ impl LiveBlocks {
         LiveBlocks { replay: Replay::new(traces), changes: Changes::default() }
     }
 
-    /// What an event changes, in order.
+    /// The changes of an event, in order.
     pub fn changes(&mut self, event: &Event) -> &[Change] {
         self.changes.list.clear();
         self.replay.event(event, &mut self.changes);
@@ -52,7 +52,7 @@ impl LiveBlocks {
         self.replay.places().get(place)
     }
 
-    /// What was seen that a file may have no place for.
+    /// The calls so far that a file may have no place for.
     pub fn omitted(&self) -> Omitted {
         self.changes.omitted
     }

@@ -25,7 +25,7 @@
 //!
 //! ```text
 //! heap function                        changes of the live blocks; the functions of frames
-//! export                               what all formats have in common
+//! export                               the common part of all formats
 //! pass path                            figures of all events; places as lines
 //! mtrace memory_replay rep heaptrack   text, a line an event
 //! ctf parquet                          directories of binary files

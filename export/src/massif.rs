@@ -36,7 +36,7 @@ pub struct Massif<'a> {
 /// Bytes by place.
 type Bytes = Vec<(PlaceId, u64)>;
 
-/// What lived at a moment.
+/// The live memory at a moment.
 #[derive(Debug)]
 struct Snapshot {
     time_ns: u64,
@@ -69,7 +69,7 @@ impl<'a> Massif<'a> {
         Massif { source, pass, out, detailed: Vec::new(), width_ns: FIRST_WIDTH, due_ns }
     }
 
-    /// What each place has, if it has any.
+    /// The bytes of each place that has any.
     fn places(&self, bytes: impl Fn(&Account) -> u64) -> Bytes {
         let Some(sites) = &self.pass.figures().sites else { return Vec::new() };
         let all = self.pass.replay().places().iter().map(|(id, _)| (id, bytes(&sites.of(id))));

@@ -65,12 +65,12 @@ impl<A: Onlooker> Pass<A> {
         &self.replay
     }
 
-    /// What looked on.
+    /// The onlooker.
     pub fn more(&self) -> &A {
         &self.seen.more
     }
 
-    /// What is not in the figures.
+    /// The calls that are not in the figures.
     pub fn omitted(&self) -> Omitted {
         let all = self.seen.figures.totals.all();
         Omitted {

@@ -3,8 +3,7 @@
 /// The most bytes that such a file has: a longer one is somebody else's.
 pub const CONTROL_FILE: usize = 16;
 
-/// What the file is that has these bytes: `None` for one that is no such file; `true`, programs that
-/// start pause.
+/// The setting in a file of these bytes: `true`, programs that start pause; `None`, it is no such file.
 ///
 /// ```
 /// use mallook_format::says_paused;

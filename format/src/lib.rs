@@ -119,11 +119,11 @@
 //! new owner in it, begins with no stacks and an empty last one, so that every block can be read
 //! alone.
 //!
-//! What sites are stands in blocks of [`BlockKind::Sites`], which any thread may write to at any
-//! time: a [`SiteSlot`] for each, written before the first stack that has it, and a [`ModuleSlot`]
-//! with its [`Kind::ModuleMore`] for each module, before its first site. In full mode such a block
-//! is claimed like any other one. In a ring it lies behind the ring, and is never written over:
-//! block `site_start + n` of the file has the claim *n* of a count of its own, `site_blocks` at most.
+//! Sites are defined in blocks of [`BlockKind::Sites`], which any thread may write to at any time: a
+//! [`SiteSlot`] for each, written before the first stack that has it, and a [`ModuleSlot`] with its
+//! [`Kind::ModuleMore`] for each module, before its first site. In full mode such a block is claimed
+//! like any other one. In a ring it lies behind the ring, and is never written over: block
+//! `site_start + n` of the file has the claim *n* of a count of its own, `site_blocks` at most.
 //!
 //! # Clock
 //!

@@ -49,7 +49,7 @@ pub const MODULE_BYTES: usize = 14;
 pub const MAX_MODULE_SLOTS: usize = 255;
 
 raw_enum! {
-    /// What is known of a site besides its address.
+    /// The attributes of a site besides its address.
     pub enum SiteKind: u8 {
         /// A frame like most.
         Call = 0,
@@ -108,7 +108,7 @@ impl StackSlot {
         pack(Kind::Stack, pack_sites(&self.sites) | counts << (STACK_SITES as u32 * Site::BITS))
     }
 
-    /// What a slot of [`Kind::Stack`] says.
+    /// The content of a slot of [`Kind::Stack`].
     pub fn of(slot: Slot) -> StackSlot {
         let bits = unpack(slot);
         let counts = (bits >> (STACK_SITES as u32 * Site::BITS)) as u32;
@@ -135,7 +135,7 @@ pub fn sites_of_more(slot: Slot) -> [Site; MORE_SITES] {
 pub struct SiteSlot {
     /// Its number.
     pub site: Site,
-    /// What is to be looked up in tables of symbols: the return address minus one, or the address at
+    /// The address to look up in tables of symbols: the return address minus one, or the address at
     /// which a signal has interrupted the code.
     pub address: u64,
     /// Raw [`SiteKind`].
@@ -151,7 +151,7 @@ impl SiteSlot {
         Slot { word0: Slot::word0(Kind::Site, self.kind, self.address), word1 }
     }
 
-    /// What a slot of [`Kind::Site`] says.
+    /// The content of a slot of [`Kind::Site`].
     pub fn of(slot: Slot) -> SiteSlot {
         SiteSlot {
             site: Site((slot.word1 & SITE_MASK) as u32),
@@ -182,7 +182,7 @@ impl ModuleSlot {
         Slot { word0: Slot::word0(Kind::Module, self.more, self.start), word1 }
     }
 
-    /// What a slot of [`Kind::Module`] says.
+    /// The content of a slot of [`Kind::Module`].
     pub fn of(slot: Slot) -> ModuleSlot {
         ModuleSlot {
             module: (slot.word1 >> 32) as u32,

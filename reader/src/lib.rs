@@ -106,8 +106,8 @@ pub use analysis::{
 pub use error::Error;
 pub use escape::{Shown, escape, escape_csv, escape_json};
 pub use event::{
-    Call, Event, EventKind, Events, Filter, Follow, Gap, Grouped, MergedEvents, News, PlainRun,
-    Step, follow,
+    Call, Event, EventKind, Events, Filter, Follow, FollowStatus, Gap, Grouped, MergedEvents, News,
+    PlainRun, follow,
 };
 pub use mallook_format::{Clock, FileHeader, HeaderError, Kind, Loss, Mode};
 pub use source::{Mapped, OwnedBytes, Source};

@@ -1,4 +1,4 @@
-//! What `mallook snapshot` says of pauses and marks: what was so at the moment of the copy.
+//! Pauses and marks of `mallook snapshot`: their state at the moment of the copy.
 
 use std::path::Path;
 use std::process::{Child, Stdio};

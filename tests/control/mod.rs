@@ -23,14 +23,14 @@ fn mallook(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     Command::new(mallook).current_dir(sandbox.path()).args(arguments).output().unwrap()
 }
 
-/// What a command prints that must go well.
+/// The stdout of a command that must succeed.
 fn said(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let output = mallook(sandbox, arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command says that must fail with this code.
+/// The stderr of a command that must fail with this code.
 fn refused(sandbox: &Sandbox, arguments: &[&str], code: i32) -> String {
     let output = mallook(sandbox, arguments);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");

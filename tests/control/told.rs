@@ -90,7 +90,7 @@ fn calls(path: &Path) -> usize {
     Events::of(&trace).filter(|event| matches!(event.kind, EventKind::Call(_))).count()
 }
 
-/// What another user needs to record, in a directory where nobody removes what is another's.
+/// The files that another user needs to record, in a directory where nobody removes another's.
 struct Shared(tempfile::TempDir);
 
 impl Shared {

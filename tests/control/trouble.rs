@@ -53,7 +53,7 @@ fn on_a_small_disk(sandbox: &Sandbox, case: &str) -> (PathBuf, u64) {
     (trace.path().to_owned(), said(&output)["performed"][0].parse().unwrap())
 }
 
-/// What comes before there is room for the marker is lost, and counted.
+/// Events before there is room for the marker are lost, and counted.
 #[test]
 fn a_pause_begins_when_there_is_space_for_its_marker() {
     if !can_mount("a_pause_begins_when_there_is_space_for_its_marker") {
@@ -87,7 +87,7 @@ fn a_pause_ends_when_there_is_space_for_its_marker() {
     assert!((10..600).contains(&forks), "{forks} of 600 markers had room");
 }
 
-/// What cannot be written uses up no place.
+/// A mark that cannot be written uses up no place.
 #[test]
 fn a_mark_without_space_takes_no_place() {
     if !can_mount("a_mark_without_space_takes_no_place") {

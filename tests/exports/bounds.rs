@@ -8,7 +8,7 @@ use mallook_reader::{MergedEvents, Stacks, Trace};
 use crate::counting::peak;
 use crate::sandbox::{Sandbox, setup};
 
-/// What ten times as many events may take more.
+/// The additional bytes that ten times as many events may take.
 const MORE: usize = 1 << 19;
 
 /// The most memory that each export takes.

@@ -4,10 +4,10 @@
 //! The law of the modules:
 //!
 //! ```text
-//! truth               what a trace says, by a plain replay
+//! truth               the figures of a trace, from a plain replay
 //! profiles lines tables  the formats: of places, of lines, of columns
 //! bounds              the memory that exports take
-//! refusals hostile    what is refused; names and traces that may hold anything
+//! refusals hostile    the refusals; names and traces that may hold anything
 //! ```
 
 mod bounds;
@@ -55,7 +55,7 @@ fn export_as(sandbox: &Sandbox, to: &str, traces: &[&Path], name: &str) -> PathB
     path
 }
 
-/// What a program says on stdout, which has to end with this code and say nothing on stderr.
+/// The stdout of a program that has to end with this code and say nothing on stderr.
 fn said_by(sandbox: &Sandbox, program: &str, arguments: &[&str], code: i32) -> String {
     let output = sandbox.command(program).args(arguments).run_alone();
     let stderr = String::from_utf8_lossy(&output.stderr);

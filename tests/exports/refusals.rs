@@ -1,4 +1,4 @@
-//! What `mallook export` refuses, and what it says when it leaves something out.
+//! The refusals of `mallook export`, and its messages about omissions.
 
 use std::fs;
 

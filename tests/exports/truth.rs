@@ -1,4 +1,4 @@
-//! What a trace says, by a plain replay of its csv.
+//! The figures of a trace, from a plain replay of its csv.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ pub struct Truth {
     pub failed: u64,
     /// Reallocations that moved or grew a block.
     pub grown: u64,
-    /// What lives at the end.
+    /// The live memory at the end.
     pub live_blocks: u64,
     pub live_bytes: u64,
     /// The most bytes that lived, and the blocks then.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::artifacts::tests;
 
 const MOST: usize = 400;
-/// What people have written, by the ends of the names.
+/// The files that people have written, by the ends of their names.
 const SOURCES: [&str; 9] = [".rs", ".c", ".h", ".cc", ".go", ".js", ".css", ".html", ".py"];
 /// Folders that hold what others have written, or a program has.
 const NOT_OURS: [&str; 5] = ["target", "vendor", ".git", "corpus", "artifacts"];

@@ -38,7 +38,7 @@ fn read(directory: &Path, prefix: &str, sources: &mut Sources) {
     }
 }
 
-/// What the code of a module says.
+/// The declarations and uses in the code of a module.
 #[derive(Default)]
 struct Code {
     /// Modules that it declares, in files of their own.

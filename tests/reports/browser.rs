@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
 
-/// What a busy machine may take to answer.
+/// The time that a busy machine may take to answer.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one page. It ends with the test.
@@ -22,7 +22,7 @@ pub struct Browser {
     session: Option<String>,
     /// Addresses that were asked for.
     pub requests: Vec<String>,
-    /// What scripts have thrown, and what the browser complains about.
+    /// The exceptions of scripts, and the complaints of the browser.
     pub complaints: Vec<String>,
 }
 

@@ -100,7 +100,7 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// What is answered to a question.
+/// The answer to a question.
 fn data(served: &Served, words: &str) -> Value {
     let (status, _, body) = served.get(&format!("/{}/data?{words}", served.token));
     assert_eq!(status, 200, "{words}: {body}");
@@ -177,7 +177,7 @@ fn exact_sizes(answer: &Value) -> BTreeMap<u64, u64> {
     exact.filter(|(size, _)| *size > 30_000).collect()
 }
 
-/// What comes while names are looked for is new to the page.
+/// Events that come while names are looked for are new to the page.
 #[test]
 fn what_comes_meanwhile_is_shown() {
     if !have("reports::busy::what_comes_meanwhile_is_shown", &["objcopy"]) {

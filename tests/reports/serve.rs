@@ -56,7 +56,7 @@ impl Served {
         stream
     }
 
-    /// What is answered on a connection: the status, the headers and the body.
+    /// The answer on a connection: the status, the headers and the body.
     pub fn answer(mut stream: TcpStream) -> (u16, String, String) {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();

@@ -10,7 +10,7 @@ use super::{compile, functions, module, names, shown};
 use crate::artifacts::tests;
 use crate::sandbox::{have, setup};
 
-/// What a command makes of a text.
+/// The output of a command for a text.
 pub fn filter(command: &mut Command, text: String) -> String {
     let command = command.env("LC_ALL", "C").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
@@ -21,7 +21,7 @@ pub fn filter(command: &mut Command, text: String) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What `addr2line` says of each address, innermost first.
+/// The answer of `addr2line` for each address, innermost first.
 fn addr2line(file: &Path, addresses: &[u64]) -> Vec<Vec<String>> {
     let mut command = Command::new("addr2line");
     command.args(["-a", "-i", "-f", "-e"]).arg(file);

@@ -98,7 +98,7 @@ fn a_file_that_is_removed_ends_alone() {
     }
 }
 
-/// What a prefix stands for may have been removed, or have no header yet.
+/// A file of a prefix may have been removed, or have no header yet.
 #[test]
 fn a_file_that_is_no_trace_yet_is_left_out() {
     let sandbox = setup("no_trace_yet");

@@ -1,4 +1,4 @@
-//! What screens say of the part of a run that traces cover.
+//! The coverage of a run by its traces, on screens.
 
 use super::*;
 
@@ -105,7 +105,7 @@ fn a_trace_named_twice() {
     assert!(String::from_utf8(output.stderr).unwrap().contains("named twice, read once"));
 }
 
-/// What folded stacks call temporary is what the summary does.
+/// Temporary blocks of folded stacks are those of the summary.
 #[test]
 fn temporary_in_folded_stacks() {
     let sandbox = setup("folded_temporary");

@@ -1,4 +1,4 @@
-//! What leaks, against LeakSanitizer and against what a program is known to leak.
+//! Leaks, against LeakSanitizer and against the known leaks of a program.
 
 use super::*;
 
@@ -108,7 +108,7 @@ fn leaks_without_stacks() {
     let service = sandbox.build("service.cc", "service", &[]);
     let run = sandbox.command(&service).arg("2000").run().expect(0);
     let report = json(&sandbox, &["leaks", "trace"]);
-    assert_eq!(report["with_stacks"], false);
+    assert_eq!(report["has_stacks"], false);
     let threads: HashSet<_> = run.trace().rows().iter().map(|row| row.tid).collect();
     let leaks = report["leaks"].as_array().unwrap();
     assert!(leaks.iter().all(|leak| threads.contains(&(number(&leak["tid"]) as u32))));

@@ -1,4 +1,4 @@
-//! What a capture costs: depths and patterns of events, against libunwind's `unw_backtrace`, which
+//! The cost of a capture: depths and patterns of events, against libunwind's `unw_backtrace`, which
 //! keeps rules, interleaved in one run. Nanoseconds an event, over the same calls with an event that
 //! does nothing; medians of rounds.
 //!
@@ -51,7 +51,7 @@ unsafe extern "C" {
 type Listener = extern "C" fn(usize, usize, usize);
 type Backtrace = unsafe extern "C" fn(*mut *mut c_void, c_int) -> c_int;
 
-/// What the one thread that is measured needs.
+/// The state of the one measured thread.
 struct Measured {
     thread: &'static Thread,
     host: Sites,

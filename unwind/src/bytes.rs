@@ -77,7 +77,7 @@ impl<'a> Memory<'a> {
 /// A position in a range of bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
-    /// What is left.
+    /// The remaining bytes.
     memory: Memory<'a>,
 }
 

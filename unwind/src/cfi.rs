@@ -16,7 +16,7 @@ pub enum Place {
     At(Value),
     /// It is this value.
     Is(Value),
-    /// What this unwinder does not follow: another register, or an expression of others.
+    /// A place that this unwinder does not follow: another register, or an expression of others.
     Other,
 }
 
@@ -90,7 +90,7 @@ struct Program<'a> {
     /// Where the memory starts that expressions are in.
     origin: usize,
     rules: Rules,
-    /// What the first instructions say, for `restore`.
+    /// The rules of the first instructions, for `restore`.
     initial: Rules,
     remembered: [Rules; REMEMBERED],
     depth: usize,

@@ -20,9 +20,9 @@ pub struct Fde<'a> {
     pub first: Cursor<'a>,
     /// Instructions for the rows behind.
     pub rest: Cursor<'a>,
-    /// What advances are multiplied by.
+    /// The factor of advances.
     pub code_factor: u64,
-    /// What offsets are multiplied by.
+    /// The factor of offsets.
     pub data_factor: i64,
     /// The column of the return address.
     pub return_column: u64,

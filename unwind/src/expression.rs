@@ -3,7 +3,7 @@
 
 use crate::bytes::Cursor;
 
-/// What a value is counted from.
+/// The base that a value is counted from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
     /// Nothing: a number.
@@ -23,7 +23,7 @@ pub enum Base {
 /// A base and a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value {
-    /// What it is counted from.
+    /// The base that it is counted from.
     pub base: Base,
     /// How far it is from there.
     pub offset: i64,

@@ -40,7 +40,7 @@ pub struct FoundObject {
     pub reserved: [u64; 7],
 }
 
-/// What the loader knows.
+/// The module at an address, if the loader knows it.
 #[inline(never)]
 fn ask_loader(find: FindObject, address: usize) -> Option<Module> {
     let mut found = FoundObject::default();

@@ -1,4 +1,4 @@
-//! What the unwinder needs of the process that it is in.
+//! The services that the unwinder needs of the process that it is in.
 
 use crate::find::FindObject;
 use crate::site::{Kind, Site};

@@ -70,10 +70,10 @@
 //! find                   from an address to its module
 //! expression eh_frame    DWARF's expressions and entries
 //! cfi                    the row of an address
-//! rule                   what a step does, in 32 bits
+//! rule                   the rule of a step, in 32 bits
 //! site host              what is handed out, and what is asked for
 //! table                  from an address to its site and rule
-//! unwinder               what a process keeps
+//! unwinder               the state of a process
 //! bounds                 the stacks of a thread
 //! step                   one step outward
 //! kept                   a thread's last stack

@@ -1,4 +1,4 @@
-//! What one step outward does at an address, in 32 bits.
+//! The rule of one step outward at an address, in 32 bits.
 //!
 //! ```text
 //! bits 0..3   3..21             21..32
@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The return address is the word below the CFA, always. Aligned frames find the CFA by a word that
-//! they have stored: the 18 bits are then the place of that word, signed, in 13, and what is added
+//! they have stored: the 18 bits are then the place of that word, signed, in 13, and the offset added
 //! to it, in 5.
 
 use crate::cfi::{Place, Row};
@@ -66,7 +66,7 @@ pub mod context {
     pub const SP: usize = 160;
     /// The instruction pointer.
     pub const PC: usize = 168;
-    /// What a frame of the kernel has at least.
+    /// The least length of a frame of the kernel.
     pub const LENGTH: usize = 176;
 }
 
@@ -101,7 +101,7 @@ impl Rule {
         self.0 >> KIND_BITS
     }
 
-    /// What is added to the register for the CFA; of the kinds `SP`, `BP` and `GUESS`.
+    /// The offset added to the register for the CFA; of the kinds `SP`, `BP` and `GUESS`.
     #[inline(always)]
     pub fn offset(self) -> usize {
         (self.0 & OFFSET) as usize
@@ -119,7 +119,7 @@ impl Rule {
         (bits as i32 >> (32 - PLACE_BITS)) as isize * 8
     }
 
-    /// What is added to what is stored there.
+    /// The offset added to the word stored there.
     pub fn add(self) -> usize {
         (self.0 >> ADD_AT & 0x1f) as usize * 8
     }

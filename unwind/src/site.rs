@@ -43,7 +43,7 @@ pub fn hash_of(sites: &[Site]) -> u64 {
     sites.iter().fold(0, |hash, site| site.hash_after(hash)) | 1
 }
 
-/// What is known of a site besides its address.
+/// The attributes of a site besides its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {

@@ -63,8 +63,8 @@ pub struct View {
     factor: u64,
 }
 
-/// What addresses of a generation are multiplied by. An address of another one matches an entry
-/// that was added too late only by chance.
+/// The factor of the addresses of a generation. An address of another one matches an entry that was
+/// added too late only by chance.
 pub fn factor(generation: u32) -> u64 {
     (FACTOR ^ u64::from(generation).wrapping_mul(0xd1b5_4a32_d192_ed02)) << REST
 }
@@ -94,7 +94,7 @@ impl View {
         unsafe { &*self.slots.wrapping_add(place) }
     }
 
-    /// What is known of an address. There must be slots.
+    /// The entry of an address. There must be slots.
     #[inline(always)]
     pub fn find(&self, address: usize) -> Option<Entry> {
         let hash = hash(address, self.factor);

@@ -11,8 +11,8 @@ use crate::step::{self, Registers, Step};
 use crate::syscall;
 use crate::unwinder::{Resolved, Unwinder};
 
-/// What a thread keeps of its last stack. All zero is new; about 190 KiB, of which only pages are
-/// touched that the depth of the stack needs. It must not move.
+/// The kept last stack of a thread. All zero is new. It must not move. Of its about 190 KiB, only the
+/// pages that the depth of the stack needs are touched.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Thread {

@@ -1,4 +1,4 @@
-//! What a process keeps: the generation of its modules, the sites, and the distinct rules.
+//! The state of a process: the generation of its modules, the sites, and the distinct rules.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,8 +21,8 @@ const PATIENCE: u32 = 64;
 const FRAME_POINTERS: u32 = 1;
 const ONLY_MAPS: u32 = 2;
 
-/// What all threads of a process share. All zero is new, so it may lie in memory that the kernel
-/// wipes in a forked child, which then starts anew. Nothing here locks.
+/// The state that all threads of a process share. All zero is new, so it may lie in memory that the
+/// kernel wipes in a forked child, which then starts anew. Nothing here locks.
 #[derive(Debug)]
 pub struct Unwinder {
     generation: AtomicU32,
@@ -128,7 +128,7 @@ impl Unwinder {
         }
     }
 
-    /// What is known of an address.
+    /// The site and rule of an address, if they are known.
     #[inline(always)]
     pub(crate) fn known<H: Host>(
         &self,

@@ -25,7 +25,7 @@ pub fn path(prefix: &Path) -> PathBuf {
 /// Whether it says that programs pause; `None` if there is none.
 ///
 /// # Errors
-/// What stands there is no such file, but somebody's, or cannot be read.
+/// Somebody else's file stands there, or the file cannot be read.
 pub fn said(prefix: &Path) -> Result<Option<bool>> {
     let path = path(prefix);
     let found = match path.symlink_metadata() {
@@ -51,7 +51,7 @@ pub fn said(prefix: &Path) -> Result<Option<bool>> {
 /// Programs with this prefix that start from here on pause, or do not.
 ///
 /// # Errors
-/// What stands there is somebody's, or the file would not count, or cannot be written.
+/// Somebody else's file stands there, or the file would not count, or cannot be written.
 pub fn write(prefix: &Path, pause: bool) -> Result<()> {
     said(prefix)?;
     let (path, owners) = (path(prefix), owners(prefix));
@@ -94,7 +94,7 @@ fn hand_over(file: &File, owners: &BTreeSet<u32>) -> io::Result<()> {
 /// Removes the file, if there is one.
 ///
 /// # Errors
-/// What stands there is somebody's, or cannot be removed.
+/// Somebody else's file stands there, or the file cannot be removed.
 pub fn remove(prefix: &Path) -> Result<()> {
     if said(prefix)?.is_none() {
         return Ok(());

@@ -74,7 +74,7 @@ pub struct Figures {
     pub allocated_bytes: u64,
     /// The peak.
     pub peak_bytes: u64,
-    /// What lives at the end, or at the moment.
+    /// The live memory at the end, or at the moment.
     pub live_bytes: u64,
     /// Its number of blocks.
     pub live_blocks: u64,
@@ -123,7 +123,7 @@ pub fn read(
     Ok(of(&figures, &stacks, start_ns, by, cost))
 }
 
-/// What is compared of a run that starts at this Unix time in nanoseconds.
+/// The figures to compare of a run that starts at this Unix time in nanoseconds.
 pub fn of(
     figures: &mallook_analysis::Figures,
     stacks: &[Stacks],

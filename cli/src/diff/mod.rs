@@ -3,8 +3,8 @@
 //! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! spec figures    what is compared; the figures of one run
-//! report screen   what has changed, as data; on a screen
+//! spec figures    the sides of a comparison; the figures of one run
+//! report screen   the changes, as data; on a screen
 //! ```
 
 mod figures;
@@ -184,8 +184,8 @@ pub fn run(options: &Options, messages: Messages) -> Result<ExitCode> {
     Ok(verdict.unwrap_or(sound))
 }
 
-/// What has changed from a run to another one, at the end or where most lived, as text of this width;
-/// `names` are those of the runs.
+/// The changes from one run to another, at the end or at the peak, as text of this width; `names` are those
+/// of the runs.
 pub fn text(
     names: (&str, &str),
     runs: (&Gathered, &Gathered),

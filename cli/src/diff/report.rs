@@ -1,4 +1,4 @@
-//! What has changed, as data.
+//! The changes, as data.
 
 use std::collections::BTreeSet;
 
@@ -65,13 +65,13 @@ pub struct Report {
     pub before: String,
     /// Those that they are compared with.
     pub after: String,
-    /// What the traces of both cover.
+    /// The coverage of the traces of both.
     pub coverage: (Coverage, Coverage),
     /// Number of repetitions of each.
     pub repetitions: (usize, usize),
-    /// What figures are divided by: none, call or second.
+    /// The divisor of figures: none, call or second.
     pub per: &'static str,
-    /// What places are: stack, function or size.
+    /// The kind of places: stack, function or size.
     pub by: &'static str,
     /// The cost of places.
     pub cost: &'static str,

@@ -1,4 +1,4 @@
-//! What has changed, on a screen.
+//! The changes, on a screen.
 
 use mallook_reader::escape;
 

@@ -1,4 +1,4 @@
-//! What is compared: runs, or moments of runs.
+//! The sides of a comparison: runs, or moments of runs.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

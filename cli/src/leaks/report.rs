@@ -66,20 +66,20 @@ pub struct Site {
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What the traces cover.
+    /// The coverage of the traces.
     #[serde(flatten)]
     pub coverage: Coverage,
     /// Whether call stacks were recorded.
-    pub with_stacks: bool,
+    pub has_stacks: bool,
     /// The moment, in words.
     pub at: String,
     /// Number of processes.
     pub processes: u64,
-    /// What is alive, without what is suppressed.
+    /// The bytes of live blocks, without suppressed ones.
     pub leaked_bytes: u64,
     /// Their number.
     pub leaked_blocks: u64,
-    /// What is suppressed.
+    /// The bytes of suppressed blocks.
     pub suppressed_bytes: u64,
     /// Their number.
     pub suppressed_blocks: u64,
@@ -89,7 +89,7 @@ pub struct Report {
     pub leaks: Vec<Leak>,
 }
 
-/// What leaks are told apart by.
+/// The key that tells leaks apart.
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Stack(Kind, Vec<Site>),
@@ -140,7 +140,7 @@ pub fn of(
     let suppressions = suppress::suppressed(&rules);
     Report {
         coverage: Coverage::default(),
-        with_stacks: !stacks.is_empty(),
+        has_stacks: !stacks.is_empty(),
         at: String::new(),
         processes: traces.len() as u64,
         leaked_bytes,

@@ -41,7 +41,7 @@ pub fn text(report: &Report, files: &str, most: usize, width: usize, paint: Pain
         ));
         lines.extend(report.suppressions.iter().map(suppressed));
     }
-    if !report.with_stacks && report.leaked_blocks != 0 {
+    if !report.has_stacks && report.leaked_blocks != 0 {
         lines.push(String::new());
         lines.push("who: mallook run --stacks records the call stacks".to_owned());
     } else if let Some(example) = report.leaks.first().and_then(|leak| leak.examples.first()) {
@@ -65,7 +65,7 @@ fn header(report: &Report) -> String {
             blocks(report.leaked_blocks),
             counted(
                 report.leaks.len() as u64,
-                if report.with_stacks { "call stack" } else { "kind" }
+                if report.has_stacks { "call stack" } else { "kind" }
             ),
         )
     };

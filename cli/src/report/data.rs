@@ -10,7 +10,7 @@ use crate::escape::last_part;
 use crate::gather::{Gathered, OverTime};
 use crate::summary::Report;
 
-/// What every page needs.
+/// The figures that every page needs.
 pub const WANTED: Wanted = Wanted {
     threshold: 0,
     sizes: true,
@@ -33,7 +33,7 @@ const MOST_PROCESSES: usize = 300;
 /// Named moments of a page at the most.
 const MOST_MARKS: usize = 500;
 
-/// What the page is made of, before it is cut to a size.
+/// The data of the page, before it is cut to a size.
 pub struct Data<'a> {
     gathered: &'a Gathered<'a>,
     report: Report,
@@ -52,7 +52,7 @@ pub struct Data<'a> {
     more_processes: usize,
 }
 
-/// What the page reads.
+/// The content that the page reads.
 #[derive(Debug, Serialize)]
 pub struct Content<'a> {
     report: &'a Report,
@@ -84,7 +84,7 @@ struct ThreadRow {
 }
 
 impl<'a> Data<'a> {
-    /// What there is of the traces.
+    /// The data of the traces.
     pub fn of(gathered: &'a mut Gathered<'a>, report: Report, files: &'a str) -> Data<'a> {
         let whole = gathered.over_time.take();
         let lives = gathered.figures.lives.take();
@@ -164,7 +164,7 @@ impl<'a> Data<'a> {
         self.ranks.iter().filter(|&&rank| rank != usize::MAX).max().map_or(0, |last| last + 1)
     }
 
-    /// What the page reads, with `most` cells at the most, from the number `first` on.
+    /// The content for the page, with `most` cells at the most, from the number `first` on.
     pub fn content(&self, first: usize, most: usize) -> Content<'_> {
         let range = first..first.saturating_add(most);
         let (mut texts, mut threads) = (Texts::new(), Vec::new());

@@ -1,8 +1,8 @@
 //! The page: a file that needs no other one.
 //!
-//! What comes from a trace is in two places: compressed and in base 64, which the page decodes and never
-//! takes for HTML, and as text in `<noscript>` and `<title>`, escaped. A content security policy lets no
-//! other script run than the one whose hash it has, and nothing be loaded.
+//! The data of a trace are in two places: compressed and in base 64, which the page decodes and never takes
+//! for HTML, and as escaped text in `<noscript>` and `<title>`. A content security policy allows only the
+//! script with its hash, and no loading.
 
 use std::io::Write;
 use std::sync::LazyLock;
@@ -56,7 +56,7 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// What the page may do.
+    /// The content security policy of the page.
     pub fn policy(&self) -> String {
         let (style, script) = (&*STYLE, &*SCRIPT);
         let connect = if self.is_served { " connect-src 'self';" } else { "" };

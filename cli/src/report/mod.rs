@@ -8,7 +8,7 @@
 //! rows         cells and lifetimes, as the page has them
 //! data         all that the page knows
 //! html         the page
-//! pair served  the page of two runs; what a server answers
+//! pair served  the page of two runs; the answers of a server
 //! ```
 
 mod data;

@@ -14,14 +14,14 @@ use crate::{moment, summary};
 use mallook_analysis::Wanted;
 use mallook_reader::{Trace, escape};
 
-/// What the page reads.
+/// The content that the page reads.
 #[derive(Debug, Serialize)]
 struct Both<'a> {
     before: Content<'a>,
     after: Content<'a>,
     /// How the runs were named.
     names: [String; 2],
-    /// What figures are divided by at first: none, call or second.
+    /// The divisor of figures at first: none, call or second.
     per: &'static str,
     /// One of the runs is looked at up to a moment.
     is_moment: bool,
@@ -44,7 +44,7 @@ pub struct How<'a> {
     pub threshold: u64,
     /// Places that are told apart at the most.
     pub cells: usize,
-    /// What figures are divided by at first.
+    /// The divisor of figures at first.
     pub per: Per,
     /// Where names come from.
     pub naming: &'a Naming,

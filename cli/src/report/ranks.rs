@@ -60,7 +60,7 @@ pub fn first(ranks: &Ranks, most: usize) -> Vec<PlaceId> {
     places.into_iter().map(|(place, _)| *place).collect()
 }
 
-/// What is the same in both runs: the functions of a call stack by their names, or the size.
+/// The key of a place in both runs: the functions of a call stack by their names, or the size.
 fn key(run: &Gathered, place: PlaceId) -> u64 {
     let mut hasher = DefaultHasher::new();
     match run.figures.replay.places().get(place) {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::texts::Texts;
 use crate::gather::Gathered;
 
-/// What blocks of a place, a thread and a class of sizes have cost over time.
+/// The cost of the blocks of a place, a thread and a class of sizes over time.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CellRow {
     /// The number of the call stack.
@@ -22,7 +22,7 @@ pub struct CellRow {
     pub thread: usize,
     /// The number of the first slice of time.
     pub first: usize,
-    /// What the series of bytes are multiples of: blocks of one size make small numbers.
+    /// The unit of the series of bytes: blocks of one size make small numbers.
     pub unit: u64,
     /// Series over time, in the order of [`SERIES`].
     pub series: [Vec<u64>; SERIES],
@@ -81,7 +81,7 @@ pub fn order(cells: &mut [Cell], top: usize) {
 }
 
 impl CellRow {
-    /// What the page has of a cell, of a pass with this peak; `threads` numbers the threads.
+    /// The row of a cell, of a pass with this peak; `threads` numbers the threads.
     pub fn of(
         cell: &Cell,
         peak: &Peak,
@@ -177,7 +177,7 @@ fn rounded(number: u64) -> u64 {
     number / step * step
 }
 
-/// What series of bytes are multiples of, and the series of slices; zeros at their ends are left out.
+/// The unit of the series of bytes, and the series of slices; zeros at their ends are left out.
 fn series(slices: &[Slice]) -> (u64, [Vec<u64>; SERIES]) {
     let bytes = |it: &Slice| [it.born_bytes, it.left_bytes, it.at_top, it.at_end];
     let unit = slices.iter().flat_map(bytes).fold(0, common).max(1);

@@ -1,4 +1,4 @@
-//! What a server answers: the page, and parts of the traces that its file would not have.
+//! The answers of a server: the page, and parts of the traces that its file would not have.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,7 @@ use crate::paint::Paint;
 use crate::stacks::Naming;
 use crate::summary::{self, Report};
 
-/// What the page asks for.
+/// The query of the page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// The first and the last nanosecond of a range, since the start.
@@ -44,7 +44,7 @@ impl Query {
     }
 }
 
-/// What the page reads.
+/// The answer that the page reads.
 #[derive(Debug, Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]

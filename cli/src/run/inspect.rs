@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    /// What the loader is asked to preload; any shared file of this machine does.
+    /// The library that the loader is asked to preload; any shared file of this machine does.
     fn library() -> PathBuf {
         env::current_exe().unwrap()
     }

@@ -6,7 +6,7 @@
 //! options library  the options; the preloaded library, on disk
 //! interpreter      the file that a program cannot be started without
 //! inspect signals  why a program cannot be recorded; signals on their way to it
-//! traces unseen    the files that it has left; what is missing from them
+//! traces unseen    the files that it has left; the part that is missing from them
 //! scratch window   traces that are removed at the end; the part of a run that is recorded
 //! ```
 

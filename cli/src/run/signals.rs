@@ -9,9 +9,9 @@
 //! sends to the whole group cannot be told apart: the program then gets the signal twice, as it
 //! does `SIGCONT` from a shell.)
 //!
-//! What was ignored when the launcher started is not blocked and stays ignored, in the program
-//! too. `SIGPIPE` is the exception: the Rust runtime has ignored it before `main` could look, and
-//! the program gets the default.
+//! Signals that were ignored when the launcher started are not blocked and stay ignored, in the program
+//! too. `SIGPIPE` is the exception: the Rust runtime has ignored it before `main` could look, and the
+//! program gets the default.
 
 use std::io;
 use std::mem::MaybeUninit;

@@ -1,5 +1,5 @@
-//! What of a run is missing from its traces, as far as these tell: programs that carry an allocator
-//! of their own, and programs that were started without the library.
+//! The part of a run that is missing from its traces, as far as these tell: programs with an allocator of
+//! their own, and programs that were started without the library.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,7 +14,7 @@ use crate::run::inspect;
 /// More programs, or processes, than this are not named.
 const NAMED: usize = 5;
 
-/// What is missing, a sentence each. Of the `first` program it was said before.
+/// The missing parts, a sentence each. That of the `first` program was said before.
 pub fn sentences(traces: impl Iterator<Item = Trace<'static>>, first: &OsStr) -> Vec<String> {
     let mut programs = BTreeSet::<PathBuf>::new();
     let mut leaving = Vec::new();

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mallook_analysis::{Replay, Totals};
-use mallook_reader::{Event, EventKind, Follow, Kind, News, Shown, Step};
+use mallook_reader::{Event, EventKind, Follow, FollowStatus, Kind, News, Shown};
 
 use super::options::Options;
 use crate::control::file;
@@ -30,14 +30,14 @@ pub struct Window {
 /// start is gone, or says what it said.
 pub struct Watch {
     prefix: PathBuf,
-    /// What that file has told the processes of other runs.
+    /// The earlier content of that file, for the processes of other runs.
     said: Option<bool>,
     /// The program has ended.
     ended: Arc<Mutex<bool>>,
 }
 
 impl Window {
-    /// What the options ask for; `None`: the whole run.
+    /// The window that the options ask for; `None`: the whole run.
     pub fn of(options: &Options) -> Option<Window> {
         let window = Window {
             after: options.after,
@@ -141,7 +141,7 @@ impl Family {
                 self.traces().for_each(|path| _ = follow.add(&path));
                 live.add_traces(follow.traces().count());
             }
-            let step = follow.step(|news| {
+            let status = follow.step(|news| {
                 match news {
                     News::Event(event) | News::Mark(_, event) => live.event(event),
                     News::Joined(_) => live.add_trace(),
@@ -155,11 +155,11 @@ impl Family {
                 }
                 live.totals.peak().most.bytes < peak
             });
-            match step {
-                Step::Enough => return self.set(true),
-                Step::More => {}
+            match status {
+                FollowStatus::Enough => return self.set(true),
+                FollowStatus::More => {}
                 // Processes that start later may reach it.
-                Step::Wait | Step::Over => thread::sleep(Follow::INTERVAL),
+                FollowStatus::Wait | FollowStatus::Over => thread::sleep(Follow::INTERVAL),
             }
         }
     }

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::serve::token::Token;
 
-    /// What a busy machine may take.
+    /// The time that a busy machine may take.
     const PATIENCE: Duration = Duration::from_secs(60);
 
     /// A server without a worker: its port, the secret, and what is to be done.

@@ -12,7 +12,7 @@ pub struct Door {
     newest: Newest,
 }
 
-/// What is asked for by who is let in.
+/// The wish of whoever is let in.
 #[derive(Debug)]
 pub enum Wish {
     /// The page.
@@ -33,7 +33,7 @@ impl Door {
         &self.newest
     }
 
-    /// What a request asks for; an error is the status, and why.
+    /// The wish of a request; an error is the status and the reason.
     pub fn meet(&self, head: &Head) -> Result<Wish, (u16, String)> {
         let refuse = |text: &str| Err((403, text.to_owned()));
         // A name of others that leads here is no name of this machine: DNS rebinding.

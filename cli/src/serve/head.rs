@@ -1,4 +1,4 @@
-//! What a request says: its first line and its headers. Nothing behind them is read.
+//! The head of a request: its first line and its headers. Nothing behind them is read.
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
@@ -12,9 +12,9 @@ const MOST_HEADERS: usize = 100;
 /// A head.
 #[derive(Debug)]
 pub struct Head {
-    /// What is to be done with the target.
+    /// The action on the target.
     pub method: String,
-    /// What is asked for.
+    /// The address that is asked for.
     pub target: String,
     headers: Vec<(String, String)>,
 }

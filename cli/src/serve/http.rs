@@ -10,7 +10,7 @@ pub struct Answer {
     body: Vec<u8>,
 }
 
-/// What every answer says.
+/// The headers of every answer.
 const HEADERS: [(&str, &str); 7] = [
     ("Connection", "close"),
     ("Cache-Control", "no-store"),

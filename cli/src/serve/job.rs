@@ -1,4 +1,4 @@
-//! What is to be done, and which questions count.
+//! The jobs of the worker, and the questions that count.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ impl Newest {
 /// Where an answer goes; nobody may wait for it any more.
 pub type Reply = Sender<Answer>;
 
-/// What is to be done.
+/// A job of the worker.
 #[derive(Debug)]
 pub enum Job {
     /// The page is wanted.

@@ -4,9 +4,9 @@
 //! The law of the modules: each uses only modules of the rows above it and to its left in its row.
 //!
 //! ```text
-//! token query   the secret in the address; what the page asks for
-//! head http     what a request says; answers
-//! job           what is to be done, and which questions count
+//! token query   the secret in the address; the question of the page
+//! head http     the head of a request; answers
+//! job           the jobs of the worker, and the questions that count
 //! door          who is let in
 //! connections   who waits for an answer, each on a thread
 //! worker        who reads the traces, one question after the other

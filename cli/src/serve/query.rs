@@ -1,11 +1,11 @@
-//! What the page asks for, from the words of an address.
+//! The question of the page, from the words of an address.
 
 use crate::report::Query;
 
 /// A question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Question {
-    /// What is to be shown.
+    /// The part to show.
     pub query: Query,
     /// Who asks: of several questions of one page, only the last one counts.
     pub page: String,

@@ -116,7 +116,7 @@ pub struct ThreadRow {
     pub tid: u32,
     /// Its name.
     pub name: String,
-    /// What it has allocated.
+    /// The cost of its allocations.
     #[serde(flatten)]
     pub cost: Cost,
 }

@@ -12,7 +12,7 @@ use crate::units::{count, others, short_size, size, span};
 
 /// How much of it.
 pub struct Shape {
-    /// What places are ordered by.
+    /// The cost that orders places.
     pub by: By,
     /// Rows of a table at the most.
     pub rows: usize,

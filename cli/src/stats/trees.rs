@@ -120,7 +120,7 @@ pub fn lines(tree: &Tree, shape: &Branches) -> Vec<String> {
 /// How much of a tree is printed.
 #[derive(Clone, Copy, Debug)]
 pub struct Branches {
-    /// What it is ordered by.
+    /// The cost that orders it.
     pub by: By,
     /// Functions have costs of their own.
     pub has_own: bool,

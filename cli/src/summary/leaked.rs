@@ -1,4 +1,4 @@
-//! What is never freed and that no built-in suppression knows.
+//! Memory that is never freed and matches no built-in suppression.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ pub struct Leaked {
     /// Of each trace.
     by_trace: Vec<u64>,
     by_place: HashMap<PlaceId, u64>,
-    /// What was suppressed, the most bytes first.
+    /// The suppressed memory, the most bytes first.
     pub suppressed: Vec<Suppressed>,
 }
 

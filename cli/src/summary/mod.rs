@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! explain sentence  the terms; sentences with names
-//! leaked places     what is never freed; where memory comes from
+//! leaked places     memory that is never freed; where memory comes from
 //! report            the summary as data
 //! notes sections    sentences for what stands out; tables
 //! screen            the summary on a screen

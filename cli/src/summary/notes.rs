@@ -16,7 +16,7 @@ fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 * 100.0 / whole as f64 }
 }
 
-/// What stands out, most of all first. `files` is how a command line names the traces.
+/// The notes, the most striking first. `files` is how a command line names the traces.
 pub fn of(report: &Report, chains: Option<&Chains>, files: &str) -> Vec<Note> {
     let all = [
         pauses(report, files),
@@ -37,7 +37,7 @@ fn note(about: &'static str, text: impl Into<Sentence>, command: String) -> Opti
     Some(Note { about, text: text.into(), command })
 }
 
-/// What a pause does to the figures.
+/// The effect of a pause on the figures.
 fn pauses(report: &Report, files: &str) -> Option<Note> {
     if report.coverage.pauses == 0 {
         return None;

@@ -14,7 +14,7 @@ use crate::gather::Gathered;
 use crate::place::asking;
 use crate::units::count;
 
-/// What a part of all allocations has cost.
+/// The cost of a part of all allocations.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Cost {
     /// Allocations.
@@ -46,7 +46,7 @@ pub struct PlaceRow {
     /// Where it comes from.
     #[serde(flatten)]
     pub name: PlaceName,
-    /// What it costs.
+    /// Its cost.
     #[serde(flatten)]
     pub cost: Cost,
     /// Never freed, and no built-in suppression knows it.
@@ -77,7 +77,7 @@ pub struct PlaceName {
 }
 
 impl Cost {
-    /// What an account has cost.
+    /// The cost of an account.
     pub fn of(account: &Account, figures: &Figures) -> Cost {
         let at_peak = account.at_peak(figures.totals.peak());
         Cost {

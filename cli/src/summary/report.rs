@@ -25,7 +25,7 @@ const MOST_PLACES: usize = 2000;
 pub struct Report {
     /// The version of the schema.
     pub schema: u32,
-    /// What the traces cover. Blocks that died in a pause seem to live.
+    /// The coverage of the traces. Blocks that died in a pause seem to live.
     #[serde(flatten)]
     pub coverage: Coverage,
     /// Of a cut: allocations before its range, of the blocks that live at its start.
@@ -54,7 +54,7 @@ pub struct Report {
     pub places: Vec<PlaceRow>,
     /// Places that are not in the list.
     pub more_places: u64,
-    /// What these cost.
+    /// Their cost.
     #[serde(skip)]
     pub more_cost: Cost,
     /// Live memory over time.
@@ -148,7 +148,7 @@ pub struct Process {
 pub struct Size {
     /// The largest size, in bytes.
     pub up_to: u64,
-    /// What they cost.
+    /// Their cost.
     #[serde(flatten)]
     pub cost: Cost,
 }
@@ -169,7 +169,7 @@ pub struct Timeline {
 /// A sentence that stands out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Note {
-    /// What it is about, in one word.
+    /// Its subject, in one word.
     pub about: &'static str,
     /// The sentence, with its evidence.
     pub text: Sentence,

@@ -44,7 +44,7 @@ const ROWS: [Rows; 11] = [
     Rows { chart: 4, marks: 1, groups: 2, places: 2 },
     Rows { chart: 3, marks: 1, groups: 2, places: 2 },
 ];
-/// What is shown where nothing fits, as on a narrow terminal, whose lines are many.
+/// The rows where nothing fits, as on a narrow terminal with its many lines.
 const ENOUGH: Rows = Rows { chart: 6, marks: 8, groups: 6, places: 4 };
 
 /// The screen as text. `width`: that of the terminal, if there is one; `files`: how a command line names
@@ -250,7 +250,7 @@ fn figures(report: &Report, width: usize, paint: Paint) -> Vec<String> {
     .concat()
 }
 
-/// What is no leak of what lives at the end.
+/// The suppressed part of the live memory at the end.
 fn suppressed(numbers: &Numbers) -> Option<String> {
     let bytes = numbers.live_at_end_bytes.saturating_sub(numbers.leaked_bytes);
     (bytes != 0).then(|| format!("{} of it suppressed", size(bytes)))

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! pattern  what is looked for in frames
-//! rule     what tells a suppression
+//! rule     the test of a suppression
 //! ```
 
 mod pattern;
@@ -22,7 +22,7 @@ pub use rule::{Rule, Test};
 
 use rule::Suspect;
 
-/// What a suppression has taken out.
+/// The memory that a suppression has taken out.
 #[derive(Clone, Debug, Serialize)]
 pub struct Suppressed {
     /// The suppression.
@@ -81,7 +81,7 @@ pub fn unsuppressed<'a>(
     rest
 }
 
-/// What rules have taken out, the most bytes first.
+/// The memory that rules have taken out, the most bytes first.
 pub fn suppressed(rules: &[Rule]) -> Vec<Suppressed> {
     let mut used: Vec<_> = (rules.iter().filter(|rule| rule.blocks != 0))
         .map(|rule| Suppressed {

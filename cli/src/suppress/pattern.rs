@@ -7,7 +7,7 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    /// What has to follow each other, with anything in between.
+    /// The parts that have to follow each other, with anything in between.
     parts: Vec<String>,
     at_start: bool,
     at_end: bool,

@@ -26,7 +26,7 @@ const KEEPS: [&str; 8] = [
     "^__gconv*",
 ];
 
-/// What tells a suppression.
+/// The test of a suppression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Test {
     /// A pattern for function, file or module of a frame.
@@ -40,7 +40,7 @@ pub enum Test {
 /// A suppression, and what it has suppressed.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// What tells it.
+    /// Its test.
     pub test: Test,
     /// It is one of ours.
     pub is_built_in: bool,

@@ -8,7 +8,7 @@ use crate::mark::Mark;
 use crate::paused::Paused;
 use crate::plot::Range;
 
-/// What lived over time, in all processes or in one.
+/// The live memory over time, in all processes or in one.
 pub struct Line {
     /// The position of the trace; `None` for all.
     pub trace: Option<usize>,
@@ -26,7 +26,7 @@ pub struct Line {
     pub peak: Peak,
 }
 
-/// What others have said of the run.
+/// The marks, the pauses and the length of the run.
 pub struct Said {
     /// The moments that have a name.
     pub marks: Vec<Mark>,

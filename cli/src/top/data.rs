@@ -51,7 +51,7 @@ pub struct Now {
     pub more_places: u64,
     pub sizes: Vec<Row>,
     pub threads: Vec<Row>,
-    /// What is read, in a word: the program, or the number of processes.
+    /// The source, in a word: the program, or the number of processes.
     #[serde(skip)]
     pub title: String,
     /// Blocks of the files that were read, and that were claimed.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, ensure};
-use mallook_reader::{Follow, Liveness, News, Step, Trace};
+use mallook_reader::{Follow, FollowStatus, Liveness, News, Trace};
 
 use super::data::Now;
 use super::model::Model;
@@ -33,7 +33,7 @@ pub struct Live {
     families: Vec<Family>,
     /// When children were looked for.
     scanned: Option<Instant>,
-    step: Step,
+    status: FollowStatus,
 }
 
 /// A process and its descendants, whose traces have one prefix.
@@ -131,7 +131,7 @@ impl Live {
             names: Names::new(naming.clone()),
             families,
             scanned: None,
-            step: Step::More,
+            status: FollowStatus::More,
         };
         live.add_traces();
         Ok(live)
@@ -145,7 +145,7 @@ impl Live {
     }
 
     /// Reads on, without waiting.
-    pub fn step(&mut self) -> Step {
+    pub fn step(&mut self) -> FollowStatus {
         if self.scanned.is_none_or(|scanned| scanned.elapsed() >= SCAN) {
             self.scanned = Some(Instant::now());
             for path in self.families.iter_mut().flat_map(Family::come).collect::<Vec<_>>() {
@@ -155,7 +155,7 @@ impl Live {
         }
         self.add_traces();
         let model = &mut self.model;
-        self.step = self.follow.step(|news| {
+        self.status = self.follow.step(|news| {
             match news {
                 News::Event(event) => model.event(event),
                 News::Mark(mark, event) => model.named(mark, event),
@@ -166,7 +166,7 @@ impl Live {
             }
             true
         });
-        self.step
+        self.status
     }
 
     /// Reads all that is there; `goes_on` is asked now and then. Events that come meanwhile need not be
@@ -175,14 +175,14 @@ impl Live {
         let (started_ns, mut quiet) = (unix_now(), 0);
         while goes_on() {
             match self.step() {
-                Step::More if self.model.last_ns >= started_ns => break,
-                Step::More => {}
-                Step::Wait if quiet + 1 == QUIET => break,
-                Step::Wait => {
+                FollowStatus::More if self.model.last_ns >= started_ns => break,
+                FollowStatus::More => {}
+                FollowStatus::Wait if quiet + 1 == QUIET => break,
+                FollowStatus::Wait => {
                     quiet += 1;
                     thread::sleep(INTERVAL);
                 }
-                Step::Over | Step::Enough => break,
+                FollowStatus::Over | FollowStatus::Enough => break,
             }
         }
     }
@@ -195,12 +195,12 @@ impl Live {
 
     /// All processes have ended, and all was read.
     pub fn is_over(&self) -> bool {
-        matches!(self.step, Step::Over | Step::Enough)
+        matches!(self.status, FollowStatus::Over | FollowStatus::Enough)
     }
 
     /// All that is there was read, but for what has come within a second.
     fn is_caught_up(&self, now_ns: u64) -> bool {
-        self.step != Step::More || self.model.last_ns.saturating_add(BEHIND_NS) >= now_ns
+        self.status != FollowStatus::More || self.model.last_ns.saturating_add(BEHIND_NS) >= now_ns
     }
 
     /// The state of now, with the names that are known.

@@ -5,7 +5,7 @@
 //! ```text
 //! model names    figures of what was read; names of places, found beside the reading
 //! rows data      rows of the tables; the state of now
-//! live view      reads traces, and those that come; what a person has chosen to see
+//! live view      reads traces, and those that come; the view that a person has chosen
 //! screen         lines of figures, rows of numbers
 //! text draw      the state as text; on a terminal
 //! terminal       keys, signals, and the terminal given back
@@ -124,7 +124,7 @@ fn print(live: &mut Live, options: &Options, until: Option<Instant>) -> Result<(
             return Ok(());
         }
         while Instant::now() < next && is_time() {
-            if live.step() != mallook_reader::Step::More {
+            if live.step() != mallook_reader::FollowStatus::More {
                 std::thread::sleep(INTERVAL.min(next.saturating_duration_since(Instant::now())));
             }
         }

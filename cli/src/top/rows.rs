@@ -239,7 +239,7 @@ pub fn places(model: &Model, follow: &Follow, names: &Names, since: &Since) -> (
     (rows, more)
 }
 
-/// What lives most, first.
+/// The rows with the most live bytes first.
 fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
     rows.sort_by_key(|row| Reverse((row.live_bytes, row.allocated_bytes)));
     rows

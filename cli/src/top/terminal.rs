@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use mallook_reader::Step;
+use mallook_reader::FollowStatus;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
@@ -79,7 +79,7 @@ impl Shown {
     fn run(&mut self, live: &mut Live, until: Option<Instant>, signal: &AtomicUsize) -> Result<()> {
         let mut next = Instant::now();
         loop {
-            let step = live.step();
+            let status = live.step();
             if signal.load(Relaxed) != 0 || until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(());
             }
@@ -92,7 +92,8 @@ impl Shown {
                 self.draw()?;
             }
             let left = next.saturating_duration_since(Instant::now());
-            let wait = if step == Step::More { Duration::ZERO } else { left.min(INTERVAL) };
+            let wait =
+                if status == FollowStatus::More { Duration::ZERO } else { left.min(INTERVAL) };
             while event::poll(wait).context("cannot read keys")? {
                 match self.input()? {
                     Asked::Quit => return Ok(()),

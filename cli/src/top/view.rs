@@ -1,4 +1,4 @@
-//! What a person has chosen to see: a table, its order, a search.
+//! The view that a person has chosen: a table, its order, a search.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
@@ -74,7 +74,7 @@ impl Column {
         }
     }
 
-    /// What rows are ordered by.
+    /// The sort key of a row.
     fn key(self, row: &Row) -> f64 {
         match self {
             Column::Live => row.live_bytes as f64,
@@ -88,7 +88,7 @@ impl Column {
     }
 }
 
-/// What a key asks for, beyond the view.
+/// The request of a key, beyond the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     Nothing,
@@ -99,7 +99,7 @@ pub enum Asked {
     Slower,
 }
 
-/// What a person has chosen to see.
+/// The view that a person has chosen.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     pub tab: Tab,

@@ -14,7 +14,7 @@ use crate::heap::Omitted;
 
 /// Bytes of a packet, about.
 const PACKET: usize = 1 << 18;
-/// What `posix_memalign` returns when it fails: there is no memory.
+/// The result of a failed `posix_memalign`: there is no memory.
 const ENOMEM: i32 = 12;
 
 /// Writes an event a call.

@@ -64,7 +64,7 @@ struct EventTable {
     stack: Int,
 }
 
-/// What differs between the rows of a call.
+/// The values that differ between the rows of a call.
 struct Row {
     time_ns: u64,
     address: u64,

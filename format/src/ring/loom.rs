@@ -260,7 +260,7 @@ fn look(block: &BlockCell) -> usize {
     prefix(&copy)
 }
 
-/// What a live reader may take from a block grows and is never taken back.
+/// The prefix that a live reader may take from a block grows and is never taken back.
 #[test]
 fn a_live_reader_sees_a_growing_prefix() {
     bounded(|| {

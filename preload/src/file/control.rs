@@ -6,8 +6,8 @@ use crate::host::files::{self, Fd};
 
 use super::path;
 
-/// What it says; `None` if there is none, or if it is not the user's. `trace` is a trace that this
-/// process has made.
+/// The setting in the file; `None` if there is no file, or if it is not the user's. `trace` is a trace
+/// that this process has made.
 ///
 /// # Safety
 /// The caller is the thread that opens the session.

@@ -24,7 +24,7 @@ const HEADER_PAGES: usize = BLOCK_SIZE / PAGE;
 const PAGES: u64 = HEADER_PAGES as u64;
 const _: () = assert!(BY_PAGE * PAGES <= 64, "a bit for each page");
 
-/// What is known to be reserved. All zero: nothing.
+/// The space known to be reserved. All zero: none.
 #[repr(C)]
 pub struct Reserved {
     /// A bit for each page of the first [`BY_PAGE`] blocks.
@@ -211,7 +211,7 @@ impl Reserved {
         self.ahead[1].store(to, Relaxed);
     }
 
-    /// What is reserved ahead of the claims is about to be given back.
+    /// The space reserved ahead of the claims is about to be given back.
     pub fn forget_ahead(&self) {
         // Release: pairs with the Acquire in `group`.
         self.given_back.fetch_add(1, Release);

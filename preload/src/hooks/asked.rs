@@ -1,4 +1,4 @@
-//! What a program asks for itself (`docs/mallook.h`): a pause, its end, and marks.
+//! Requests of the program itself (`docs/mallook.h`): a pause, its end, and marks.
 
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::Ordering::Relaxed;

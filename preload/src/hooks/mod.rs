@@ -15,7 +15,7 @@
 //! unloaded             programs that are started without us
 //! process              start, fork, exec and the end
 //! departure            the process gives up rights, or its view of the file system
-//! control asked        how a process restricts itself; names of threads; what a program asks for
+//! control asked        how a process restricts itself; names of threads; requests of the program
 //! ```
 
 mod aside;

@@ -23,7 +23,7 @@ use super::{aside, malloc};
 
 type Pointer = *mut c_void;
 
-/// What a trampoline needs to know, in two registers.
+/// The instructions to a trampoline, in two registers.
 #[repr(C)]
 pub struct Plan {
     /// The position before the call, or 1 if the trampoline has nothing to do after it.
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn plain_delete(block: Pointer, _: usize, _: usize) {
     unsafe { malloc::free(block) }
 }
 
-/// What to do with a call of `operator new`.
+/// The plan for a call of `operator new`.
 #[cold]
 extern "C" fn plan(operator: &Optional, stand_in: usize) -> Plan {
     next::resolve_once();

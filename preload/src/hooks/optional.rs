@@ -17,7 +17,7 @@ use crate::host::objects;
 use super::symbols;
 
 raw_enum! {
-    /// What our function does before it goes on to the next one.
+    /// The action of our function before it goes on to the next one.
     pub enum Route: u8 {
         /// That is not known yet.
         Unknown = 0,
@@ -52,13 +52,13 @@ impl Optional {
         self.name.to_bytes().starts_with(b"_Z")
     }
 
-    /// What to do before going on.
+    /// The action before going on.
     #[inline(always)]
     pub fn route(&self) -> Route {
         Route::from_raw(self.route.load(Relaxed)).unwrap_or(Route::Unknown)
     }
 
-    /// Sets what to do before going on.
+    /// Sets the action before going on.
     pub fn set_route(&self, route: Route) {
         self.route.store(route as u8, Relaxed);
     }

@@ -44,7 +44,7 @@ pub unsafe extern "C" fn fork() -> libc::pid_t {
     child
 }
 
-/// What the child of a fork finds: zeros, or what its parent had where the kernel has not wiped it.
+/// The memory that the child of a fork finds: zeros, or its parent's where the kernel has not wiped it.
 fn in_child(parent: u32) {
     let Wiped { buffers, session, .. } = &WIPED;
     if session.has_forked.load(Relaxed) != 0 {

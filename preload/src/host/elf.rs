@@ -75,7 +75,7 @@ unsafe fn headers_of(start: u64) -> Option<(u64, u64)> {
     (is_elf && end <= PAGE as u64).then_some((start + header.e_phoff, count))
 }
 
-/// What was added to the addresses of the file that begins at an address.
+/// The offset that was added to the addresses of the file that begins at an address.
 ///
 /// # Safety
 /// An ELF file is loaded there; at least, its first page is readable.

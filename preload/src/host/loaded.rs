@@ -17,7 +17,7 @@ pub struct Loaded {
     pub start: usize,
     /// The address behind its last one.
     pub end: usize,
-    /// What is subtracted from an address to have that of the file.
+    /// The offset subtracted from an address to get the address in the file.
     pub bias: usize,
     path: Path,
 }

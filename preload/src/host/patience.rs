@@ -12,7 +12,7 @@ use super::{clock, task};
 const MOST: u64 = 2_000_000_000;
 /// Nanoseconds of them that are spent yielding; the others are slept through.
 const YIELDING: u64 = 1_000_000;
-/// What a turn counts where nobody may be asked for the time.
+/// Nanoseconds that a turn counts where nobody may be asked for the time.
 const TURN: u64 = 1_000;
 
 /// The time that was spent waiting. All zero at the start.
@@ -49,7 +49,7 @@ impl Patience {
         true
     }
 
-    /// What was waited for has come: only what is waited for in vain wears patience out.
+    /// A wait has succeeded: only waiting in vain wears patience out.
     pub fn restore(&self) {
         self.spent.store(0, Relaxed);
     }

@@ -12,7 +12,7 @@
 //! moment refill   the slots of an event; where the next block comes from
 //! stack           what a thread and its process keep of call stacks
 //! wiped           all memory of a process, which the kernel zeroes in a forked child
-//! since slow      what a thread has recorded since a moment; one event by the slow side
+//! since slow      the events of a thread since a moment; one event by the slow side
 //! pause           whether it records at all
 //! cold hot        one event: what is rare, and what is frequent
 //! call            one event with its call stack

@@ -1,5 +1,5 @@
-//! What the calling thread has recorded since a moment: so a hook learns whether the function that
-//! it forwards to has come back through another hook.
+//! The events that the calling thread has recorded since a moment: so a hook learns whether the function
+//! that it forwards to has come back through another hook.
 
 use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;

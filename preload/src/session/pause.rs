@@ -8,8 +8,8 @@ use crate::host::clock;
 use crate::host::patience::Patience;
 
 raw_enum! {
-    /// What the process does. Events are skipped in the stages that say so; the change to another one
-    /// is made by the one thread that has entered the stage between.
+    /// The stance of the process. Events are skipped in the stages that say so; only the thread that has
+    /// entered the stage between makes the change to another one.
     pub enum Stance: u32 {
         /// Events are recorded.
         Recording = 0,

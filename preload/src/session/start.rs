@@ -8,7 +8,7 @@ use crate::host::task;
 
 use super::config::Config;
 
-/// What is known of it before the trace is opened.
+/// The facts about a paused start that are known before the trace is opened.
 #[derive(Clone, Copy)]
 pub struct Start {
     /// The ancestor whose trace is the newest one pauses.

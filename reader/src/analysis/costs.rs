@@ -1,4 +1,4 @@
-//! What call stacks have cost.
+//! The costs of call stacks.
 
 use rustc_hash::FxHashMap;
 

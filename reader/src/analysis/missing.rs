@@ -29,7 +29,7 @@ pub struct Missing {
 }
 
 impl Missing {
-    /// What is missing; `None` if nothing is.
+    /// The missing call moments; `None` if there are none.
     pub fn of(trace: &Trace) -> Option<Missing> {
         let lost = lost(trace);
         if lost.is_empty() && trace.ring_blocks().is_none() && trace.cut().is_none() {

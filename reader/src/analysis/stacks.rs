@@ -103,7 +103,7 @@ impl Ends {
         }
     }
 
-    /// What they say; `None` where no stacks were taken.
+    /// Their summary; `None` where no stacks were taken.
     pub fn summary(&self, trace: &Trace) -> Option<StackSummary> {
         let taken = trace.stacks();
         if taken == Ok(Mode::Off) {

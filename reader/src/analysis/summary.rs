@@ -278,7 +278,7 @@ impl Summary {
         self.lost.iter().map(|&(_, count)| count).fold(0, u64::saturating_add)
     }
 
-    /// What is missing; `None` if nothing is.
+    /// The missing call moments; `None` if there are none.
     pub fn missing(&self) -> Option<Missing> {
         let lost = self.lost.clone();
         Missing { all: self.present, overwritten: self.overwritten, lost }.completed()

@@ -17,7 +17,7 @@ pub struct Decoder<'a, S = NoStacks> {
     tid: u32,
     name: [u64; 2],
     base: u64,
-    /// What is added to ticks, since the clock was set back.
+    /// The offset added to ticks since the clock was set back.
     shift: u64,
     /// No time of a later slot is earlier.
     earliest: u64,

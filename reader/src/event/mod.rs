@@ -27,7 +27,7 @@ mod prefetch;
 pub use call::{Call, Event, EventKind};
 pub use events::Events;
 pub use filter::Filter;
-pub use follow::{Follow, News, Step, follow};
+pub use follow::{Follow, FollowStatus, News, follow};
 pub use gap::{Gap, Grouped};
 pub use merged::MergedEvents;
 pub(crate) use pairing::Paired;

@@ -48,7 +48,7 @@ pub struct PlainRun<'a> {
     pub(super) trace: u32,
 }
 
-/// What a run goes on from, and leaves behind.
+/// The state that a run goes on from and leaves behind.
 #[derive(Clone, Copy, Default)]
 pub(super) struct RunState {
     /// The first unread moment of the batch.

@@ -29,7 +29,7 @@ type Key = (u64, u64);
 /// Merges the blocks of one trace.
 pub struct Merge<'a> {
     trace: &'a Trace<'a>,
-    /// What a ring had overwritten before the trace was cut out stands in its blocks.
+    /// The blocks count the moments that a ring had overwritten before the trace was cut out.
     is_cut: bool,
     queue: BlockQueue<InOrder<'a>>,
     /// The next block of the queue.
@@ -41,7 +41,7 @@ pub struct Merge<'a> {
     free: Vec<usize>,
     /// The last time of each owner: a clock that went back does not reverse its moments.
     last_ticks: FxHashMap<u64, u64>,
-    /// What is missing before the next block that was claimed later, if that has not been said.
+    /// The moments missing before the next block that was claimed later, until they are reported.
     overwritten: Overwritten,
     /// Where stacks are made, if they are wanted.
     stacks: Option<&'a Stacks<'a>>,

@@ -62,7 +62,7 @@ struct Known {
     depth: u16,
 }
 
-/// What a number of the block stands for.
+/// The stack that a number of the block stands for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Entry {
     /// No slot has said it.

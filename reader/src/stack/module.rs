@@ -20,7 +20,7 @@ pub struct Module {
     pub start: u64,
     /// The address after its last one.
     pub end: u64,
-    /// What is to be subtracted from an address to have that of the file.
+    /// The offset subtracted from an address to get the address in the file.
     pub bias: u64,
     /// How often modules had gone when it was first seen.
     pub generation: u32,

@@ -19,7 +19,7 @@ pub struct Listed {
     pub kind: u8,
 }
 
-/// What a trace lists.
+/// The listed call sites and modules.
 #[derive(Default)]
 pub struct Sites {
     sites: FxHashMap<u32, Listed>,

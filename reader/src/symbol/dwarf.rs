@@ -20,7 +20,7 @@ use super::split::{Room, Split};
 /// The files that hold the debug information of one module.
 pub(super) struct Debug<'a> {
     pub main: &'a Elf<'a>,
-    /// What `dwz` has moved out of several files into one.
+    /// The part that `dwz` has moved out of several files into one.
     pub shared: Option<&'a Elf<'a>>,
     /// All of `-gsplit-dwarf` in one file.
     pub package: Option<&'a Elf<'a>>,
@@ -31,7 +31,7 @@ pub(super) struct Debug<'a> {
     pub size: u64,
 }
 
-/// What is known of an address.
+/// The known frames of an address.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lines {
     /// None if nothing is known.
@@ -40,7 +40,7 @@ pub(super) struct Lines {
     pub is_linked: bool,
 }
 
-/// What is known of each of these addresses, and what was found damaged.
+/// The known frames of each of these addresses, and the damage that was found.
 pub(super) fn frames(
     debug: &Debug<'_>,
     addresses: &[u64],

@@ -91,7 +91,7 @@ pub(super) fn build_id(elf: &Elf<'_>) -> Option<BuildId> {
     BuildId::new(elf.build_id().ok()??)
 }
 
-/// What the program headers load, rounded to pages.
+/// The range that the program headers load, rounded to pages.
 pub(super) fn loaded(elf: &Elf<'_>) -> Range<u64> {
     let (mut first, mut last) = (u64::MAX, 0);
     for header in elf.elf_program_headers() {

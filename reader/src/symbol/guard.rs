@@ -11,7 +11,7 @@ const MOST_DEPTH: isize = 512;
 /// The most bytes of paths of sources for each byte of a file, each of which takes its directory
 /// with it.
 const MOST_PATHS: u64 = 16;
-/// What any file may have.
+/// The bytes of paths that any file may have.
 const FREE: u64 = 64 << 20;
 
 /// Refuses what would take too much; `size` is that of the file.

@@ -13,19 +13,19 @@ use super::module::{BuildId, Module};
 use super::options::{SymbolOptions, below};
 use super::state::{Reason, Rejected, State};
 
-/// What the kernel adds to the path of a file that was deleted.
+/// The suffix that the kernel adds to the path of a deleted file.
 const DELETED: &[u8] = b" (deleted)";
 
 /// The files of a module that are there, and are the right ones.
 #[derive(Default)]
 pub(super) struct Found {
-    /// What the process had mapped.
+    /// The file that the process had mapped.
     pub own: Option<Image>,
     /// Its debug information, where that is in another file.
     pub debug: Option<Image>,
-    /// What `dwz` has moved out of the debug information.
+    /// The part that `dwz` has moved out of the debug information.
     pub shared: Option<Image>,
-    /// What `-gsplit-dwarf` has put outside of the debug information.
+    /// The part that `-gsplit-dwarf` has put outside of the debug information.
     pub package: Option<Image>,
     pub rejected: Vec<Rejected>,
 }

@@ -70,7 +70,7 @@ pub struct Module {
     pub path: PathBuf,
     /// Its build ID. None: it had none, so a file that has one is another file.
     pub build_id: Option<BuildId>,
-    /// What was added to the addresses of the file.
+    /// The offset that was added to the addresses of the file.
     pub bias: u64,
     /// Where it lay. An address outside gets no name.
     pub ranges: Vec<Range<u64>>,

@@ -29,7 +29,7 @@ pub struct Location {
     pub column: Option<u32>,
 }
 
-/// What is known of one address.
+/// The resolution of one address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     /// Innermost first: inlined functions, then the one that the address lies in. Empty: no name.
@@ -41,7 +41,7 @@ pub struct Resolved {
 /// The addresses of one module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// What is known of the module, or why nothing is.
+    /// The knowledge of the module, or the reason why there is none.
     pub state: State,
     /// Neither module nor file has a build ID: the file may be another build.
     pub unverified: bool,

@@ -24,7 +24,7 @@ const MOST_LINE: usize = 4096;
 /// The most times that a line may tell about an address.
 const MOST_HITS: u64 = 1 << 26;
 
-/// What the map says of an address.
+/// The entry of the map for an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Entry {
     Nothing,
@@ -93,7 +93,7 @@ fn the_map_of(process: &JitProcess, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// What the map says of each of these addresses, which are sorted.
+/// The entry of the map for each of these addresses, which are sorted.
 fn read(map: impl BufRead, addresses: &[u64]) -> io::Result<Vec<Entry>> {
     let mut map = map.take(MOST_READ);
     let mut entries = vec![Entry::Nothing; addresses.len()];

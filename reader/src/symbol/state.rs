@@ -150,7 +150,7 @@ impl fmt::Display for State {
 pub struct Rejected {
     /// The file.
     pub file: String,
-    /// What is wrong with it.
+    /// The reason for its rejection.
     pub reason: Reason,
 }
 
@@ -160,7 +160,7 @@ impl fmt::Display for Rejected {
     }
 }
 
-/// What is wrong with a file.
+/// The reason why a file is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

@@ -17,7 +17,7 @@ pub struct Block {
     /// Base of its ticks; none of its moments is earlier. Where the clock was set back, the ticks go
     /// on as if it had not been.
     pub base_ticks: u64,
-    /// What is added to the ticks of the file for that, modulo 2^64.
+    /// The offset added to the ticks of the file for that, modulo 2^64.
     pub shift: u64,
     /// None of its moments is shown earlier: the base, or that of an earlier block of its owner.
     pub start_ticks: u64,

@@ -1,5 +1,5 @@
-//! What others have said of the recording while it went on: pauses, and marks, moments of the run that
-//! somebody has named.
+//! Statements of others about the recording while it went on: pauses, and marks (moments of the run that
+//! somebody has named).
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What is kept of the time before a range: the live set, and reallocations that are under way.
+//! The moments kept from the time before a range: the live set, and reallocations that are under way.
 
 use mallook_format::{Kind, REALLOC_FRESH};
 use rustc_hash::FxHashMap;
@@ -95,7 +95,7 @@ impl Before {
         found
     }
 
-    /// What has to be written before the range, in order of time, and the number of blocks that live.
+    /// The entries to be written before the range, in order of time, and the number of live blocks.
     pub fn finish(self) -> (Vec<Entry>, u64) {
         let alive = self.live.len() as u64;
         let halves = self.under_way.into_values().flatten();

@@ -17,7 +17,7 @@ use crate::trace::{Range, Trace};
 /// Threads whose next moment has a prefix, at the most: a damaged trace may invent any number.
 const MOST_PENDING: usize = 1 << 16;
 
-/// What is in a trace that was cut out.
+/// The contents of a trace that was cut out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Cut {
@@ -76,7 +76,7 @@ impl Range {
     }
 }
 
-/// Writes what is kept of the time before; the number of live blocks.
+/// Writes the moments kept from the time before; the number of live blocks.
 fn start<W: Write + Seek>(
     before: &mut Option<Before>,
     writer: &mut Writer<'_, W>,
@@ -94,7 +94,7 @@ struct Entries<'a> {
     /// `CLOCK_MONOTONIC` minus Unix time, in nanoseconds, modulo 2^64.
     offset: u64,
     last_ns: u64,
-    /// What stands before the next moment of a thread: its call stack, its alignment.
+    /// The prefixes of the next moment of a thread: its call stack, its alignment.
     prefixes: FxHashMap<u32, (u32, Option<u64>)>,
     /// Call moments so far that a ring has overwritten.
     overwritten: u64,

@@ -5,8 +5,8 @@
 //! ```text
 //! block               one block of events, slot by slot
 //! writer              a trace: blocks, call sites, header
-//! before              what is kept of the time before a range
-//! said                what a copy says of pauses and marks
+//! before              the moments kept from the time before a range
+//! said                the pauses and marks in the header of a copy
 //! cut merge snapshot  a time range; several traces in one file; a trace that is being written
 //! ```
 

@@ -1,4 +1,4 @@
-//! What the header of a copy says of pauses and marks: what was so at the moment of the copy.
+//! The pauses and marks in the header of a copy, as of the moment of the copy.
 
 use mallook_format::{
     HEADER_WORDS, Kind, MARK_OFFSET, MARK_SIZE, MARKS_OFFSET, Mark, PAUSED_OFFSET, PAUSES_OFFSET,

@@ -33,7 +33,7 @@ const PAGE: usize = 4096;
 /// Of the words of the header block, those that count losses: sixteen a stripe.
 const LOSSES: std::ops::Range<usize> = LOSS_OFFSET / 8..LOSS_OFFSET / 8 + LOSS_STRIPES * 16;
 
-/// What is in a copy.
+/// The contents of a copy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Snapshot {

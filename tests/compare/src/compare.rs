@@ -23,7 +23,7 @@ static ROOM: Room = Room(UnsafeCell::new([0; 4 * DEPTH]));
 static LOCK: AtomicBool = AtomicBool::new(false);
 /// Attempts to get it.
 const PATIENCE: usize = 20_000;
-/// What libunwind knows of code is of before some was unloaded.
+/// The knowledge of libunwind predates an unloading of code.
 static IS_STALE: AtomicBool = AtomicBool::new(false);
 
 /// Takes the lock; `false` after this number of attempts.

@@ -4,7 +4,7 @@ use std::ffi::{CString, c_void};
 use std::io::Write;
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-/// What is counted, in the order of the file: 8 bytes each.
+/// The counts, in the order of the file: 8 bytes each.
 #[derive(Clone, Copy)]
 #[repr(usize)]
 pub enum Count {

@@ -1,4 +1,4 @@
-//! What the unwinder needs: memory, and a table of the sites.
+//! The needs of the unwinder: memory, and a table of the sites.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 

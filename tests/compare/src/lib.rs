@@ -7,9 +7,9 @@
 //! the mappings of that moment.
 //!
 //! ```text
-//! counts libunwind     what is written; libunwind, loaded beside everything else
-//! host                 what the unwinder needs
-//! thread               what belongs to one thread
+//! counts libunwind     the counts; libunwind, loaded beside everything else
+//! host                 the needs of the unwinder
+//! thread               the state of one thread
 //! compare              one event
 //! hooks                the functions that are replaced, and the start
 //! ```

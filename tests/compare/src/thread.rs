@@ -1,4 +1,4 @@
-//! What belongs to one thread: its last stack, and whether it is being compared.
+//! The state of one thread: its last stack, and whether it is being compared.
 
 use std::cell::Cell;
 

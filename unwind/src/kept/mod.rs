@@ -39,7 +39,7 @@ const CHECKS: usize = 3;
 const BLOCK: usize = 8;
 /// The number before that of the first check of a step.
 const NONE: u32 = BLOCK as u32 - 1;
-/// What is above all stack pointers.
+/// A value above all stack pointers.
 const ABOVE: usize = usize::MAX;
 
 /// A frame.
@@ -72,7 +72,7 @@ struct Check {
     value: usize,
 }
 
-/// What is known of a return address, for the frame outside of a certain one.
+/// The site and rule of a return address, for the frame outside of a certain one.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Guess {

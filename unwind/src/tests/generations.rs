@@ -1,4 +1,4 @@
-//! What is known of code that has gone.
+//! The knowledge of code that has gone.
 
 use super::Plain;
 use crate::Unwinder;
@@ -34,7 +34,7 @@ fn what_was_known_of_other_code_is_forgotten() {
     assert_eq!((known(1, address), known(1, later)), (None, None));
 }
 
-/// What was found out in an earlier generation comes too late: nobody finds it.
+/// An entry of an earlier generation comes too late: nobody finds it.
 #[test]
 fn what_is_found_out_too_late() {
     let unwinder = Unwinder::new();

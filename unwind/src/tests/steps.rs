@@ -13,7 +13,7 @@ use crate::rule::{Rule, context, kind};
 use crate::step::{Registers, Step, rare};
 
 const PAGE: usize = 4096;
-/// What a return address may be.
+/// A possible return address.
 const CODE: usize = 0x5555_5555_5000;
 
 /// A stack of one page that nothing is mapped below, and above it a page that can be read but is no

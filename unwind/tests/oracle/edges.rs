@@ -1,4 +1,4 @@
-//! What a shortcut would get wrong, or would not find again: a test for each of the unwinder's
+//! Cases that a shortcut would get wrong, or would not find again: a test for each of the unwinder's
 //! protections that stacks of usual programs do not need.
 
 use std::ffi::CStr;
@@ -10,7 +10,7 @@ use crate::host::Sites;
 use crate::programs::Program;
 use crate::recorder::{self, Against, Heard, Recorder};
 
-/// What is heard of a function, in a thread with a stack of its own.
+/// The observations of a function, in a thread with a stack of its own.
 fn record(source: &'static str, against: Against, name: &'static CStr, a: u64, b: u64) -> Heard {
     let work = move || {
         let program = Program::new(source, &["-O2", "-Wl,-z,now"]);

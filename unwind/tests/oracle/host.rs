@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use mallook_unwind::{FindObject, Host, Kind, Site};
 
-/// What is known of the sites, by their numbers.
+/// The noted sites by their numbers.
 #[derive(Default)]
 pub struct Sites {
     noted: Mutex<Vec<(usize, Kind, u32)>>,

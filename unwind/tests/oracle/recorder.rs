@@ -32,7 +32,7 @@ pub enum Against {
     None,
 }
 
-/// What a test hears of.
+/// The observations reported to a test.
 #[derive(Default)]
 pub struct Heard {
     pub events: usize,

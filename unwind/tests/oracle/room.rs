@@ -13,7 +13,7 @@ use crate::recorder::thread;
 const PAINTED: usize = 16 << 10;
 const PAINT: u8 = 0xa5;
 
-/// What a call of `work` takes of the stack.
+/// The bytes of the stack that a call of `work` takes.
 #[inline(never)]
 fn taken(work: extern "C" fn(&mut Work), argument: &mut Work) -> usize {
     let lowest: usize;
@@ -90,7 +90,7 @@ extern "C" fn plain(work: &mut Work) {
 
 extern "C" fn nothing(_: &mut Work) {}
 
-/// What is taken at most at the events of a function: by nothing, by a capture, and by a walk.
+/// The most bytes taken at the events of a function: by nothing, by a capture, and by a walk.
 fn most(source: &str, name: &CStr, a: u64) -> [usize; 3] {
     let program = Program::new(source, &["-O2"]);
     let most = std::rc::Rc::new(std::cell::Cell::new([0; 3]));

@@ -231,7 +231,7 @@ fn frames_that_only_the_frame_pointer_tells() {
     }
 }
 
-/// What a signal has interrupted is told by all three registers.
+/// The frame that a signal has interrupted is told by all three registers.
 #[test]
 fn each_register_of_a_signal_tells() {
     for on_another in [0, 1] {

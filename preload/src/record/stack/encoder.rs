@@ -1,4 +1,4 @@
-//! What a block knows of the stacks of its thread, and what a stack adds to that.
+//! A block's knowledge of the stacks of its thread, and a stack's addition to it.
 //!
 //! A block names up to [`MAX_STACK`] stacks by numbers that go round. Stacks are told apart by a
 //! hash of 64 bits: two different ones among the 127 of a block take each other's place once in about

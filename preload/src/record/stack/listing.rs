@@ -1,4 +1,4 @@
-//! What the unwinder needs of the recorder: memory, and a place for its sites.
+//! The services that the unwinder needs of the recorder: memory, and a place for its sites.
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -20,7 +20,7 @@ use super::modules::Modules;
 static PIECES: [AtomicUsize; u32::BITS as usize] =
     [const { AtomicUsize::new(0) }; u32::BITS as usize];
 
-/// What the threads of a process share for their call stacks. All zero: nothing yet.
+/// The state that the threads of a process share for their call stacks. All zero: nothing yet.
 #[repr(C)]
 pub struct Listing {
     pub unwinder: Unwinder,
@@ -117,7 +117,7 @@ impl Lister<'_> {
         log.append(file, 1, |_| slot, opening).ok()
     }
 
-    /// What a block of sites begins with.
+    /// The opening of a block of sites.
     fn opening(&self) -> Opening {
         let sync = clock::sync(self.session.clock());
         Opening {

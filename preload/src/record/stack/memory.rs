@@ -12,7 +12,7 @@ use mallook_unwind::{Site, Thread};
 
 use super::encoder::Encoder;
 
-/// What a thread keeps of its last stack. All zero: nothing.
+/// The kept state of a thread's last stack. All zero: none.
 #[repr(C, align(4096))]
 pub struct Kept {
     pub encoder: Encoder,

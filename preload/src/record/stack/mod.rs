@@ -4,7 +4,7 @@
 //! in its row.
 //!
 //! ```text
-//! encoder            what a block knows of the stacks of its thread, and what a stack adds to that
+//! encoder            a block's knowledge of the stacks of its thread, and a stack's addition to it
 //! memory             the memory of each thread for its last stack
 //! modules listing    which modules the trace has; a place for the sites that the unwinder finds
 //! ```

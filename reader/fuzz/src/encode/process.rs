@@ -1,4 +1,4 @@
-//! What is to be written.
+//! The content of a trace to be written.
 
 use std::collections::BTreeMap;
 
@@ -58,7 +58,7 @@ pub struct Place {
     pub module: u32,
 }
 
-/// What the process is like.
+/// The properties of the process.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
     /// Number of the blocks of a ring.

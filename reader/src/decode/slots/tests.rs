@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What a decoder finds, with runs of whole slots or without.
+/// The results of a decoder, with runs of whole slots or without.
 fn found(copy: &BlockCopy, block: &Block, with_runs: bool) -> Vec<Result<Moment, usize>> {
     let (mut decoder, mut found) = (Decoder::new(copy, block), Vec::new());
     loop {

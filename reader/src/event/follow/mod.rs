@@ -76,12 +76,12 @@ pub fn follow(path: &Path, mut emit: impl FnMut(&Event) -> bool) -> Result<(), E
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use mallook_reader::{EventKind, Follow, News, Step};
+/// use mallook_reader::{EventKind, Follow, FollowStatus, News};
 ///
 /// # fn main() -> Result<(), mallook_reader::Error> {
 /// let mut follow = Follow::new(["../tests/golden/v1.trace"])?;
 /// let mut live = HashMap::new();
-/// while let Step::More = follow.step(|news| {
+/// while let FollowStatus::More = follow.step(|news| {
 ///     if let News::Event(event) = news
 ///         && let EventKind::Call(call) = event.kind
 ///         && let Some(address) = call.address()
@@ -109,9 +109,9 @@ pub struct Follow {
     told_events: bool,
 }
 
-/// What a step has led to.
+/// The status of [`Follow`] after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum FollowStatus {
     /// There is more to be read.
     More,
     /// All that is there was told, up to 50 ms ago; more may come.
@@ -122,7 +122,7 @@ pub enum Step {
     Enough,
 }
 
-/// What [`Follow`] tells.
+/// A piece of news from [`Follow`].
 #[derive(Clone, Copy, Debug)]
 pub enum News<'a> {
     /// An event; those of several traces are in order of time, but for 50 ms.
@@ -254,42 +254,42 @@ impl Follow {
     pub fn run(mut self, mut told: impl FnMut(News) -> bool) -> Vec<Trace<'static>> {
         loop {
             match self.step(&mut told) {
-                Step::More => {}
-                Step::Wait => std::thread::sleep(INTERVAL),
-                Step::Over | Step::Enough => return self.into_traces(),
+                FollowStatus::More => {}
+                FollowStatus::Wait => std::thread::sleep(INTERVAL),
+                FollowStatus::Over | FollowStatus::Enough => return self.into_traces(),
             }
         }
     }
 
     /// Reads on, a piece of each trace, tells what is new, and does not wait.
-    pub fn step(&mut self, mut told: impl FnMut(News) -> bool) -> Step {
+    pub fn step(&mut self, mut told: impl FnMut(News) -> bool) -> FollowStatus {
         for file in &mut self.files {
             let before = file.state;
             file.read();
             let (trace, is_gone) = (&file.tail.trace, file.tail.is_gone);
             let is_unknown = file.state == Liveness::Unknown && before != file.state && !is_gone;
             if is_unknown && !told(News::Unknown(trace)) {
-                return Step::Enough;
+                return FollowStatus::Enough;
             }
             if is_gone && !std::mem::replace(&mut file.told_gone, true) && !told(News::Gone(trace))
             {
-                return Step::Enough;
+                return FollowStatus::Enough;
             }
         }
-        let Some(any) = self.emit(&mut told) else { return Step::Enough };
+        let Some(any) = self.emit(&mut told) else { return FollowStatus::Enough };
         self.told_events |= any;
         for (position, file) in self.files.iter_mut().enumerate() {
             let is_over = file.ended && !file.more && file.ready.is_empty();
             let is_new = is_over && !std::mem::replace(&mut file.told_end, is_over);
             if is_new && !told(News::Ended(position)) {
-                return Step::Enough;
+                return FollowStatus::Enough;
             }
         }
         if self.scanned.is_none_or(|scanned| scanned.elapsed() >= INTERVAL * 4) {
             self.scanned = Some(Instant::now());
             for place in self.join() {
                 if !told(News::Joined(&self.files[place].tail.trace)) {
-                    return Step::Enough;
+                    return FollowStatus::Enough;
                 }
             }
         }
@@ -298,15 +298,15 @@ impl Follow {
             is_open || file.successor.is_some_and(|until| Instant::now() < until)
         };
         if !self.files.iter().any(waits) {
-            return Step::Over;
+            return FollowStatus::Over;
         }
         if self.files.iter().any(|file| file.has_more() || !file.ready.is_empty()) {
-            return Step::More;
+            return FollowStatus::More;
         }
         if std::mem::take(&mut self.told_events) && !told(News::Pause) {
-            return Step::Enough;
+            return FollowStatus::Enough;
         }
-        Step::Wait
+        FollowStatus::Wait
     }
 
     /// The traces, as they are now; nothing is followed any more.

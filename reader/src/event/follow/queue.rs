@@ -29,7 +29,7 @@ pub struct Queue {
 /// The time of a moment, and the number of its piece.
 type Key = (u64, u64);
 
-/// What one reading has found.
+/// The moments of one reading.
 #[derive(Default)]
 struct Piece {
     moments: Vec<Moment>,

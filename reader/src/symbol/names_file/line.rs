@@ -105,7 +105,7 @@ impl<'a> From<&'a Frame> for FrameLine<'a> {
     }
 }
 
-/// What addresses belong to.
+/// The owner of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
     Module(PathBuf, Option<BuildId>),

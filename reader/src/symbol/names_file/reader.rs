@@ -72,7 +72,7 @@ pub struct NamesFile {
     end: Option<End>,
 }
 
-/// What is known of an owner of addresses.
+/// The known state and names of an owner of addresses.
 #[derive(Debug)]
 struct Known {
     state: State,
@@ -106,7 +106,7 @@ impl NamesFile {
         if number == 0 { Err(NamesError::NoNames) } else { Ok(reading.file) }
     }
 
-    /// What is missing: lines that were skipped, or the end. None: the file is whole.
+    /// The missing part: skipped lines, or the end. None: the file is whole.
     pub fn damage(&self) -> Option<String> {
         match (&self.first, self.end) {
             (Some(first), _) => Some(format!("{} lines skipped; {first}", self.skipped)),
