@@ -142,6 +142,7 @@ impl Sandbox {
         let mut traces: Vec<_> = (self.path().read_dir().unwrap())
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&start))
+            .filter(|path| path.extension().is_none_or(|it| it != "control"))
             .map(Trace::new)
             .collect();
         traces.sort_by_key(Trace::identity);

@@ -1,5 +1,6 @@
-/* waits CALL: a forked child starts eight threads, which record their first events at once, while the system call "linkat"
- * or "ftruncate" takes a tenth of a second: the one is of the opening of a trace, the other of its growth, too. */
+/* waits CALL [FILE TEXT]: a forked child starts eight threads, which record their first events at once, while the system call "linkat"
+ * or "ftruncate" takes twenty milliseconds: the one is of the opening of a trace, the other of its growth, too. With
+ * FILE TEXT, this text is in this file when the call goes on. */
 #include "common.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -9,6 +10,7 @@
 
 enum { THREADS = 8, PAIRS = 20000 };
 static volatile int listener = -1;
+static char **text;
 static pthread_barrier_t barrier;
 
 static void *hold_up(void *unused) {
@@ -17,7 +19,12 @@ static void *hold_up(void *unused) {
         struct seccomp_notif stopped;
         memset(&stopped, 0, sizeof stopped);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &stopped)) return unused;
-        usleep(100000);
+        usleep(20000);
+        if (text) {
+            int file = open(text[0], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+            if (file < 0 || write(file, text[1], strlen(text[1])) < 0) die(text[0]);
+            close(file);
+        }
         struct seccomp_notif_resp go_on = { .id = stopped.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
         ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on);
     }
@@ -42,7 +49,8 @@ static void threads(long pairs) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 2) return 2;
+    if (count != 2 && count != 4) return 2;
+    text = count == 4 ? arguments + 2 : NULL;
     long call = strcmp(arguments[1], "linkat") == 0 ? SYS_linkat : SYS_ftruncate;
     free(malloc(20001));
     pthread_t thread;

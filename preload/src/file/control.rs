@@ -6,21 +6,36 @@ use crate::host::files::{self, Fd};
 
 use super::path;
 
-/// The setting in the file; `None` if there is no file, or if it is not the user's. `trace` is a trace
-/// that this process has made.
-///
-/// # Safety
-/// The caller is the thread that opens the session.
-pub unsafe fn is_paused(trace: Fd) -> Option<bool> {
-    // A link, or a pipe that waits, may be anyone's.
-    let flags =
-        libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
-    // SAFETY: by contract.
-    let file = unsafe { path::beside(b".control", |path| files::open(path, flags, 0)) }.ok()?;
-    // A longer one is somebody else's.
-    let mut text = [0; CONTROL_FILE + 1];
-    let length =
-        if files::is_of_owner_of(file, trace) { files::read(file, &mut text) } else { Ok(0) };
-    files::close(file);
-    says_paused(text.get(..length.ok()?)?)
+/// The setting in the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Programs that start pause.
+    pub pauses: bool,
+    /// The user who owns the file.
+    owner: u32,
+}
+
+impl Setting {
+    /// The setting in the file; `None` if there is no such file.
+    ///
+    /// # Safety
+    /// The caller is the thread that opens the session.
+    pub unsafe fn read() -> Option<Setting> {
+        // A link, or a pipe that waits, may be anyone's.
+        let flags =
+            libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NOCTTY | libc::O_NONBLOCK;
+        // SAFETY: by contract.
+        let file = unsafe { path::beside(b".control", |path| files::open(path, flags, 0)) }.ok()?;
+        // A longer one is somebody else's.
+        let mut text = [0; CONTROL_FILE + 1];
+        let owner = files::owner(file);
+        let length = if owner.is_some() { files::read(file, &mut text) } else { Ok(0) };
+        files::close(file);
+        Some(Setting { pauses: says_paused(text.get(..length.ok()?)?)?, owner: owner? })
+    }
+
+    /// The file is root's, or of the user who owns this trace, which the process has made.
+    pub fn is_trusted(&self, trace: Fd) -> bool {
+        self.owner == 0 || files::owner(trace) == Some(self.owner)
+    }
 }

@@ -132,7 +132,8 @@ fn settings(environment: Option<Environment>) -> Result<Config, Failure> {
 /// Creates the file and enters it into the session. A file without a name that cannot be given one
 /// is followed by one that has its name from the start.
 fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(), Failure> {
-    let start = Start::look(config, parent);
+    // SAFETY: this thread is the one that is opening.
+    let start = unsafe { Start::look(config, parent) };
     inherited::release();
     let config = &Config { clock: clock::choose(config.clock), ..*config };
     create_in(Way::Unnamed, session, config, parent, start)
@@ -201,18 +202,21 @@ fn create_in(
     if config.command_line {
         read_command_line(&mut header.command_line[..]);
     }
-    // SAFETY: as above.
-    let starts_paused = unsafe { start.is_paused(created.file) };
-    if starts_paused {
-        // Before anyone can see the trace, and ask for something else.
-        // SAFETY: the header's mapping, which stays unless this fails.
-        let live = unsafe { TraceFile::live_at(mapped) };
-        live.control.store(Control::PAUSE, Relaxed);
-    }
+    // SAFETY: the header's mapping, which stays unless this fails.
+    let live = unsafe { TraceFile::live_at(mapped) };
+    let pause = |pauses| live.control.store(if pauses { Control::PAUSE } else { 0 }, Relaxed);
+    let mut starts_paused = start.is_paused(created.file);
+    // Before anyone can see the trace, and ask for something else.
+    pause(starts_paused);
     // SAFETY: as above.
     unsafe { created.give_name(pid, epoch) }
         .map_err(failed(b"cannot be given its name"))
         .inspect_err(|_| discard(&created, Some(mapped)))?;
+    // SAFETY: as above.
+    if let Some(pauses) = unsafe { start.changed(created.file) } {
+        starts_paused = pauses;
+        pause(pauses);
+    }
     session.set_clock(config.clock);
     session.pause.set(if starts_paused { Stance::Starting } else { Stance::Recording });
     session.file.enter(mapped, shape, files::copies_on_write(created.file));

@@ -2,7 +2,8 @@
 
 use mallook_format::Control;
 
-use crate::file::{control, inherited};
+use crate::file::control::Setting;
+use crate::file::inherited;
 use crate::host::files::Fd;
 use crate::host::task;
 
@@ -17,12 +18,20 @@ pub struct Start {
     of_parent: bool,
     /// The settings say so.
     wanted: bool,
+    /// The setting in the file beside the traces.
+    told: Option<Setting>,
 }
 
 impl Start {
-    /// Looks at the trace of the parent, which is about to be let go of. `parent` is the process that
-    /// has opened a trace before this one, if it was forked.
-    pub fn look(config: &Config, parent: Option<u32>) -> Start {
+    /// Looks at the file beside the traces, and at the trace of the parent, which is about to be let go
+    /// of. `parent` is the process that has opened a trace before this one, if it was forked.
+    ///
+    /// # Safety
+    /// The caller is the thread that opens the session.
+    pub unsafe fn look(config: &Config, parent: Option<u32>) -> Start {
+        // Before the trace of the parent: who pauses both writes the file first.
+        // SAFETY: by contract.
+        let told = unsafe { Setting::read() };
         let pauses = || {
             let control = inherited::header()?.control.load(core::sync::atomic::Ordering::Relaxed);
             Some(control & Control::PAUSE != 0)
@@ -31,22 +40,27 @@ impl Start {
             ancestor: parent.and_then(|_| pauses()),
             of_parent: parent == Some(task::parent_pid()),
             wanted: config.paused,
+            told,
         }
     }
 
-    /// The process starts paused: as its parent is now. Where that has ended, or there is none, a file
-    /// beside the traces may tell. `trace` is the new trace.
+    /// The process starts paused: as its parent is now. Where that has ended, or there is none, the file
+    /// may tell. `trace` is the new trace.
+    pub fn is_paused(self, trace: Fd) -> bool {
+        let told = self.told.filter(|told| told.is_trusted(trace)).map(|told| told.pauses);
+        let of_parent = self.ancestor.filter(|_| self.of_parent);
+        of_parent.unwrap_or(told.unwrap_or(self.ancestor.unwrap_or(self.wanted)))
+    }
+
+    /// Whether the process is to pause, if the file has another setting by now. Who pauses all processes
+    /// writes the file and then looks for traces; a process names its trace and then looks at the file. So
+    /// one of both meets the other.
     ///
     /// # Safety
     /// The caller is the thread that opens the session.
-    pub unsafe fn is_paused(self, trace: Fd) -> bool {
-        match self.ancestor.filter(|_| self.of_parent) {
-            Some(paused) => paused,
-            None => {
-                // SAFETY: by contract.
-                let told = unsafe { control::is_paused(trace) };
-                told.unwrap_or(self.ancestor.unwrap_or(self.wanted))
-            }
-        }
+    pub unsafe fn changed(self, trace: Fd) -> Option<bool> {
+        // SAFETY: by contract.
+        let now = unsafe { Setting::read() };
+        now.filter(|now| self.told != Some(*now) && now.is_trusted(trace)).map(|now| now.pauses)
     }
 }
