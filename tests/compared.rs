@@ -108,8 +108,10 @@ impl Counts {
         let tabled = self.ours_shorter - self.ours_shorter_guessed;
         assert_eq!((tabled, self.theirs_shorter - self.theirs_shorter_guessed), (0, 0), "{self:?}");
         assert!((self.ours_shorter + self.theirs_shorter) * 100 <= self.compared, "{self:?}");
-        // Of a signal handler, and while another thread took its time.
-        assert!((self.within + self.locked) * 100 <= self.compared, "{self:?}");
+        // Of a signal handler.
+        assert!(self.within * 100 <= self.compared, "{self:?}");
+        // While another thread was held up: there are many at once then.
+        assert!(self.locked * 10 <= self.compared, "{self:?}");
     }
 }
 

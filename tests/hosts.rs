@@ -21,7 +21,8 @@ pub fn check_traces(sandbox: &Sandbox, traces: &[Trace]) -> Vec<Info> {
     let mut calls = 0;
     for info in &infos {
         assert_eq!((info.lost(), info.overwritten()), (0, 0), "{info:?}");
-        assert!(info.present() > 0, "{info:?}");
+        // One that is killed in its first call has none.
+        assert!(info.present() > 0 || info.ending() == "killed or cut off", "{info:?}");
         calls += info.present() - info.first_moments();
     }
     for trace in traces {

@@ -191,7 +191,7 @@ fn pipes_and_compressed_traces() {
     good(shell("exec \"$0\" dump <(cat a)"), "<()");
     good(shell("exec \"$0\" dump <(sleep 3; cat a)"), "a slow writer");
     good(shell("mkfifo f; cat a > f & exec \"$0\" dump f"), "fifo");
-    good(shell("mkfifo g; (sleep 0.5; exec cat a > g) & exec \"$0\" dump g"), "a late writer");
+    good(shell("mkfifo g; (sleep 0.1; exec cat a > g) & exec \"$0\" dump g"), "a late writer");
     let start = Instant::now();
     let nobody = shell("mkfifo h; exec \"$0\" dump h a");
     assert!(start.elapsed() < Duration::from_secs(60));

@@ -205,7 +205,8 @@ fn c6_a_short_process_takes_little_of_the_disk() {
                     (_, _, 10_000) => 32 << 10,
                     _ => 0,
                 };
-                let thread = if pairs > 1 { 4 << 10 } else { 0 };
+                // Its last page, and one for the entry of a new clock base.
+                let thread = if pairs > 1 { 8 << 10 } else { 0 };
                 // Sites and modules have a block of their own, and stacks slots.
                 let has_stacks = stacks_of_the_suite().is_some();
                 let stacks = if has_stacks { (64 << 10) + info.present() * 16 } else { 0 };

@@ -229,7 +229,7 @@ fn thread_ids_that_are_used_again() {
     let sandbox = setup("reused");
     // Whoever sets the next PID sets it for all.
     let Some(host) = in_a_pid_namespace("thread_ids_that_are_used_again", &sandbox) else { return };
-    let host = host.arg(artifacts().program("reused")).args(["30", "12"]).ring("576K");
+    let host = host.arg(artifacts().program("reused")).args(["30", "12"]).ring("1M");
     let run = Run::of(host.run_alone(), &sandbox, "trace").expect(0).sound();
     let said = run.said();
     if said.contains_key("unavailable") {

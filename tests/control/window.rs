@@ -186,11 +186,11 @@ fn a_size_that_two_processes_reach_together_ends_the_window_of_both() {
     }
 }
 
-/// Of processes that come one after the other, each has its own memory alone.
+/// Of processes that come one after the other, each has its own memory alone. Several may be read at once.
 #[test]
 fn the_memory_of_processes_that_have_ended_is_not_added_up() {
     let sandbox = setup("in_turn");
-    let run = start(&sandbox, &["--until-peak", "1M"], &["weights", "600001", "turns"]);
+    let run = start(&sandbox, &["--until-peak", "8M"], &["weights", "600001", "turns"]);
     wait_for(|| traces(&sandbox).len() >= 300);
     let output = end(run);
     assert_eq!(output.status.code(), Some(7), "{output:?}");

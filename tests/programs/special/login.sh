@@ -4,7 +4,8 @@ ssh-keygen -q -t ed25519 -N '' -f key
 ssh-keygen -q -t ed25519 -N '' -f host
 cp key.pub authorized
 mkdir -p /run/sshd
-port=$((20000 + RANDOM % 20000))
+# Below the ports that the system hands out.
+port=$((20000 + RANDOM % 12000))
 cat >config <<END
 Port $port
 ListenAddress 127.0.0.1
@@ -21,7 +22,7 @@ login() {
     timeout 60 ssh -p "$port" -i key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
         -o LogLevel=ERROR -o IdentitiesOnly=yes -o IdentityAgent=none -F none root@127.0.0.1 'echo hello from inside'
 }
-for _ in $(seq 100); do
+for _ in $(seq 600); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then break; fi
     sleep 0.1
 done
