@@ -215,5 +215,6 @@ fn java() {
     let sandbox = setup("java");
     let host = sandbox.command("keytool").args(["-genkeypair", "-keyalg", "RSA", "-keysize"]);
     let host = host.args(["2048", "-alias", "a", "-dname", "CN=a", "-storepass", "secret"]);
-    run(&sandbox, host.args(["-keystore", "store"]), "keytool").nearly_same(20_000, 990);
+    // Code that was compiled at run time has no tables, and how often it allocates differs between runs.
+    run(&sandbox, host.args(["-keystore", "store"]), "keytool").nearly_same(20_000, 500);
 }

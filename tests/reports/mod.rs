@@ -123,7 +123,7 @@ fn a_program_with_stacks() {
     let (left, width) = (edge(&mut browser, "left"), edge(&mut browser, "width"));
     let y = edge(&mut browser, "top") + 60.0;
     let before = browser.text("byId('flame-note').textContent");
-    browser.drag((left + width * 0.1, y), (left + width * 0.6, y));
+    browser.drag((left + width * 0.05, y), (left + width * 0.35, y));
     assert!(browser.text("location.hash").contains("view=range"));
     let born = sum(&mut browser, "born");
     assert!(born > 0.0 && born < summary["allocated_bytes"].as_f64().unwrap());
