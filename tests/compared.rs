@@ -111,7 +111,7 @@ impl Counts {
         // Of a signal handler.
         assert!(self.within * 100 <= self.compared, "{self:?}");
         // While another thread was held up: there are many at once then.
-        assert!(self.locked * 10 <= self.compared, "{self:?}");
+        assert!(self.locked * 20 <= self.compared, "{self:?}");
     }
 }
 
@@ -216,5 +216,5 @@ fn java() {
     let host = sandbox.command("keytool").args(["-genkeypair", "-keyalg", "RSA", "-keysize"]);
     let host = host.args(["2048", "-alias", "a", "-dname", "CN=a", "-storepass", "secret"]);
     // Code that was compiled at run time has no tables, and how often it allocates differs between runs.
-    run(&sandbox, host.args(["-keystore", "store"]), "keytool").nearly_same(20_000, 500);
+    run(&sandbox, host.args(["-keystore", "store"]), "keytool").nearly_same(20_000, 850);
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::artifacts::artifacts;
 use crate::hosts::check;
@@ -93,8 +94,19 @@ fn c10_copies_of_a_live_trace() {
             signal(libc::SIGCONT);
             // `cp` knows the hole behind what is used; copying that as well would take as long as
             // the program needs to fill it.
-            let cp = Command::new("cp").arg(live.path()).arg(&copy).status().unwrap();
-            assert!(cp.success(), "{mode}, {round}");
+            let mut cp = Command::new("cp").arg(live.path()).arg(&copy).spawn().unwrap();
+            let start = Instant::now();
+            let copied = loop {
+                if let Some(status) = cp.try_wait().unwrap() {
+                    break status;
+                }
+                // On a slow disk it would never come to the end of what is written meanwhile.
+                if start.elapsed() > Duration::from_millis(500) {
+                    signal(libc::SIGSTOP);
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            };
+            assert!(copied.success(), "{mode}, {round}");
             // So that the file does not grow much faster than it is read.
             signal(libc::SIGSTOP);
             let output = Trace::new(copy).dump(&["--info"]);

@@ -128,6 +128,10 @@ impl Target {
         }
     }
 
+    fn prefix(&self) -> Option<&Path> {
+        if let Target::Prefix(prefix) = self { Some(prefix) } else { None }
+    }
+
     /// The traces that it stands for now.
     fn traces(&self) -> Result<Vec<PathBuf>> {
         match self {
@@ -190,16 +194,16 @@ fn targets(words: &[OsString]) -> Result<Vec<Target>> {
 
 fn set_pause(given: &Targets, pause: bool, messages: Messages) -> Result<ExitCode> {
     let targets = targets(&given.targets)?;
-    let mut has_file = false;
-    for target in &targets {
-        if let Target::Prefix(prefix) = target {
-            file::write(prefix, pause)?;
-            has_file = true;
-        }
-    }
+    let prefixes = || targets.iter().filter_map(Target::prefix);
+    prefixes().try_for_each(|prefix| file::write(prefix, pause))?;
+    let has_file = prefixes().next().is_some();
     let (mut done, mut all) = (BTreeSet::new(), true);
     // A process that was just starting has its trace after a moment.
     for last in [false, true] {
+        if last {
+            // For one that has seen the file, and its parent before that was told.
+            prefixes().for_each(|prefix| _ = file::write(prefix, pause));
+        }
         let found = running(&targets, if last { Messages::silent() } else { messages });
         all &= found.all || last;
         words::set_pause(found.traces, pause, &mut done, |error| {

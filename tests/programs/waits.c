@@ -1,6 +1,6 @@
-/* waits CALL [FILE TEXT]: a forked child starts eight threads, which record their first events at once, while the system call "linkat"
- * or "ftruncate" takes twenty milliseconds: the one is of the opening of a trace, the other of its growth, too. With
- * FILE TEXT, this text is in this file when the call goes on. */
+/* waits CALL [FILE BEFORE TEXT]: a forked child starts eight threads, which record their first events at once, while the
+ * system call "linkat" or "ftruncate" takes twenty milliseconds: the one is of the opening of a trace, the other of its
+ * growth, too. BEFORE, unless it is empty, is written to the file before the fork, and TEXT before the call goes on. */
 #include "common.h"
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -13,6 +13,12 @@ static volatile int listener = -1;
 static char **text;
 static pthread_barrier_t barrier;
 
+static void put(const char *line) {
+    int file = open(text[0], O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    if (file < 0 || write(file, line, strlen(line)) < 0) die(text[0]);
+    close(file);
+}
+
 static void *hold_up(void *unused) {
     while (listener < 0) usleep(100);
     for (;;) {
@@ -20,11 +26,7 @@ static void *hold_up(void *unused) {
         memset(&stopped, 0, sizeof stopped);
         if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &stopped)) return unused;
         usleep(20000);
-        if (text) {
-            int file = open(text[0], O_WRONLY | O_CREAT | O_TRUNC, 0600);
-            if (file < 0 || write(file, text[1], strlen(text[1])) < 0) die(text[0]);
-            close(file);
-        }
+        if (text) put(text[2]);
         struct seccomp_notif_resp go_on = { .id = stopped.id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
         ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on);
     }
@@ -49,8 +51,8 @@ static void threads(long pairs) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 2 && count != 4) return 2;
-    text = count == 4 ? arguments + 2 : NULL;
+    if (count != 2 && count != 5) return 2;
+    text = count == 5 ? arguments + 2 : NULL;
     long call = strcmp(arguments[1], "linkat") == 0 ? SYS_linkat : SYS_ftruncate;
     free(malloc(20001));
     pthread_t thread;
@@ -66,6 +68,7 @@ int main(int count, char **arguments) {
     unseen(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0);
     int listens = unseen(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, (long)&program);
     if (listens < 0) { say("unavailable seccomp\n"); return 6; }
+    if (text && *text[1]) put(text[1]);
     listener = listens;
     pid_t child = fork();
     if (child == 0) {

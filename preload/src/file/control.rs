@@ -2,17 +2,16 @@
 
 use mallook_format::{CONTROL_FILE, says_paused};
 
-use crate::host::files::{self, Fd};
+use crate::host::files::{self, Fd, Version};
 
 use super::path;
 
-/// The setting in the file.
+/// The setting in the file; two are the same if nobody has written the file between.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// Programs that start pause.
     pub pauses: bool,
-    /// The user who owns the file.
-    owner: u32,
+    version: Version,
 }
 
 impl Setting {
@@ -28,14 +27,15 @@ impl Setting {
         let file = unsafe { path::beside(b".control", |path| files::open(path, flags, 0)) }.ok()?;
         // A longer one is somebody else's.
         let mut text = [0; CONTROL_FILE + 1];
-        let owner = files::owner(file);
-        let length = if owner.is_some() { files::read(file, &mut text) } else { Ok(0) };
+        let version = files::version(file);
+        let length = if version.is_some() { files::read(file, &mut text) } else { Ok(0) };
         files::close(file);
-        Some(Setting { pauses: says_paused(text.get(..length.ok()?)?)?, owner: owner? })
+        Some(Setting { pauses: says_paused(text.get(..length.ok()?)?)?, version: version? })
     }
 
     /// The file is root's, or of the user who owns this trace, which the process has made.
     pub fn is_trusted(&self, trace: Fd) -> bool {
-        self.owner == 0 || files::owner(trace) == Some(self.owner)
+        let owner = self.version.owner;
+        owner == 0 || files::version(trace).is_some_and(|trace| trace.owner == owner)
     }
 }

@@ -113,10 +113,22 @@ fn status(fd: Fd) -> Result<libc::stat> {
     Ok(unsafe { stat.assume_init() })
 }
 
-/// The user who owns this file; `None` if it is no regular one.
-pub fn owner(fd: Fd) -> Option<u32> {
+/// The owner and the version of a regular file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// The user who owns the file.
+    pub owner: u32,
+    inode: u64,
+    /// When it was changed the last time: seconds and nanoseconds.
+    changed: [i64; 2],
+}
+
+/// The version of this file, which another one, or one that was written again, does not have; `None` if it is
+/// no regular file.
+pub fn version(fd: Fd) -> Option<Version> {
     let stat = status(fd).ok()?;
-    (stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(stat.st_uid)
+    let (owner, inode, changed) = (stat.st_uid, stat.st_ino, [stat.st_ctime, stat.st_ctime_nsec]);
+    (stat.st_mode & libc::S_IFMT == libc::S_IFREG).then_some(Version { owner, inode, changed })
 }
 
 /// Fills the buffer as far as the file goes; returns the number of bytes that were read.

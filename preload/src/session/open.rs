@@ -140,16 +140,20 @@ fn create(session: &Session, config: &Config, parent: Option<u32>) -> Result<(),
         .or_else(|_| create_in(Way::Named, session, config, parent, start))
 }
 
+/// Looks at the file beside the traces behind the naming, at the most: what is said between a look and what it
+/// leads to is met by the next one.
+const MOST_LOOKS: u32 = 4;
+
 /// Creates and maps the file, and fills the header and the session.
 fn create_in(
     way: Way,
     session: &Session,
     config: &Config,
     parent: Option<u32>,
-    start: Start,
+    mut start: Start,
 ) -> Result<(), Failure> {
-    let realtime_ns = clock::nanoseconds(libc::CLOCK_REALTIME);
     let sync = clock::sync(config.clock);
+    let realtime_ns = clock::realtime_ns(sync);
     let pid = session.pid();
     let epoch = realtime_ns / 1_000_000_000;
     // SAFETY: this thread is the one that is opening.
@@ -204,19 +208,23 @@ fn create_in(
     }
     // SAFETY: the header's mapping, which stays unless this fails.
     let live = unsafe { TraceFile::live_at(mapped) };
-    let pause = |pauses| live.control.store(if pauses { Control::PAUSE } else { 0 }, Relaxed);
-    let mut starts_paused = start.is_paused(created.file);
-    // Before anyone can see the trace, and ask for something else.
-    pause(starts_paused);
+    if start.is_paused(created.file) {
+        // Before anyone can see the trace, and ask for something else.
+        live.control.fetch_or(Control::PAUSE, Relaxed);
+    }
     // SAFETY: as above.
     unsafe { created.give_name(pid, epoch) }
         .map_err(failed(b"cannot be given its name"))
         .inspect_err(|_| discard(&created, Some(mapped)))?;
-    // SAFETY: as above.
-    if let Some(pauses) = unsafe { start.changed(created.file) } {
-        starts_paused = pauses;
-        pause(pauses);
+    for _ in 0..MOST_LOOKS {
+        // SAFETY: as above.
+        match unsafe { start.said_since(created.file) } {
+            Some(true) => live.control.fetch_or(Control::PAUSE, Relaxed),
+            Some(false) => live.control.fetch_and(!Control::PAUSE, Relaxed),
+            None => break,
+        };
     }
+    let starts_paused = live.control.load(Relaxed) & Control::PAUSE != 0;
     session.set_clock(config.clock);
     session.pause.set(if starts_paused { Stance::Starting } else { Stance::Recording });
     session.file.enter(mapped, shape, files::copies_on_write(created.file));

@@ -52,15 +52,16 @@ impl Start {
         of_parent.unwrap_or(told.unwrap_or(self.ancestor.unwrap_or(self.wanted)))
     }
 
-    /// Whether the process is to pause, if the file has another setting by now. Who pauses all processes
-    /// writes the file and then looks for traces; a process names its trace and then looks at the file. So
-    /// one of both meets the other.
+    /// Whether the process is to pause, if the file was written since the last look at it. Who pauses all
+    /// processes writes the file and then looks for traces; a process names its trace and then looks at the
+    /// file. So one of both meets the other.
     ///
     /// # Safety
     /// The caller is the thread that opens the session.
-    pub unsafe fn changed(self, trace: Fd) -> Option<bool> {
+    pub unsafe fn said_since(&mut self, trace: Fd) -> Option<bool> {
         // SAFETY: by contract.
         let now = unsafe { Setting::read() };
-        now.filter(|now| self.told != Some(*now) && now.is_trusted(trace)).map(|now| now.pauses)
+        let before = core::mem::replace(&mut self.told, now);
+        now.filter(|now| before != Some(*now) && now.is_trusted(trace)).map(|now| now.pauses)
     }
 }

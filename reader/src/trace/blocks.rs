@@ -58,7 +58,10 @@ impl Blocks<'_> {
     /// Damage within the blocks is known.
     pub(crate) fn check_extent(trace: &Trace) {
         let mut blocks = Blocks::between(trace, 1, trace.places() + 1);
-        trace.again(|| blocks.by_ref().for_each(drop));
+        // Of a ring, the length of the file is enough.
+        if trace.ring_blocks().is_none() {
+            trace.again(|| blocks.by_ref().for_each(drop));
+        }
         trace.check_extent(blocks.opened, blocks.truncated);
     }
 

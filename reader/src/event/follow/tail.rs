@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mallook_format::ring::BlockCopy;
-use mallook_format::{Phase, State};
+use mallook_format::{BLOCK_SIZE, Phase, State};
 use rustc_hash::FxHashMap;
 
 use super::queue::Queue;
@@ -36,6 +36,8 @@ pub struct Tail {
     /// Claims that were not open when they were looked at.
     claimed: Vec<u64>,
     open: Vec<Open>,
+    /// Blocks of events that were found.
+    found: u64,
     /// The last uses of a ring's places, by index.
     uses: FxHashMap<u64, RingUse>,
     /// The start of the last block of each owner.
@@ -94,6 +96,7 @@ impl Tail {
             next: 0,
             claimed: Vec::new(),
             open: Vec::new(),
+            found: 0,
             uses: FxHashMap::default(),
             starts: FxHashMap::default(),
             watermark: 0,
@@ -192,6 +195,7 @@ impl Tail {
             // What was read of an earlier use is all that will ever be.
             self.open.retain(|open| open.block.index != index);
         }
+        self.found += 1;
         if let Some(&before) = self.starts.get(&block.owner) {
             block.start_ticks = block.start_ticks.max(before);
             self.watermark = self.watermark.max(before.saturating_sub(EARLY));
@@ -250,7 +254,7 @@ impl Tail {
     /// the last reading has been written by now.
     fn release(&mut self, running: bool, goes_on: bool) {
         let is_all = !running && !goes_on;
-        if is_all && !self.is_gone {
+        if is_all && !self.is_gone && self.may_lack_blocks() {
             Blocks::check_extent(&self.trace);
         }
         let until = if is_all { u64::MAX } else { self.watermark.max(self.complete_to) };
@@ -260,6 +264,12 @@ impl Tail {
         if !goes_on {
             self.complete_to = self.newest;
         }
+    }
+
+    /// Blocks that were opened may be missing from the file. Only then all headers are read again.
+    fn may_lack_blocks(&self) -> bool {
+        let is_cut = !self.trace.size().is_multiple_of(BLOCK_SIZE as u64);
+        is_cut || self.trace.ring_blocks().is_some() || self.found < self.trace.live().opened
     }
 
     /// The name of a thread, if an event of it was read.
