@@ -201,8 +201,11 @@ fn set_pause(given: &Targets, pause: bool, messages: Messages) -> Result<ExitCod
     // A process that was just starting has its trace after a moment.
     for last in [false, true] {
         if last {
-            // For one that has seen the file, and its parent before that was told.
-            prefixes().for_each(|prefix| _ = file::write(prefix, pause));
+            // For one that has seen the file, and its parent before that was told; unless others have said
+            // something else since, or removed it.
+            let says_so =
+                |prefix: &&Path| matches!(file::said(prefix), Ok(Some(said)) if said == pause);
+            prefixes().filter(says_so).for_each(|prefix| _ = file::write(prefix, pause));
         }
         let found = running(&targets, if last { Messages::silent() } else { messages });
         all &= found.all || last;

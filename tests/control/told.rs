@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use mallook_reader::{EventKind, Events, Follow, Trace};
 
 use super::outside::Family;
-use super::{mallook, refused, said, traces};
+use super::{births, mallook, refused, said, traces};
 use crate::artifacts::artifacts;
 use crate::sandbox::{Sandbox, copy_program, have, setup, skip};
 
@@ -90,7 +90,7 @@ fn what_was_said_to_others_is_said_again() {
 #[test]
 fn what_is_said_while_a_trace_has_no_name() {
     const PAIRS: u64 = 8 * 20_000;
-    for (start, before, text, births) in [
+    for (start, before, text, expected) in [
         ("", "", "paused\n", 0),
         ("", "", "running\n", PAIRS),
         ("", "running\n", "paused\n", 0),
@@ -111,9 +111,9 @@ fn what_is_said_while_a_trace_has_no_name() {
         }
         let trace = run.trace_of(run.pids("child")[0]);
         assert_eq!(trace.info().lost(), 0, "{before:?} {text:?}");
-        let found = super::births(trace.path());
+        let found = births(trace.path());
         let born = found.get(&(20_003, false)).copied().unwrap_or(0);
-        assert_eq!(born, births, "{start:?} {before:?} {text:?}: {found:?}");
+        assert_eq!(born, expected, "{start:?} {before:?} {text:?}: {found:?}");
     }
 }
 
